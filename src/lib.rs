@@ -1,0 +1,69 @@
+//! Tabmail: an all-in-one mail server whose only database is an XMail or JDMail *MailRoot*.
+//!
+//! # Follow one message through the house
+//!
+//! 1. A client connects. [`net`] accepts, wraps the socket in TLS where asked, and reads lines with a limit.
+//! 2. [`smtp`] parses each line into a command and asks its session what to do. The session decides with
+//!    [`policy`] and the tables of [`mailroot`]; it never waits. What waits (disk, DNS, a program) is asked of a
+//!    service by the thin `serve` loop around the session.
+//! 3. DATA streams into a [`spool`] draft. When the final dot arrives the spool writes one file per recipient into
+//!    `temp`, syncs it, renames it into `mess` and syncs the directory. **Only then is 250 sent**: from here on the
+//!    message is ours.
+//! 4. [`delivery`] takes the message from the spool's outbox, asks the tables where it goes, and hands it to a
+//!    [`mailbox`], to a remote SMTP server, or to a command file. What fails for now goes to `rsnd` with a `slog`
+//!    entry and a time; what fails for good becomes a notice, which enters at the front door like all mail.
+//! 5. [`pop3`] serves the mailbox. The file's name is its UIDL.
+//!
+//! # The map
+//!
+//! A *room* is a module with one job. Rooms use rooms on lower floors only; `tests/architecture.rs` holds us to it.
+//!
+//! | floor | rooms |
+//! | --- | --- |
+//! | 0 pure: no files, sockets, clock or tokio | [`tab`], [`address`], [`message`], [`status`] |
+//! | 1 edges: one kind of outside world each | [`clock`], [`durable`], [`net`], [`dns`], [`exec`], [`logs`] |
+//! | 2 the model | [`mailroot`] |
+//! | 3 services | [`spool`], [`mailbox`], [`auth`], [`policy`] |
+//! | 4 work | [`delivery`], [`admin`], [`pickup`] |
+//! | 5 faces | [`smtp`], [`pop3`], [`ctrl`] |
+//! | 6 roof | [`options`], [`server`], [`commands`] |
+//!
+//! # Invariants
+//!
+//! - Reception never calls delivery and delivery never calls reception: the spool stands between them.
+//! - No reply 250 to mail data before the message and its directory entry are on stable storage.
+//! - A protocol session never awaits, and never reads a file: time and tables arrive as arguments.
+//! - One decision uses one [`mailroot::Snapshot`]. Writes to tables go through [`mailroot::edit`] only.
+//! - Addresses are never commands and never paths. Programs run only through [`exec`], without a shell.
+//! - A table that cannot be read keeps its last good content; the problem is reported by file, line and column.
+
+pub mod address;
+pub mod message;
+pub mod status;
+pub mod tab;
+
+pub mod clock;
+pub mod dns;
+pub mod durable;
+pub mod exec;
+pub mod logs;
+pub mod net;
+
+pub mod mailroot;
+
+pub mod auth;
+pub mod mailbox;
+pub mod policy;
+pub mod spool;
+
+pub mod admin;
+pub mod delivery;
+pub mod pickup;
+
+pub mod ctrl;
+pub mod pop3;
+pub mod smtp;
+
+pub mod commands;
+pub mod options;
+pub mod server;
