@@ -1,0 +1,13 @@
+//! (being written)
+
+use super::problem::Problems;
+use super::table::{Row, RowSpec, Table};
+
+/// (being written)
+#[derive(Clone, Debug, Default)]
+pub struct Pop3Links;
+
+impl Table for Pop3Links {
+    const SPEC: RowSpec = RowSpec::at_least(1, 510);
+    fn push(&mut self, _row: Row, _problems: &mut Problems) {}
+}
