@@ -1,1 +1,207 @@
-//! (to be written)
+//! XMail log files, and diagnostics for the operator.
+//!
+//! Shape of a log (mailroot.md 17.1, columns in mailflow.md 15):
+//!
+//! ```text
+//! ROOT/logs/<name>-YYYYMMDDHHMM       the start of the current rotation step, local time
+//! "column" TAB "column" ... LF        no escaping; the date column is `2026-11-23 10:33:05`, local
+//! ```
+//!
+//! A step starts when the hours since 1970-01-01 00:00 local are a multiple of the rotation hours (24: midnight).
+//! Each line is opened for, appended with one write, and closed, so files may be moved or deleted at any time. Old
+//! files are never deleted.
+//!
+//! XMail writes values raw; a peer could so forge lines and columns. Here control characters (CR, LF, TAB, NUL, DEL
+//! and the others below space) are written as `?`; a `"` inside a value stays, as programs that read these logs
+//! split at TAB.
+//!
+//! A line that cannot be written is lost; that is said once through `tracing`, and again after lines could be
+//! written meanwhile. Logging never stops mail.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::num::NonZeroU32;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::civil::{DateTime, date};
+use jiff::{SignedDuration, Zoned};
+
+/// The log files of one MailRoot. Cheap to clone.
+#[derive(Clone)]
+pub struct Logs {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    directory: PathBuf,
+    now: Box<dyn Fn() -> Zoned + Send + Sync>,
+    rotation_hours: NonZeroU32,
+    enabled: Vec<LogKind>,
+    is_failing: AtomicBool,
+}
+
+/// The log of one service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LogKind {
+    /// `smtp`, option `-Sl`.
+    Smtp,
+    /// `pop3`, option `-Pl`.
+    Pop3,
+    /// `smail`, option `-Ql`.
+    Smail,
+    /// `lmail`, option `-Ll`.
+    Lmail,
+    /// `psync`, option `-Yl`.
+    Psync,
+    /// `finger`, option `-Fl`.
+    Finger,
+    /// `ctrl`, option `-Cl`.
+    Ctrl,
+    /// `filters`, option `-Qg`.
+    Filters,
+}
+
+impl LogKind {
+    /// All logs there are.
+    pub const ALL: [Self; 8] = [
+        Self::Smtp,
+        Self::Pop3,
+        Self::Smail,
+        Self::Lmail,
+        Self::Psync,
+        Self::Finger,
+        Self::Ctrl,
+        Self::Filters,
+    ];
+
+    /// What the file name begins with.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+            Self::Pop3 => "pop3",
+            Self::Smail => "smail",
+            Self::Lmail => "lmail",
+            Self::Psync => "psync",
+            Self::Finger => "finger",
+            Self::Ctrl => "ctrl",
+            Self::Filters => "filters",
+        }
+    }
+}
+
+impl Logs {
+    /// The logs in `root`/`logs`. `now` gives the local time (`move || clock.zoned()`); logs that are not `enabled`
+    /// are not written.
+    pub fn new(
+        root: &Path,
+        now: impl Fn() -> Zoned + Send + Sync + 'static,
+        rotation_hours: NonZeroU32,
+        enabled: impl IntoIterator<Item = LogKind>,
+    ) -> Self {
+        let shared = Shared {
+            directory: root.join("logs"),
+            now: Box::new(now),
+            rotation_hours,
+            enabled: enabled.into_iter().collect(),
+            is_failing: AtomicBool::new(false),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Logs that write nothing, for tests and one-shot commands.
+    pub fn none() -> Self {
+        Self::new(Path::new(""), Zoned::default, NonZeroU32::MIN, [])
+    }
+
+    /// True when lines of this log are written; spares the making of columns.
+    pub fn is_enabled(&self, kind: LogKind) -> bool {
+        self.shared.enabled.contains(&kind)
+    }
+
+    /// Adds a line to the log, if it is enabled. Blocks for one open, write and close; nothing is synced.
+    pub fn write(&self, kind: LogKind, columns: &[&[u8]]) {
+        if !self.is_enabled(kind) {
+            return;
+        }
+        let path = self.path(kind);
+        let is_failing = &self.shared.is_failing;
+        match append(&path, &line(columns)) {
+            Ok(()) => is_failing.store(false, Ordering::Relaxed),
+            Err(error) => {
+                if !is_failing.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(file = %path.display(), %error, "log lines are lost");
+                }
+            }
+        }
+    }
+
+    /// The file that a line written now goes to.
+    pub fn path(&self, kind: LogKind) -> PathBuf {
+        let start = step_start((self.shared.now)().datetime(), self.shared.rotation_hours);
+        self.shared.directory.join(format!("{}-{}", kind.name(), start.strftime("%Y%m%d%H%M")))
+    }
+}
+
+impl fmt::Debug for Logs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Logs")
+            .field("directory", &self.shared.directory)
+            .field("rotation_hours", &self.shared.rotation_hours)
+            .field("enabled", &self.shared.enabled)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Permission bits of new log files: `ctrl` and `pop3` lines hold passwords, so not for everybody.
+pub const LOG_MODE: u32 = 0o640;
+
+/// What stands for a control character.
+const REPLACEMENT: u8 = b'?';
+
+/// Local time floored to a multiple of `hours` since 1970-01-01 00:00 local, counted without regard to summer time.
+fn step_start(local: DateTime, hours: NonZeroU32) -> DateTime {
+    let epoch = date(1970, 1, 1).at(0, 0, 0, 0);
+    let step_secs = i64::from(hours.get()) * 3600;
+    let secs = local.duration_since(epoch).as_secs();
+    let start = secs - secs.rem_euclid(step_secs);
+    epoch.checked_add(SignedDuration::from_secs(start)).unwrap_or(epoch)
+}
+
+fn line(columns: &[&[u8]]) -> Vec<u8> {
+    let mut line = Vec::with_capacity(columns.iter().map(|column| column.len() + 3).sum());
+    for (index, column) in columns.iter().enumerate() {
+        if index > 0 {
+            line.push(b'\t');
+        }
+        line.push(b'"');
+        line.extend(column.iter().map(|byte| if byte.is_ascii_control() { REPLACEMENT } else { *byte }));
+        line.push(b'"');
+    }
+    line.push(b'\n');
+    line
+}
+
+fn append(path: &Path, line: &[u8]) -> io::Result<()> {
+    OpenOptions::new().append(true).create(true).mode(LOG_MODE).open(path)?.write_all(line)
+}
+
+/// Sends diagnostics to stderr: what `RUST_LOG` asks for, else warnings and information, with `debug` (option
+/// `-Md`) also our own debugging messages. A second call does nothing.
+pub fn init_tracing(debug: bool) {
+    use tracing_subscriber::EnvFilter;
+    let default = if debug { "info,tabmail=debug" } else { "info" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    // The error of a second call: the first one's settings stay.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .try_init();
+}
+
+#[cfg(test)]
+mod tests;
