@@ -70,7 +70,9 @@ fn is_atom(text: &str) -> bool {
 }
 
 fn is_atext(c: char) -> bool {
-    c.is_ascii_alphanumeric() || ATEXT_SPECIALS.contains(c) || (!c.is_ascii() && !c.is_whitespace() && !c.is_control())
+    c.is_ascii_alphanumeric()
+        || ATEXT_SPECIALS.contains(c)
+        || (!c.is_ascii() && !c.is_whitespace() && !c.is_control())
 }
 
 /// RFC 5322 §3.2.3 `atext` besides letters and digits.

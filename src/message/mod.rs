@@ -12,9 +12,12 @@
 mod headers;
 mod trace;
 
-pub use headers::{Field, HeaderEnd, HeaderScanner, auth_user, count_trace_fields, first, header_end, unfold};
+pub use headers::{
+    Field, HeaderEnd, HeaderScanner, auth_user, count_trace_fields, first, header_end, unfold,
+};
 pub use trace::{
-    LocalReceived, Received, ReceivedHdrType, delivered_to, mailbox_prefix, return_path, x_auth_user, x_deliver_to,
+    LocalReceived, Received, ReceivedHdrType, delivered_to, mailbox_prefix, return_path, x_auth_user,
+    x_deliver_to,
 };
 
 /// How much of a message a caller reads to see its headers, in bytes. Trace fields stand first, and 64 KiB hold some
