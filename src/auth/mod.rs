@@ -1,1 +1,17 @@
-//! (to be written)
+//! Authentication: SASL mechanisms as values, and stored passwords.
+//!
+//! [`mechanism`] turns lines of a dialogue into [`Credentials`], for the server, and answers challenges, for our own
+//! SMTP client. [`password`] compares what was given with what a table stores. Both are pure: which account a name
+//! means and what it may do is decided above, with a snapshot of the tables at hand.
+//!
+//! Sources: `mailflow.md` 3.10 and 9.2, `mailroot.md` 5, decisions 5 and 18, RFC 4954, 4616, 2195, 1939 §7.
+
+pub mod mechanism;
+pub mod password;
+
+pub use mechanism::{AuthSyntax, ChallengeError, ClientExchange, Credentials, Exchange, Mechanism, Step};
+pub use password::{
+    BadStoredPassword, HashError, PASSWORD_BYTES_MAX, apop_digest, apop_matches, clear_password,
+    constant_time_eq, cram_md5_digest, cram_md5_matches, hash_password, is_hashed, password_matches,
+    xmail_decode, xmail_encode,
+};
