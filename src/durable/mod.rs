@@ -169,6 +169,28 @@ impl Disk {
         missing.into_iter().rev().try_for_each(|level| self.create_dir(level, DIR_MODE))
     }
 
+    /// Makes many directories below `top`, made as well, with one sync of the file system at the end instead of one
+    /// for each: the thousands of a fresh spool.
+    ///
+    /// # Errors
+    /// As [`Disk::create_dir`]; directories made so far stay.
+    pub fn create_tree(&self, top: &Path, directories: impl Iterator<Item = PathBuf>) -> io::Result<()> {
+        self.create_dir_all(top)?;
+        let mut made_any = false;
+        for path in directories {
+            if !path.is_dir() {
+                self.before(Step::CreateDir(&path))?;
+                DirBuilder::new().recursive(true).mode(DIR_MODE).create(&path)?;
+                made_any = true;
+            }
+        }
+        if made_any {
+            self.before(Step::SyncDir(top))?;
+            rustix::fs::syncfs(File::open(top)?)?;
+        }
+        Ok(())
+    }
+
     fn before(&self, step: Step<'_>) -> io::Result<()> {
         self.faults.as_ref().map_or(Ok(()), |faults| faults.before(step))
     }

@@ -1,0 +1,342 @@
+//! The outbox: which message is tried next.
+//!
+//! Each waiting message is one small entry in memory (about 300 bytes; the message itself stays on the disk). Entries
+//! stand in *lanes*: one for local mail, one per remote destination. Each lane has its own limit of deliveries at once,
+//! and lanes take turns, so a slow destination holds up its own lane only, and 100,000 messages for a dead host never
+//! stand before a local one. The local lane does not count against the limit of remote deliveries.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::name::Name;
+use super::slog::Attempts;
+use crate::clock::Clock;
+
+/// Where a message stands in line.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    /// Mail for accounts here, which waits for nobody outside.
+    Local,
+    /// Mail for one remote destination (its domain in lower case).
+    Remote(Arc<str>),
+}
+
+/// How many deliveries run at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Local deliveries (`-Qn`).
+    pub local: usize,
+    /// Deliveries to one remote destination (`-Qn`).
+    pub per_destination: usize,
+    /// Deliveries to all remote destinations together.
+    pub remote: usize,
+}
+
+/// One message waiting in memory.
+#[derive(Clone, Debug)]
+pub(super) struct Ready {
+    pub(super) name: Arc<Name>,
+    pub(super) lane: Lane,
+    /// The first part of the recipient's path, for ETRN.
+    pub(super) first_part: Box<str>,
+    pub(super) attempts: Attempts,
+    /// In `rsnd` rather than `mess`.
+    pub(super) resent: bool,
+}
+
+impl Ready {
+    pub(super) fn new(name: Arc<Name>, lane: Lane, first_part: String) -> Self {
+        Self { name, lane, first_part: first_part.into(), attempts: Attempts::default(), resent: false }
+    }
+}
+
+/// The queue of messages to be delivered.
+#[derive(Clone)]
+pub struct Outbox {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    limits: Limits,
+    clock: Clock,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    local: LaneQueue,
+    remote: HashMap<Arc<str>, LaneQueue>,
+    /// Remote lanes that have a message ready and room for a delivery, in their turn.
+    turns: VecDeque<Arc<str>>,
+    remote_active: usize,
+    /// Messages that wait for their time: (due in Unix milliseconds, sequence).
+    waiting: BTreeMap<(i64, u64), Ready>,
+    sequence: u64,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct LaneQueue {
+    ready: VecDeque<Ready>,
+    active: usize,
+    has_turn: bool,
+}
+
+impl Outbox {
+    pub(super) fn new(limits: Limits, clock: Clock) -> Self {
+        let inner = Inner { limits, clock, state: Mutex::default(), changed: Notify::new() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Waits for a message whose turn it is; `None` once the outbox is closed. For one caller at a time.
+    pub(super) async fn take(&self) -> Option<Ready> {
+        loop {
+            let wait = {
+                let mut state = self.lock();
+                if state.closed {
+                    return None;
+                }
+                let now = self.inner.clock.unix_millis();
+                state.wake_due(now, &self.inner.limits);
+                if let Some(entry) = state.take(&self.inner.limits) {
+                    return Some(entry);
+                }
+                state.waiting.first_key_value().map(|((due, _), _)| due.saturating_sub(now))
+            };
+            let changed = self.inner.changed.notified();
+            match wait {
+                None => changed.await,
+                Some(millis) => {
+                    let millis = u64::try_from(millis).unwrap_or(0).max(1);
+                    // Sleeps of at most a minute: the wall clock may be set while we wait.
+                    let nap = Duration::from_millis(millis).min(Duration::from_secs(60));
+                    tokio::select! { () = changed => {} () = tokio::time::sleep(nap) => {} }
+                }
+            }
+        }
+    }
+
+    pub(super) fn push(&self, entry: Ready) {
+        self.lock().push(entry, &self.inner.limits);
+        self.inner.changed.notify_one();
+    }
+
+    pub(super) fn push_at(&self, entry: Ready, due_unix_millis: i64) {
+        let mut state = self.lock();
+        state.sequence += 1;
+        let key = (due_unix_millis, state.sequence);
+        state.waiting.insert(key, entry);
+        drop(state);
+        self.inner.changed.notify_one();
+    }
+
+    /// A delivery of this lane has ended.
+    pub(super) fn release(&self, lane: &Lane) {
+        self.lock().release(lane, &self.inner.limits);
+        self.inner.changed.notify_one();
+    }
+
+    /// Takes the next ready message of a lane, past the limits: for a delivery of that lane that is under way and has
+    /// its connection at hand. The message counts as another running delivery until it ends.
+    pub(super) fn take_from(&self, lane: &Lane) -> Option<Ready> {
+        let mut state = self.lock();
+        let queue = match lane {
+            Lane::Local => &mut state.local,
+            Lane::Remote(destination) => state.remote.get_mut(destination)?,
+        };
+        let entry = queue.ready.pop_front()?;
+        queue.active += 1;
+        if matches!(lane, Lane::Remote(_)) {
+            state.remote_active += 1;
+        }
+        Some(entry)
+    }
+
+    /// Moves waiting messages whose recipient matches to the front door now (ETRN, `mailflow.md` 2.8). The closure
+    /// gets the first part of the recipient's path. Returns how many were moved.
+    pub fn flush(&self, matches: impl Fn(&str) -> bool) -> usize {
+        let mut state = self.lock();
+        let (due, waiting): (BTreeMap<_, _>, _) =
+            std::mem::take(&mut state.waiting).into_iter().partition(|(_, entry)| matches(&entry.first_part));
+        state.waiting = waiting;
+        let moved = due.len();
+        for entry in due.into_values() {
+            state.push(entry, &self.inner.limits);
+        }
+        drop(state);
+        self.inner.changed.notify_one();
+        moved
+    }
+
+    /// Ends [`Outbox::take`] for good: no further delivery begins.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.inner.changed.notify_one();
+    }
+
+    /// Looks at the times again, after a test has moved the clock's hands.
+    pub fn wake(&self) {
+        self.inner.changed.notify_one();
+    }
+
+    /// Messages ready, and messages waiting for their time.
+    pub fn counts(&self) -> (usize, usize) {
+        let state = self.lock();
+        let remote: usize = state.remote.values().map(|lane| lane.ready.len()).sum();
+        (state.local.ready.len() + remote, state.waiting.len())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wake_due(&mut self, now: i64, limits: &Limits) {
+        while let Some(entry) = self.waiting.first_entry().filter(|first| first.key().0 <= now) {
+            let entry = entry.remove();
+            self.push(entry, limits);
+        }
+    }
+
+    fn push(&mut self, entry: Ready, limits: &Limits) {
+        match entry.lane.clone() {
+            Lane::Local => self.local.ready.push_back(entry),
+            Lane::Remote(destination) => {
+                self.remote.entry(Arc::clone(&destination)).or_default().ready.push_back(entry);
+                self.give_turn(&destination, limits);
+            }
+        }
+    }
+
+    /// Puts a lane at the end of the line if it has something to send and room for it; drops it when it is empty.
+    fn give_turn(&mut self, destination: &Arc<str>, limits: &Limits) {
+        let Some(lane) = self.remote.get_mut(destination) else { return };
+        if !lane.ready.is_empty() && lane.active < limits.per_destination && !lane.has_turn {
+            lane.has_turn = true;
+            self.turns.push_back(Arc::clone(destination));
+        } else if lane.ready.is_empty() && lane.active == 0 && !lane.has_turn {
+            self.remote.remove(destination);
+        }
+    }
+
+    fn take(&mut self, limits: &Limits) -> Option<Ready> {
+        if self.local.active < limits.local
+            && let Some(entry) = self.local.ready.pop_front()
+        {
+            self.local.active += 1;
+            return Some(entry);
+        }
+        while self.remote_active < limits.remote {
+            let destination = self.turns.pop_front()?;
+            let Some(lane) = self.remote.get_mut(&destination) else { continue };
+            lane.has_turn = false;
+            let entry = lane.ready.pop_front();
+            if entry.is_some() {
+                lane.active += 1;
+                self.remote_active += 1;
+            }
+            self.give_turn(&destination, limits);
+            if entry.is_some() {
+                return entry;
+            }
+        }
+        None
+    }
+
+    fn release(&mut self, lane: &Lane, limits: &Limits) {
+        match lane {
+            Lane::Local => self.local.active = self.local.active.saturating_sub(1),
+            Lane::Remote(destination) => {
+                self.remote_active = self.remote_active.saturating_sub(1);
+                if let Some(queue) = self.remote.get_mut(destination) {
+                    queue.active = queue.active.saturating_sub(1);
+                }
+                self.give_turn(destination, limits);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::name::Place;
+
+    fn outbox() -> (Outbox, Clock) {
+        let clock = Clock::manual(jiff::Timestamp::UNIX_EPOCH);
+        (Outbox::new(Limits { local: 2, per_destination: 2, remote: 3 }, clock.clone()), clock)
+    }
+
+    fn entry(lane: &str, name: &str) -> Ready {
+        let place = Place { level1: 0, level2: 0 };
+        let lane = if lane == "local" { Lane::Local } else { Lane::Remote(lane.into()) };
+        Ready::new(Arc::new(Name::existing(place, name).unwrap()), lane, format!("u@{name}"))
+    }
+
+    /// Takes all that may run now.
+    fn take_all(outbox: &Outbox) -> Vec<Ready> {
+        let mut state = outbox.lock();
+        let now = outbox.inner.clock.unix_millis();
+        state.wake_due(now, &outbox.inner.limits);
+        std::iter::from_fn(|| state.take(&outbox.inner.limits)).collect()
+    }
+
+    fn names(entries: &[Ready]) -> Vec<&str> {
+        entries.iter().map(|entry| entry.name.file_name()).collect()
+    }
+
+    #[test]
+    fn a_crowded_destination_leaves_room_for_others_and_for_local_mail() {
+        let (outbox, _) = outbox();
+        for n in 0..1000 {
+            outbox.push(entry("dead.test", &format!("d{n}")));
+        }
+        outbox.push(entry("quick.test", "q"));
+        outbox.push(entry("local", "l"));
+        let running = take_all(&outbox);
+        assert_eq!(names(&running), ["l", "d0", "q", "d1"]);
+        outbox.release(&running[2].lane);
+        assert!(take_all(&outbox).is_empty(), "dead.test has its two");
+        outbox.release(&running[1].lane);
+        assert_eq!(names(&take_all(&outbox)), ["d2"]);
+    }
+
+    #[test]
+    fn retries_come_at_their_time() {
+        let (outbox, clock) = outbox();
+        outbox.push_at(entry("a.test", "late"), 10_000);
+        outbox.push_at(entry("a.test", "early"), 5_000);
+        assert!(take_all(&outbox).is_empty());
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(names(&take_all(&outbox)), ["early"]);
+        assert_eq!(outbox.flush(|first_part| first_part == "u@late"), 1);
+        assert_eq!(names(&take_all(&outbox)), ["late"]);
+    }
+
+    #[tokio::test]
+    async fn take_waits_and_ends_when_closed() {
+        let (outbox, _) = outbox();
+        let taker = {
+            let outbox = outbox.clone();
+            tokio::spawn(async move { outbox.take().await })
+        };
+        outbox.push(entry("local", "one"));
+        assert_eq!(taker.await.unwrap().unwrap().name.file_name(), "one");
+        outbox.close();
+        assert!(outbox.take().await.is_none());
+    }
+
+    #[test]
+    fn idle_lanes_are_forgotten() {
+        let (outbox, _) = outbox();
+        outbox.push(entry("a.test", "one"));
+        let running = take_all(&outbox);
+        outbox.release(&running[0].lane);
+        assert!(outbox.lock().remote.is_empty());
+    }
+}
