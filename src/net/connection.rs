@@ -1,0 +1,482 @@
+//! Lines in, replies out: the buffered connection under every protocol face and every client.
+//!
+//! Shape: a line ends at LF and the CRs before it belong to its end (mailflow.md 1.2). Replies are collected with
+//! [`Connection::queue`] and go out when nothing more can be read without waiting, so that a pipelining client
+//! (RFC 2920) gets its replies in few packets.
+//!
+//! Limits: the read buffer holds at most one line limit and one read ([`READ_CHUNK_BYTES`]); a longer line is
+//! swallowed and reported (decision 7).
+//!
+//! Cancellation: all state is in the buffers, so every method may be dropped inside `select!` and called again.
+
+use std::io;
+use std::time::Duration;
+
+use memchr::memchr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+
+use super::stream::{Link, Stream};
+use super::tls::{ClientTls, TlsError};
+use super::IO_TIMEOUT;
+
+/// A [`Stream`] with a read buffer that finds lines and a write buffer that collects replies.
+#[derive(Debug)]
+pub struct Connection {
+    stream: Stream,
+    /// Octets received and not yet consumed are `received[start..]`.
+    received: Vec<u8>,
+    start: usize,
+    /// Octets after `start` already searched for LF without success.
+    searched: usize,
+    /// The current line went over its limit and is dropped up to its LF.
+    swallowing: bool,
+    /// Octets to send are `replies[sent..]`.
+    replies: Vec<u8>,
+    sent: usize,
+}
+
+/// One line as it came, without its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// The octets before the line end (NUL and 8-bit ones included) and how it ended.
+    Text(Vec<u8>, LineEnding),
+    /// The line was longer than the limit; all of it is gone.
+    TooLong,
+}
+
+/// How a line ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineEnding {
+    /// CR LF, the end RFC 5321 asks for.
+    CrLf,
+    /// LF alone.
+    BareLf,
+}
+
+/// Why there is nothing to read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The peer closed the connection; an unfinished line is lost with it.
+    #[error("end of stream")]
+    Eof,
+    /// Nothing complete arrived in the time the caller allowed.
+    #[error("no input for {0:?}")]
+    Timeout(Duration),
+    /// The socket failed, or sending queued replies did.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Connection {
+    /// A connection with empty buffers.
+    pub fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            received: Vec::new(),
+            start: 0,
+            searched: 0,
+            swallowing: false,
+            replies: Vec::new(),
+            sent: 0,
+        }
+    }
+
+    /// The stream below, for its addresses and TLS parameters.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// The next line of at most `limit` octets, its line end included.
+    ///
+    /// Queued replies are sent before waiting. `deadline` counts from this call and covers the whole line.
+    ///
+    /// # Errors
+    /// [`ReadError`]; after any of them the connection is of no further use, save that queued replies may
+    /// still be sent after `Timeout`.
+    pub async fn read_line(&mut self, limit: usize, deadline: Duration) -> Result<Line, ReadError> {
+        let until = Instant::now() + deadline;
+        loop {
+            if let Some(line) = self.take_line(limit) {
+                return Ok(line);
+            }
+            self.receive(until, deadline).await?;
+        }
+    }
+
+    /// Whether a complete line is in the buffer already, so that `read_line` will not wait.
+    pub fn has_line(&self) -> bool {
+        memchr(b'\n', &self.received[self.start..]).is_some()
+    }
+
+    /// Octets for a reader with its own framing (mail data, literals): what is buffered, else what one read
+    /// brings. Never empty. Follow it with [`Connection::consume`]. Queued replies are sent before waiting.
+    ///
+    /// # Errors
+    /// [`ReadError`], as [`Connection::read_line`].
+    pub async fn fill(&mut self, deadline: Duration) -> Result<&[u8], ReadError> {
+        if self.start == self.received.len() {
+            self.receive(Instant::now() + deadline, deadline).await?;
+        }
+        Ok(&self.received[self.start..])
+    }
+
+    /// Marks the first `count` octets of the buffer as read; more than there are means all.
+    pub fn consume(&mut self, count: usize) {
+        self.start = self.received.len().min(self.start + count);
+        self.searched = 0;
+        if self.start == self.received.len() {
+            self.received.clear();
+            self.start = 0;
+        }
+    }
+
+    /// Adds octets to what is sent at the next [`Connection::flush`] or before the next wait for input.
+    pub fn queue(&mut self, octets: &[u8]) {
+        self.replies.extend_from_slice(octets);
+    }
+
+    /// Adds octets and sends whenever the buffer is full; for mail on its way out. Ends with octets still
+    /// queued: call [`Connection::flush`] after the last piece.
+    ///
+    /// # Errors
+    /// As [`Connection::flush`].
+    pub async fn write_all(&mut self, octets: &[u8]) -> io::Result<()> {
+        for piece in octets.chunks(WRITE_BUFFER_BYTES) {
+            self.queue(piece);
+            if self.replies.len() >= WRITE_BUFFER_BYTES {
+                self.send().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends everything queued.
+    ///
+    /// # Errors
+    /// `TimedOut` when the peer accepts nothing for [`IO_TIMEOUT`], else what the socket says.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        self.send().await?;
+        timeout(IO_TIMEOUT, self.stream.flush()).await?
+    }
+
+    /// Sends what is queued, then says goodbye (TLS close_notify, FIN). Nothing more can be sent.
+    ///
+    /// # Errors
+    /// As [`Connection::flush`]; the connection is over in any case.
+    pub async fn close(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        timeout(IO_TIMEOUT, self.stream.shutdown()).await?
+    }
+
+    /// The server's side of STARTTLS or of a TLS port: handshakes, and drops everything received in plain, which
+    /// an attacker may have put there (RFC 3207 section 4.2, mailflow.md 3.11). Queued replies go out first.
+    ///
+    /// # Errors
+    /// [`TlsError`]; the connection is broken then.
+    pub async fn upgrade_to_tls(&mut self, acceptor: &TlsAcceptor) -> Result<(), TlsError> {
+        let socket = self.leave_plain().await?;
+        let tls = timeout(IO_TIMEOUT, acceptor.accept(socket)).await.map_err(|_| TlsError::HandshakeTimeout)?;
+        self.stream.put(Link::ServerTls(Box::new(tls.map_err(TlsError::Handshake)?)));
+        Ok(())
+    }
+
+    /// The client's side; `host` (a name or an IP address) goes into SNI and, where asked for, is verified.
+    ///
+    /// # Errors
+    /// [`TlsError`]; the connection is broken then.
+    pub async fn start_client_tls(&mut self, client: &ClientTls, host: &str) -> Result<(), TlsError> {
+        let name = client.server_name(host, self.stream.peer().ip());
+        let socket = self.leave_plain().await?;
+        let handshake = client.connector().connect(name, socket);
+        let tls = timeout(IO_TIMEOUT, handshake).await.map_err(|_| TlsError::HandshakeTimeout)?;
+        self.stream.put(Link::ClientTls(Box::new(tls.map_err(TlsError::Handshake)?)));
+        Ok(())
+    }
+
+    async fn leave_plain(&mut self) -> Result<tokio::net::TcpStream, TlsError> {
+        self.flush().await.map_err(TlsError::Handshake)?;
+        self.received = Vec::new();
+        (self.start, self.searched, self.swallowing) = (0, 0, false);
+        self.stream.take_plain().ok_or(TlsError::NotPlain)
+    }
+
+    fn take_line(&mut self, limit: usize) -> Option<Line> {
+        let pending = &self.received[self.start..];
+        let Some(at) = memchr(b'\n', &pending[self.searched..]).map(|at| at + self.searched) else {
+            self.searched = pending.len();
+            if pending.len() >= limit {
+                self.swallowing = true;
+            }
+            if self.swallowing {
+                self.consume(usize::MAX - self.start);
+            }
+            return None;
+        };
+        let line = if std::mem::take(&mut self.swallowing) || at + 1 > limit {
+            Line::TooLong
+        } else {
+            split_ending(&pending[..at])
+        };
+        self.consume(at + 1);
+        Some(line)
+    }
+
+    async fn receive(&mut self, until: Instant, deadline: Duration) -> Result<(), ReadError> {
+        self.flush_before_wait().await?;
+        if self.start > 0 {
+            self.received.drain(..self.start);
+            self.start = 0;
+        }
+        self.received.reserve(READ_CHUNK_BYTES);
+        // `read_buf` appends and is safe to drop: what it did not return, it did not take.
+        let mut chunk = (&mut self.stream).take(READ_CHUNK_BYTES as u64);
+        match timeout_at(until, chunk.read_buf(&mut self.received)).await {
+            Err(_) => Err(ReadError::Timeout(deadline)),
+            Ok(Ok(0)) => Err(ReadError::Eof),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Err(ReadError::Eof),
+            Ok(Err(error)) => Err(error.into()),
+        }
+    }
+
+    async fn flush_before_wait(&mut self) -> io::Result<()> {
+        if self.replies.is_empty() { Ok(()) } else { self.flush().await }
+    }
+
+    async fn send(&mut self) -> io::Result<()> {
+        while self.sent < self.replies.len() {
+            let count = timeout(IO_TIMEOUT, self.stream.write(&self.replies[self.sent..])).await??;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.sent += count;
+        }
+        self.replies.clear();
+        self.sent = 0;
+        Ok(())
+    }
+}
+
+fn split_ending(line: &[u8]) -> Line {
+    let text = line.iter().rposition(|&octet| octet != b'\r').map_or(&line[..0], |last| &line[..=last]);
+    let ending = if text.len() < line.len() { LineEnding::CrLf } else { LineEnding::BareLf };
+    Line::Text(text.to_vec(), ending)
+}
+
+/// Octets asked of the socket at once. Ours: a few times the longest command.
+const READ_CHUNK_BYTES: usize = 16 * 1024;
+
+/// Octets collected before mail is sent on. Ours: one TLS record.
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::super::tls::{ClientVerify, TlsStore, ensure_self_signed};
+    use super::*;
+
+    const LIMIT: usize = 16;
+    const SOON: Duration = Duration::from_secs(20);
+
+    async fn pair() -> (TcpStream, Connection) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        (client, Connection::new(Stream::plain(server).unwrap()))
+    }
+
+    /// What a server with a limit of 16 octets reads from these pieces, each read before the next is sent.
+    async fn lines(pieces: &[&[u8]]) -> Vec<String> {
+        let (mut client, mut server) = pair().await;
+        let mut seen = Vec::new();
+        for piece in pieces {
+            client.write_all(piece).await.unwrap();
+        }
+        client.shutdown().await.unwrap();
+        loop {
+            seen.push(match server.read_line(LIMIT, SOON).await {
+                Ok(Line::Text(text, ending)) => format!("{} {ending:?}", String::from_utf8_lossy(&text)),
+                Ok(Line::TooLong) => "too long".to_owned(),
+                Err(ReadError::Eof) => return seen,
+                Err(error) => panic!("{error}"),
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn lines_end_at_lf_and_lose_their_crs() {
+        let got = lines(&[b"NOOP\r\n", b"a\nb\r\r\n", b"\n\r\n", b"c\rd\r\n", b"un", b"finished"]).await;
+        assert_eq!(got, ["NOOP CrLf", "a BareLf", "b CrLf", " BareLf", " CrLf", "c\rd CrLf"]);
+    }
+
+    #[tokio::test]
+    async fn octets_are_delivered_as_they_are() {
+        let (mut client, mut server) = pair().await;
+        client.write_all(b"a\0\xff\r\n").await.unwrap();
+        let line = server.read_line(LIMIT, SOON).await.unwrap();
+        assert_eq!(line, Line::Text(b"a\0\xff".to_vec(), LineEnding::CrLf));
+    }
+
+    #[tokio::test]
+    async fn a_line_over_its_limit_is_swallowed_and_the_next_is_read() {
+        // The limit of 16 counts the line end.
+        let exact = [b'x'; 14];
+        let longest = [&exact[..], b"\r\n"].concat();
+        let over = [&exact[..], b"x\r\n"].concat();
+        let got = lines(&[&longest, &over, b"NOOP\r\n", &[b'y'; 100_000], b"\nNOOP\r\n"]).await;
+        assert_eq!(got, ["xxxxxxxxxxxxxx CrLf", "too long", "NOOP CrLf", "too long", "NOOP CrLf"]);
+    }
+
+    #[tokio::test]
+    async fn an_endless_line_takes_bounded_memory() {
+        let (mut client, mut server) = pair().await;
+        let writer = tokio::spawn(async move {
+            client.write_all(&vec![b'x'; 4 << 20]).await.unwrap();
+            client.write_all(b"\r\n").await.unwrap();
+            client
+        });
+        assert_eq!(server.read_line(LIMIT, SOON).await.unwrap(), Line::TooLong);
+        assert!(server.received.capacity() <= 4 * READ_CHUNK_BYTES);
+        writer.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_a_timeout() {
+        let (_client, mut server) = pair().await;
+        let error = server.read_line(LIMIT, Duration::from_secs(300)).await.unwrap_err();
+        assert!(matches!(error, ReadError::Timeout(waited) if waited.as_secs() == 300));
+    }
+
+    #[tokio::test]
+    async fn a_dropped_read_loses_nothing() {
+        let (mut client, mut server) = pair().await;
+        client.write_all(b"NO").await.unwrap();
+        // Reads until both octets are in the buffer, dropping the future each time it has to wait.
+        while server.received.len() < 2 {
+            tokio::select! {
+                biased;
+                line = server.read_line(LIMIT, SOON) => panic!("{line:?}"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        client.write_all(b"OP\r\n").await.unwrap();
+        let line = server.read_line(LIMIT, SOON).await.unwrap();
+        assert_eq!(line, Line::Text(b"NOOP".to_vec(), LineEnding::CrLf));
+    }
+
+    #[tokio::test]
+    async fn replies_wait_for_pipelined_commands() {
+        let (mut client, mut server) = pair().await;
+        client.write_all(b"a\r\nb\r\nc").await.unwrap();
+        for reply in [b"1", b"2"] {
+            server.read_line(LIMIT, SOON).await.unwrap();
+            server.queue(reply);
+        }
+        assert_eq!(server.replies, b"12", "nothing is sent while lines are buffered");
+        assert!(!server.has_line());
+        let reader = tokio::spawn(async move { server.read_line(LIMIT, SOON).await });
+        let mut replies = [0; 2];
+        client.read_exact(&mut replies).await.unwrap();
+        assert_eq!(&replies, b"12", "they are sent before waiting");
+        client.write_all(b"\n").await.unwrap();
+        assert!(matches!(reader.await.unwrap(), Ok(Line::Text(text, LineEnding::BareLf)) if text == b"c"));
+    }
+
+    #[tokio::test]
+    async fn raw_octets_and_lines_share_one_buffer() {
+        let (mut client, mut server) = pair().await;
+        client.write_all(b"DATA\r\nhello\r\n.\r\nQUIT\r\n").await.unwrap();
+        client.shutdown().await.unwrap();
+        server.read_line(LIMIT, SOON).await.unwrap();
+        let mut data = Vec::new();
+        while data.len() < 10 {
+            let piece = server.fill(SOON).await.unwrap();
+            let count = piece.len().min(10 - data.len());
+            data.extend_from_slice(&piece[..count]);
+            server.consume(count);
+        }
+        assert_eq!(data, b"hello\r\n.\r\n");
+        let line = server.read_line(LIMIT, SOON).await.unwrap();
+        assert_eq!(line, Line::Text(b"QUIT".to_vec(), LineEnding::CrLf));
+        assert!(matches!(server.fill(SOON).await, Err(ReadError::Eof)));
+    }
+
+    #[tokio::test]
+    async fn long_output_arrives_whole() {
+        let (mut client, mut server) = pair().await;
+        let mail: Vec<u8> = (0..1 << 20).map(|at| at as u8).collect();
+        let expected = mail.clone();
+        let writer = tokio::spawn(async move {
+            server.write_all(&mail).await.unwrap();
+            server.close().await.unwrap();
+        });
+        let mut got = Vec::new();
+        client.read_to_end(&mut got).await.unwrap();
+        assert!(got == expected);
+        writer.await.unwrap();
+    }
+
+    async fn handshake(early: &'static [u8], verify: ClientVerify) -> (Connection, Result<Connection, TlsError>) {
+        let root = tempfile::tempdir().unwrap();
+        ensure_self_signed(root.path(), &["mx.example.test".to_owned()]).unwrap();
+        let verify = match &verify.ca_file {
+            Some(_) => ClientVerify { ca_file: Some(root.path().join("server.cert")), ..verify },
+            None => verify,
+        };
+        let acceptor = TlsStore::new(root.path()).acceptor().unwrap();
+        let (mut client, mut server) = pair().await;
+        client.write_all(b"STARTTLS\r\n").await.unwrap();
+        client.write_all(early).await.unwrap();
+        let tls = ClientTls::new(&verify).unwrap();
+        let client = tokio::spawn(async move {
+            let mut client = Connection::new(Stream::plain(client).unwrap());
+            client.read_line(LIMIT, SOON).await.unwrap();
+            client.start_client_tls(&tls, "mx.example.test.").await.map(|()| client)
+        });
+        while !server.has_line() || server.received.len() < b"STARTTLS\r\n".len() + early.len() {
+            server.receive(Instant::now() + SOON, SOON).await.unwrap();
+        }
+        server.read_line(LIMIT, SOON).await.unwrap();
+        server.queue(b"220 go\r\n");
+        let _ = server.upgrade_to_tls(&acceptor).await;
+        (server, client.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn plaintext_before_the_handshake_is_dropped() {
+        let (mut server, client) = handshake(b"MAIL evil\r\n", ClientVerify::default()).await;
+        let mut client = client.unwrap();
+        assert!(server.stream().is_tls() && client.stream().is_tls());
+        assert!(server.stream().tls_parameters().unwrap().0.starts_with("TLSv1"));
+        client.queue(b"EHLO x\r\n");
+        client.flush().await.unwrap();
+        let line = server.read_line(LIMIT, SOON).await.unwrap();
+        assert_eq!(line, Line::Text(b"EHLO x".to_vec(), LineEnding::CrLf));
+        server.close().await.unwrap();
+        assert!(matches!(client.read_line(LIMIT, SOON).await, Err(ReadError::Eof)));
+    }
+
+    #[tokio::test]
+    async fn certificates_are_verified_when_asked() {
+        let anchored = ClientVerify { want_verify: true, ca_file: Some("own".into()), ..ClientVerify::default() };
+        let (_, client) = handshake(b"", anchored.clone()).await;
+        assert!(client.is_ok(), "{client:?}");
+
+        let unknown_to = tempfile::tempdir().unwrap();
+        ensure_self_signed(unknown_to.path(), &["other.test".to_owned()]).unwrap();
+        let stranger =
+            ClientVerify { ca_file: None, ca_dir: Some(unknown_to.path().to_owned()), ..anchored };
+        let (mut server, client) = handshake(b"", stranger.clone()).await;
+        assert!(matches!(client, Err(TlsError::Handshake(_))), "{client:?}");
+        assert!(server.read_line(LIMIT, SOON).await.is_err());
+
+        let (_, client) = handshake(b"", ClientVerify { allow_self_signed: true, ..stranger }).await;
+        assert!(client.is_ok(), "{client:?}");
+    }
+}

@@ -1,0 +1,138 @@
+//! One stream type over plain TCP and TLS, so that sessions are written once.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::listener::prepare;
+
+/// A connected socket, plain or under TLS on either side, that remembers both its addresses.
+#[derive(Debug)]
+pub struct Stream {
+    link: Link,
+    peer: SocketAddr,
+    local: SocketAddr,
+}
+
+/// What carries the octets.
+#[derive(Debug)]
+pub(super) enum Link {
+    Plain(TcpStream),
+    ServerTls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+    ClientTls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    /// A handshake was begun and did not end well: nothing more can be read or written.
+    Broken,
+}
+
+impl Stream {
+    /// Wraps a connected TCP socket.
+    ///
+    /// # Errors
+    /// When the peer is gone before its address could be asked for.
+    pub fn plain(socket: TcpStream) -> io::Result<Self> {
+        let (peer, local) = (socket.peer_addr()?, socket.local_addr()?);
+        Ok(Self { link: Link::Plain(socket), peer, local })
+    }
+
+    /// Connects as a client; `bind` gives the local address to connect from (port 0 for any).
+    ///
+    /// # Errors
+    /// What the system says, or `TimedOut` after `deadline`.
+    pub async fn connect(peer: SocketAddr, bind: Option<SocketAddr>, deadline: Duration) -> io::Result<Self> {
+        let socket = match peer {
+            SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
+        };
+        if let Some(address) = bind {
+            socket.bind(address)?;
+        }
+        let stream = tokio::time::timeout(deadline, socket.connect(peer)).await??;
+        prepare(&stream);
+        Self::plain(stream)
+    }
+
+    /// The other side's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Our own address.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Whether the octets are encrypted.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.link, Link::ServerTls(_) | Link::ClientTls(_))
+    }
+
+    /// The TLS protocol and cipher suite for logs and trace headers, e.g. `TLSv1_3`, `TLS13_AES_256_GCM_SHA384`.
+    pub fn tls_parameters(&self) -> Option<(String, String)> {
+        let (version, suite) = match &self.link {
+            Link::ServerTls(tls) => (tls.get_ref().1.protocol_version(), tls.get_ref().1.negotiated_cipher_suite()),
+            Link::ClientTls(tls) => (tls.get_ref().1.protocol_version(), tls.get_ref().1.negotiated_cipher_suite()),
+            Link::Plain(_) | Link::Broken => return None,
+        };
+        Some((version?.as_str()?.to_owned(), suite?.suite().as_str()?.to_owned()))
+    }
+
+    /// Takes the plain socket out for a handshake; until [`Stream::put`] the stream is broken.
+    pub(super) fn take_plain(&mut self) -> Option<TcpStream> {
+        match std::mem::replace(&mut self.link, Link::Broken) {
+            Link::Plain(socket) => Some(socket),
+            other => {
+                self.link = other;
+                None
+            }
+        }
+    }
+
+    pub(super) fn put(&mut self, link: Link) {
+        self.link = link;
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.link {
+            Link::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Link::ServerTls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Link::ClientTls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Link::Broken => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.link {
+            Link::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
+            Link::ServerTls(tls) => Pin::new(tls).poll_write(cx, buf),
+            Link::ClientTls(tls) => Pin::new(tls).poll_write(cx, buf),
+            Link::Broken => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.link {
+            Link::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Link::ServerTls(tls) => Pin::new(tls).poll_flush(cx),
+            Link::ClientTls(tls) => Pin::new(tls).poll_flush(cx),
+            Link::Broken => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.link {
+            Link::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Link::ServerTls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Link::ClientTls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Link::Broken => Poll::Ready(Ok(())),
+        }
+    }
+}
