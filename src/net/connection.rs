@@ -17,9 +17,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
+use super::IO_TIMEOUT;
 use super::stream::{Link, Stream};
 use super::tls::{ClientTls, TlsError};
-use super::IO_TIMEOUT;
 
 /// A [`Stream`] with a read buffer that finds lines and a write buffer that collects replies.
 #[derive(Debug)]
@@ -177,7 +177,8 @@ impl Connection {
     /// [`TlsError`]; the connection is broken then.
     pub async fn upgrade_to_tls(&mut self, acceptor: &TlsAcceptor) -> Result<(), TlsError> {
         let socket = self.leave_plain().await?;
-        let tls = timeout(IO_TIMEOUT, acceptor.accept(socket)).await.map_err(|_| TlsError::HandshakeTimeout)?;
+        let tls =
+            timeout(IO_TIMEOUT, acceptor.accept(socket)).await.map_err(|_| TlsError::HandshakeTimeout)?;
         self.stream.put(Link::ServerTls(Box::new(tls.map_err(TlsError::Handshake)?)));
         Ok(())
     }
@@ -422,7 +423,10 @@ mod tests {
         writer.await.unwrap();
     }
 
-    async fn handshake(early: &'static [u8], verify: ClientVerify) -> (Connection, Result<Connection, TlsError>) {
+    async fn handshake(
+        early: &'static [u8],
+        verify: ClientVerify,
+    ) -> (Connection, Result<Connection, TlsError>) {
         let root = tempfile::tempdir().unwrap();
         ensure_self_signed(root.path(), &["mx.example.test".to_owned()]).unwrap();
         let verify = match &verify.ca_file {
@@ -464,14 +468,14 @@ mod tests {
 
     #[tokio::test]
     async fn certificates_are_verified_when_asked() {
-        let anchored = ClientVerify { want_verify: true, ca_file: Some("own".into()), ..ClientVerify::default() };
+        let anchored =
+            ClientVerify { want_verify: true, ca_file: Some("own".into()), ..ClientVerify::default() };
         let (_, client) = handshake(b"", anchored.clone()).await;
         assert!(client.is_ok(), "{client:?}");
 
         let unknown_to = tempfile::tempdir().unwrap();
         ensure_self_signed(unknown_to.path(), &["other.test".to_owned()]).unwrap();
-        let stranger =
-            ClientVerify { ca_file: None, ca_dir: Some(unknown_to.path().to_owned()), ..anchored };
+        let stranger = ClientVerify { ca_file: None, ca_dir: Some(unknown_to.path().to_owned()), ..anchored };
         let (mut server, client) = handshake(b"", stranger.clone()).await;
         assert!(matches!(client, Err(TlsError::Handshake(_))), "{client:?}");
         assert!(server.read_line(LIMIT, SOON).await.is_err());

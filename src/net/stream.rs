@@ -74,8 +74,12 @@ impl Stream {
     /// The TLS protocol and cipher suite for logs and trace headers, e.g. `TLSv1_3`, `TLS13_AES_256_GCM_SHA384`.
     pub fn tls_parameters(&self) -> Option<(String, String)> {
         let (version, suite) = match &self.link {
-            Link::ServerTls(tls) => (tls.get_ref().1.protocol_version(), tls.get_ref().1.negotiated_cipher_suite()),
-            Link::ClientTls(tls) => (tls.get_ref().1.protocol_version(), tls.get_ref().1.negotiated_cipher_suite()),
+            Link::ServerTls(tls) => {
+                (tls.get_ref().1.protocol_version(), tls.get_ref().1.negotiated_cipher_suite())
+            }
+            Link::ClientTls(tls) => {
+                (tls.get_ref().1.protocol_version(), tls.get_ref().1.negotiated_cipher_suite())
+            }
             Link::Plain(_) | Link::Broken => return None,
         };
         Some((version?.as_str()?.to_owned(), suite?.suite().as_str()?.to_owned()))
@@ -98,7 +102,11 @@ impl Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match &mut self.link {
             Link::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
             Link::ServerTls(tls) => Pin::new(tls).poll_read(cx, buf),

@@ -62,7 +62,13 @@ enum State {
 impl DataReader {
     /// A reader that waits for the first octet after `354`.
     pub fn new(bare_lf: BareLf) -> Self {
-        Self { state: State::LineStart { real: true }, bare_lf, saw_bare: false, saw_nul: false, size_bytes: 0 }
+        Self {
+            state: State::LineStart { real: true },
+            bare_lf,
+            saw_bare: false,
+            saw_nul: false,
+            size_bytes: 0,
+        }
     }
 
     /// Takes octets and appends what is to be stored to `out`. After the end nothing is taken any more.

@@ -87,7 +87,9 @@ pub struct ToCrlf {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// At a line start. `stored`: one that stuffing knows, after LF or at the beginning.
-    LineStart { stored: bool },
+    LineStart {
+        stored: bool,
+    },
     /// After a dot at a stored line start; the dot is not yet out.
     Dot,
     Text,

@@ -181,8 +181,9 @@ impl ServerCertVerifier for PeerVerifier {
         };
         match verdict {
             // A self-signed certificate has no known issuer, or (made by `openssl req -x509`) is a CA's own.
-            Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)))
-                if self.options.allow_self_signed && is_self_issued(end_entity) => {}
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::Other(_),
+            )) if self.options.allow_self_signed && is_self_issued(end_entity) => {}
             verdict => verdict?,
         }
         Ok(ServerCertVerified::assertion())

@@ -101,7 +101,8 @@ pub fn ensure_self_signed(root: &Path, names: &[String]) -> io::Result<bool> {
     if fs::symlink_metadata(&cert).is_ok() || fs::symlink_metadata(&key).is_ok() {
         return Ok(false);
     }
-    let (cert_pem, key_pem) = self_signed(names).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let (cert_pem, key_pem) =
+        self_signed(names).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     create_private(&key, &key_pem)?;
     if let Err(error) = create_private(&cert, &cert_pem) {
         // Half a pair would keep the next start from making a whole one.
@@ -114,7 +115,8 @@ pub fn ensure_self_signed(root: &Path, names: &[String]) -> io::Result<bool> {
 
 /// The PEM texts of a new certificate and its key.
 fn self_signed(names: &[String]) -> Result<(String, String), rcgen::Error> {
-    let mut names: Vec<String> = names.iter().filter(|name| name.is_ascii() && !name.is_empty()).cloned().collect();
+    let mut names: Vec<String> =
+        names.iter().filter(|name| name.is_ascii() && !name.is_empty()).cloned().collect();
     if names.is_empty() {
         names.push("localhost".to_owned());
     }

@@ -1,0 +1,120 @@
+//! What is in a mailbox.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use bstr::ByteSlice;
+
+use super::{MailboxError, Mailboxes};
+use crate::mailroot::Account;
+
+/// A message file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredMessage {
+    /// The file name: the UIDL.
+    pub file_name: String,
+    /// The file, absolute.
+    pub path: PathBuf,
+    /// Bytes in the file.
+    pub bytes: u64,
+    /// When the file was written.
+    pub modified: SystemTime,
+}
+
+/// What counts against the quota.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Number of files.
+    pub messages: u64,
+}
+
+impl Mailboxes {
+    /// The messages that POP3 shows, by delivery time, then name (decision 22). A missing directory is empty.
+    /// File names that are not UTF-8 are left out: no UIDL could name them.
+    ///
+    /// # Errors
+    /// The disk's, other than a missing directory.
+    pub fn list(&self, account: &Account, scan_cur: bool) -> Result<Vec<StoredMessage>, MailboxError> {
+        let mut messages = Vec::new();
+        for directory in self.listed(account, scan_cur) {
+            let entries = match fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(MailboxError::on("read", &directory)(error)),
+            };
+            messages.extend(entries.flatten().filter_map(|entry| stored(&entry)));
+        }
+        messages.sort_by(|a, b| (a.modified, &a.file_name).cmp(&(b.modified, &b.file_name)));
+        Ok(messages)
+    }
+
+    /// What the account's mailbox holds, for quotas and `userstat`: all files below it whose names do not begin with
+    /// a dot. A missing directory is empty.
+    ///
+    /// # Errors
+    /// The disk's, other than a missing directory.
+    pub fn usage(&self, account: &Account) -> Result<Usage, MailboxError> {
+        let mut usage = Usage::default();
+        add_usage(&self.directory(account), &mut usage)?;
+        Ok(usage)
+    }
+
+    /// Removes a message that POP3 deleted. One that is gone already is fine.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn remove(&self, message: &StoredMessage) -> Result<(), MailboxError> {
+        match self.disk.remove(&message.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(MailboxError::on("remove", &message.path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens a message for reading.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn open(&self, message: &StoredMessage) -> Result<File, MailboxError> {
+        File::open(&message.path).map_err(MailboxError::on("open", &message.path))
+    }
+}
+
+fn stored(entry: &fs::DirEntry) -> Option<StoredMessage> {
+    let file_name = entry.file_name().to_str()?.to_owned();
+    let meta = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+    (!file_name.starts_with('.')).then(|| StoredMessage {
+        path: entry.path(),
+        bytes: meta.len(),
+        modified: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+        file_name,
+    })
+}
+
+fn add_usage(directory: &Path, usage: &mut Usage) -> Result<(), MailboxError> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(MailboxError::on("read", directory)(error)),
+    };
+    for entry in entries.flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with_str(".") {
+            continue;
+        }
+        match entry.metadata() {
+            Ok(meta) if meta.is_dir() => add_usage(&entry.path(), usage)?,
+            Ok(meta) if meta.is_file() => {
+                usage.bytes += meta.len();
+                usage.messages += 1;
+            }
+            // Taken away while we looked, or not a plain file.
+            _ => {}
+        }
+    }
+    Ok(())
+}
