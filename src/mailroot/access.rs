@@ -109,8 +109,8 @@ fn address(text: &[u8]) -> Result<IpAddr, BadAddressFilter> {
 fn embedded(address: Ipv6Addr) -> Option<(u128, Ipv4Addr)> {
     const MAPPED: u128 = 0xffff << 32;
     let bits = u128::from(address);
-    // The shift leaves 128 - 32 bits; the low half is the IPv4 address.
-    let low = u32::try_from(bits & u128::from(u32::MAX)).ok()?;
+    let [.., a, b, c, d] = address.octets();
+    let low = u32::from_be_bytes([a, b, c, d]);
     match bits - u128::from(low) {
         MAPPED => Some((MAPPED, low.into())),
         // `::` and `::1` are IPv6's own (RFC 4291 2.5).

@@ -125,6 +125,9 @@ pub enum ProblemKind {
     /// A command that has no effect in this kind of command file.
     #[error("has no effect in this file: {0:?}")]
     NoEffectHere(String),
+    /// A link of `pop3links.tab` that looks for addresses without saying in which domains.
+    #[error("lists no domains to look for, so nothing can be fetched")]
+    NothingToMatch,
     /// More entries than count.
     #[error("comes after the {limit} that count; it is ignored")]
     TooMany {
