@@ -1,31 +1,411 @@
-//! (being written)
+//! Accounts beside `mailusers.tab` and programs that check log-ins: `smtpauth.tab`, `smtpextauth.tab`,
+//! `ctrlaccounts.tab`, `userauth/pop3/*.tab`, `userauth/smtp/*.tab` (`mailroot.md` 12).
+//!
+//! Only the rows are here; checking a password is for `auth`, running a program for `exec`.
 
-use super::problem::Problems;
+use std::fmt;
+use std::path::Path;
+
+use bstr::BString;
+
+use super::accounts::is_plain_name;
+use super::problem::{ProblemKind, Problems};
+use super::snapshot::{Loaded, Snapshot};
 use super::table::{Row, RowSpec, Table};
 
-/// (being written)
+/// How many mechanisms of `smtpextauth.tab` are offered (`mailroot.md` 12.3).
+pub const MECHANISMS_MAX: usize = 16;
+
+/// The mechanisms that exist in SMTP here, in XMail's order.
+const MECHANISMS: &str = "LOGIN, PLAIN, CRAM-MD5";
+
+/// What an authenticated SMTP client may do (`mailroot.md` 12.1): the letters of `SmtpPerms`, `DefaultSmtpPerms` and
+/// `smtpauth.tab`. Having any value of this type, even an empty one, lifts marks and delays by address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SmtpPerms {
+    /// `M`: send where `MailAuth` demands authentication.
+    pub mail: bool,
+    /// `R`: relay.
+    pub relay: bool,
+    /// `V`: VRFY.
+    pub vrfy: bool,
+    /// `T`: ETRN.
+    pub etrn: bool,
+    /// `Z`: no message size limit.
+    pub any_size: bool,
+    /// `S`: exempt from `WantTLS`.
+    pub without_tls: bool,
+}
+
+impl SmtpPerms {
+    /// Reads the letters, upper case only; other bytes are ignored.
+    ///
+    /// ```
+    /// use tabmail::mailroot::authentication::SmtpPerms;
+    /// assert_eq!(SmtpPerms::parse(b"ZRm").to_string(), "RZ");
+    /// ```
+    pub fn parse(letters: &[u8]) -> Self {
+        let has = |letter| letters.contains(&letter);
+        Self {
+            mail: has(b'M'),
+            relay: has(b'R'),
+            vrfy: has(b'V'),
+            etrn: has(b'T'),
+            any_size: has(b'Z'),
+            without_tls: has(b'S'),
+        }
+    }
+}
+
+impl fmt::Display for SmtpPerms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let letters = [
+            (self.mail, "M"),
+            (self.relay, "R"),
+            (self.vrfy, "V"),
+            (self.etrn, "T"),
+            (self.any_size, "Z"),
+            (self.without_tls, "S"),
+        ];
+        letters.iter().filter(|(has, _)| *has).try_for_each(|(_, letter)| f.write_str(letter))
+    }
+}
+
+/// `smtpauth.tab`: users that exist for SMTP only.
 #[derive(Clone, Debug, Default)]
-pub struct SmtpAuth;
+pub struct SmtpAuth {
+    rows: Vec<SmtpAuthRow>,
+}
+
+/// A row of `smtpauth.tab`.
+#[derive(Clone, Debug)]
+pub struct SmtpAuthRow {
+    /// The line, from 1.
+    pub line: u32,
+    /// The user, compared byte for byte.
+    pub user: BString,
+    /// The password in clear, compared byte for byte.
+    pub password: BString,
+    /// What the user may do.
+    pub perms: SmtpPerms,
+}
+
+impl SmtpAuth {
+    /// All rows of `user` in file order; the first whose password fits authenticates.
+    pub fn find<'a>(&'a self, user: &'a [u8]) -> impl Iterator<Item = &'a SmtpAuthRow> {
+        self.rows.iter().filter(move |row| row.user == user)
+    }
+
+    /// All rows in file order.
+    pub fn rows(&self) -> &[SmtpAuthRow] {
+        &self.rows
+    }
+}
 
 impl Table for SmtpAuth {
-    const SPEC: RowSpec = RowSpec::at_least(1, 510);
-    fn push(&mut self, _row: Row, _problems: &mut Problems) {}
+    const SPEC: RowSpec = RowSpec::at_least(3, 510);
+
+    fn push(&mut self, row: Row, problems: &mut Problems) {
+        if let Some(&odd) = row.bytes(2).iter().find(|byte| !b"MRVTZS".contains(byte)) {
+            let found = char::from(odd).to_string();
+            let accepted = "M, R, V, T, Z, S";
+            problems.note(row.line, row.column(2), ProblemKind::UnknownWord { found, accepted });
+        }
+        self.rows.push(SmtpAuthRow {
+            line: row.line,
+            user: row.bytes(0).to_owned(),
+            password: row.bytes(1).to_owned(),
+            perms: SmtpPerms::parse(row.bytes(2)),
+        });
+    }
 }
 
-/// (being written)
+/// `smtpextauth.tab`: programs that check SMTP log-ins.
 #[derive(Clone, Debug, Default)]
-pub struct SmtpExtAuth;
+pub struct SmtpExtAuth {
+    rows: Vec<SmtpExtAuthRow>,
+}
+
+/// A row of `smtpextauth.tab`.
+#[derive(Clone, Debug)]
+pub struct SmtpExtAuthRow {
+    /// The line, from 1.
+    pub line: u32,
+    /// The mechanism as written.
+    pub mechanism: Box<str>,
+    /// The program, macros not expanded.
+    pub program: BString,
+    /// Its arguments, macros not expanded.
+    pub args: Vec<BString>,
+}
+
+impl SmtpExtAuth {
+    /// The mechanisms to offer, in file order, each once; empty: the internal ones are offered.
+    pub fn mechanisms(&self) -> Vec<&str> {
+        let mut found: Vec<&str> = Vec::new();
+        for row in &self.rows {
+            if found.len() < MECHANISMS_MAX && !found.iter().any(|known| known.eq_ignore_ascii_case(&row.mechanism))
+            {
+                found.push(&row.mechanism);
+            }
+        }
+        found
+    }
+
+    /// The first row of a mechanism, without regard to case.
+    pub fn for_mechanism(&self, mechanism: &str) -> Option<&SmtpExtAuthRow> {
+        self.rows.iter().find(|row| row.mechanism.eq_ignore_ascii_case(mechanism))
+    }
+
+    /// All rows in file order.
+    pub fn rows(&self) -> &[SmtpExtAuthRow] {
+        &self.rows
+    }
+}
 
 impl Table for SmtpExtAuth {
-    const SPEC: RowSpec = RowSpec::at_least(1, 510);
-    fn push(&mut self, _row: Row, _problems: &mut Problems) {}
+    const SPEC: RowSpec = RowSpec::at_least(2, 1022);
+
+    fn push(&mut self, row: Row, problems: &mut Problems) {
+        let Some(mechanism) = row.text(0, problems) else { return };
+        if ClientMechanism::parse(mechanism.as_bytes()).is_none() {
+            let found = mechanism.to_string();
+            problems.note(row.line, row.column(0), ProblemKind::UnknownWord { found, accepted: MECHANISMS });
+        }
+        if let Some(first) = self.for_mechanism(&mechanism) {
+            problems.note(row.line, row.column(0), ProblemKind::Duplicate { first: first.line });
+        }
+        self.rows.push(SmtpExtAuthRow {
+            line: row.line,
+            mechanism,
+            program: row.bytes(1).to_owned(),
+            args: row.values_from(2).map(ToOwned::to_owned).collect(),
+        });
+    }
 }
 
-/// (being written)
+/// `ctrlaccounts.tab`: who may log in to CTRL.
 #[derive(Clone, Debug, Default)]
-pub struct CtrlAccounts;
+pub struct CtrlAccounts {
+    rows: Vec<CtrlAccount>,
+}
+
+/// A row of `ctrlaccounts.tab`.
+#[derive(Clone, Debug)]
+pub struct CtrlAccount {
+    /// The line, from 1.
+    pub line: u32,
+    /// The user.
+    pub user: BString,
+    /// The password as stored; `None` when it cannot be decoded: then nobody can log in (decision 46).
+    pub password: Option<BString>,
+}
+
+impl CtrlAccounts {
+    /// The first row of `user`, without regard to case; it decides.
+    pub fn get(&self, user: &[u8]) -> Option<&CtrlAccount> {
+        self.rows.iter().find(|row| row.user.eq_ignore_ascii_case(user))
+    }
+
+    /// All rows in file order.
+    pub fn rows(&self) -> &[CtrlAccount] {
+        &self.rows
+    }
+}
 
 impl Table for CtrlAccounts {
+    const SPEC: RowSpec = RowSpec::at_least(2, 510);
+
+    fn push(&mut self, row: Row, problems: &mut Problems) {
+        if let Some(first) = self.get(row.bytes(0)) {
+            problems.note(row.line, row.column(0), ProblemKind::Duplicate { first: first.line });
+        }
+        let password = is_password_encoding(row.bytes(1)).then(|| row.bytes(1).to_owned());
+        if password.is_none() {
+            problems.note(row.line, row.column(1), ProblemKind::BadPassword);
+        }
+        self.rows.push(CtrlAccount { line: row.line, user: row.bytes(0).to_owned(), password });
+    }
+}
+
+/// Whether a stored password can be decoded: pairs of hex digits, or a PHC string (`mailroot.md` 5, decision 18).
+pub fn is_password_encoding(stored: &[u8]) -> bool {
+    stored.starts_with(b"$argon2id$") || (stored.len() % 2 == 0 && stored.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// `userauth/pop3/<domain>.tab`: programs for log-ins and for changes of accounts (`mailroot.md` 12.4).
+#[derive(Clone, Debug, Default)]
+pub struct Pop3ExtAuth {
+    rows: Vec<Pop3ExtAuthRow>,
+}
+
+/// A row of `userauth/pop3/*.tab`.
+#[derive(Clone, Debug)]
+pub struct Pop3ExtAuthRow {
+    /// The line, from 1.
+    pub line: u32,
+    /// `userauth`, `useradd`, `useredit`, `userdel` or `domaindrop`, in any case.
+    pub action: Box<str>,
+    /// The program, macros not expanded.
+    pub program: BString,
+    /// Its arguments, macros not expanded.
+    pub args: Vec<BString>,
+}
+
+impl Pop3ExtAuth {
+    /// The first row of an action, without regard to case.
+    pub fn for_action(&self, action: &str) -> Option<&Pop3ExtAuthRow> {
+        self.rows.iter().find(|row| row.action.eq_ignore_ascii_case(action))
+    }
+
+    /// All rows in file order.
+    pub fn rows(&self) -> &[Pop3ExtAuthRow] {
+        &self.rows
+    }
+}
+
+impl Table for Pop3ExtAuth {
+    const SPEC: RowSpec = RowSpec::at_least(2, 1022);
+
+    fn push(&mut self, row: Row, problems: &mut Problems) {
+        const ACTIONS: [&str; 5] = ["userauth", "useradd", "useredit", "userdel", "domaindrop"];
+        let Some(action) = row.text(0, problems) else { return };
+        if !ACTIONS.iter().any(|known| known.eq_ignore_ascii_case(&action)) {
+            let found = action.to_string();
+            let accepted = "userauth, useradd, useredit, userdel, domaindrop";
+            problems.note(row.line, row.column(0), ProblemKind::UnknownWord { found, accepted });
+        }
+        self.rows.push(Pop3ExtAuthRow {
+            line: row.line,
+            action,
+            program: row.bytes(1).to_owned(),
+            args: row.values_from(2).map(ToOwned::to_owned).collect(),
+        });
+    }
+}
+
+/// `userauth/smtp/<host>.tab`: how to log in when we are the SMTP client. Only the first row counts.
+#[derive(Clone, Debug, Default)]
+pub struct SmtpClientAuth {
+    first: Option<Result<ClientAuth, BadClientAuth>>,
+}
+
+/// The row of `userauth/smtp/<host>.tab` that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientAuth {
+    /// The line, from 1.
+    pub line: u32,
+    /// The mechanism.
+    pub mechanism: ClientMechanism,
+    /// The user.
+    pub user: BString,
+    /// The password in clear.
+    pub password: BString,
+}
+
+/// A mechanism we can use as a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientMechanism {
+    /// `PLAIN` (RFC 4616).
+    Plain,
+    /// `LOGIN`.
+    Login,
+    /// `CRAM-MD5` (RFC 2195).
+    CramMd5,
+}
+
+impl ClientMechanism {
+    /// The mechanism of this name, without regard to case.
+    pub fn parse(name: &[u8]) -> Option<Self> {
+        [Self::Plain, Self::Login, Self::CramMd5]
+            .into_iter()
+            .find(|known| name.eq_ignore_ascii_case(known.name().as_bytes()))
+    }
+
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::Login => "LOGIN",
+            Self::CramMd5 => "CRAM-MD5",
+        }
+    }
+}
+
+/// The first row does not say how to log in: delivery to this host fails (`mailroot.md` 6, note b).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} does not say how to log in (mechanism, user, password)")]
+pub struct BadClientAuth {
+    /// The line, from 1.
+    pub line: u32,
+}
+
+impl SmtpClientAuth {
+    /// How to log in; `None`: without authentication.
+    ///
+    /// # Errors
+    /// The first row has fewer than three columns or an unknown mechanism.
+    pub fn credentials(&self) -> Result<Option<&ClientAuth>, BadClientAuth> {
+        match &self.first {
+            None => Ok(None),
+            Some(Ok(row)) => Ok(Some(row)),
+            Some(Err(bad)) => Err(*bad),
+        }
+    }
+}
+
+impl Table for SmtpClientAuth {
     const SPEC: RowSpec = RowSpec::at_least(1, 510);
-    fn push(&mut self, _row: Row, _problems: &mut Problems) {}
+
+    fn push(&mut self, row: Row, problems: &mut Problems) {
+        if self.first.is_some() {
+            problems.note(row.line, 0, ProblemKind::TooMany { limit: 1 });
+            return;
+        }
+        let bad = BadClientAuth { line: row.line };
+        let (found, needed) = (row.fields.len(), 3);
+        if found < needed {
+            problems.note(row.line, 0, ProblemKind::TooFewColumns { needed, found });
+            self.first = Some(Err(bad));
+            return;
+        }
+        let mechanism = ClientMechanism::parse(row.bytes(0));
+        if mechanism.is_none() {
+            let found = row.bytes(0).to_string();
+            problems.note(row.line, row.column(0), ProblemKind::UnknownWord { found, accepted: MECHANISMS });
+        }
+        self.first = Some(mechanism.ok_or(bad).map(|mechanism| ClientAuth {
+            line: row.line,
+            mechanism,
+            user: row.bytes(1).to_owned(),
+            password: row.bytes(2).to_owned(),
+        }));
+    }
+}
+
+impl Snapshot {
+    /// The credentials for an SMTP server: `userauth/smtp/a.b.c.tab`, `b.c.tab`, `c.tab`, the first file that exists
+    /// (`mailroot.md` 12.5). The final dot of names from MX records is ignored (`mailflow.md` 19). Each name is tried
+    /// as given and then in lower case.
+    pub fn smtp_client_auth(&self, host: &str) -> Option<Loaded<SmtpClientAuth>> {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        // An address has no parent domains: 192.0.2.1 must not be given what 2.1.tab holds.
+        let is_address = host.parse::<std::net::IpAddr>().is_ok();
+        let parents = host.match_indices('.').map(|(dot, _)| &host[dot + 1..]);
+        std::iter::once(host)
+            .chain(parents.take(if is_address { 0 } else { usize::MAX }))
+            .filter(|name| !name.is_empty())
+            .flat_map(|name| [name.to_owned(), name.to_ascii_lowercase()])
+            .find_map(|name| self.existing_in("userauth/smtp", &format!("{name}.tab")))
+    }
+
+    /// The programs for a domain: `userauth/pop3/<domain>.tab`, as typed by the client, else `userauth/pop3/.tab`.
+    pub fn pop3_ext_auth(&self, domain: &str) -> Option<Loaded<Pop3ExtAuth>> {
+        [domain, ""].iter().find_map(|name| self.existing_in("userauth/pop3", &format!("{name}.tab")))
+    }
+
+    /// The table `directory/file` if `file` is a plain name and exists.
+    pub(super) fn existing_in<T: Table>(&self, directory: &str, file: &str) -> Option<Loaded<T>> {
+        is_plain_name(file).then(|| self.file(&Path::new(directory).join(file))).filter(Loaded::exists)
+    }
 }

@@ -1,13 +1,199 @@
-//! (being written)
+//! Command files: `mailproc.tab`, `cmdaliases/<domain>/<user>.tab`, `custdomains/*.tab` (`mailroot.md` 13.1, 13.2).
+//!
+//! ```text
+//! "external"   priority  wait  program  arg...      "filter"  the same
+//! "redirect"   target...                            "lredirect"  the same
+//! "smtprelay"  hosts [options]                      "mailbox"    "smtp"
+//! ```
+//!
+//! Names fold case. Arguments are raw: macros are expanded when a command runs. A row that cannot be a command keeps
+//! its place as [`Command::Unknown`] or [`Command::Malformed`] with a problem, so that a private copy of the file can
+//! be worked off line by line.
 
-use super::problem::Problems;
+use bstr::{BStr, BString, ByteSlice};
+
+use super::problem::{ProblemKind, Problems};
+use super::routing::GatewayList;
+use super::server_tab::leading_number;
 use super::table::{Row, RowSpec, Table};
 
-/// (being written)
+/// The commands of one file, in order.
 #[derive(Clone, Debug, Default)]
-pub struct CommandFile;
+pub struct CommandFile {
+    rows: Vec<CommandRow>,
+}
+
+/// One line of a command file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandRow {
+    /// The line, from 1.
+    pub line: u32,
+    /// What to do.
+    pub command: Command,
+    /// The line as written, without its end, for private copies.
+    pub raw: BString,
+}
+
+/// One command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `external`: run a program with the message.
+    External(ProgramCommand),
+    /// `filter`: run a program that may judge and change the message.
+    Filter(ProgramCommand),
+    /// `mailbox`: deliver to the account's mailbox.
+    Mailbox,
+    /// `redirect`: a new message for each target, the sender kept. A target is an address, or a domain.
+    Redirect(Vec<BString>),
+    /// `lredirect`: the same, with the account as sender.
+    Lredirect(Vec<BString>),
+    /// `smtprelay`: send through these hosts.
+    SmtpRelay(SmtpRelayCommand),
+    /// `smtp`: send to the original domain.
+    Smtp,
+    /// A name that is no command: logged and skipped.
+    Unknown(BString),
+    /// A command with too few columns: a permanent error of this line.
+    Malformed(BString),
+}
+
+/// The columns of `external` and `filter`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramCommand {
+    /// Below, at or above the normal priority.
+    pub priority: Priority,
+    /// How long to wait for the program, in seconds; 0: do not wait.
+    pub wait_secs: u64,
+    /// The program.
+    pub program: BString,
+    /// Its arguments; at least one.
+    pub args: Vec<BString>,
+}
+
+/// The priority column: a negative number, 0, or a positive one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// Nice +5.
+    BelowNormal,
+    /// As the server.
+    Normal,
+    /// Nice -5.
+    AboveNormal,
+}
+
+/// The columns of `smtprelay`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmtpRelayCommand {
+    /// The host list as written.
+    pub hosts: BString,
+    /// The options column as written; empty where there is none.
+    pub options: BString,
+}
+
+impl SmtpRelayCommand {
+    /// The hosts with their options (decision 34); `SmtpGwConfig` goes before them with
+    /// [`GatewayList::with_options`].
+    pub fn gateways(&self) -> GatewayList {
+        GatewayList::from_columns(&self.hosts, &self.options)
+    }
+}
+
+/// The names of all commands.
+const COMMANDS: &str = "external, filter, mailbox, redirect, lredirect, smtprelay, smtp";
+
+impl CommandFile {
+    /// Whether the file has no rows at all: mail then goes to the mailbox (decision 11).
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// All rows in order.
+    pub fn rows(&self) -> &[CommandRow] {
+        &self.rows
+    }
+}
 
 impl Table for CommandFile {
-    const SPEC: RowSpec = RowSpec::at_least(1, 510);
-    fn push(&mut self, _row: Row, _problems: &mut Problems) {}
+    const SPEC: RowSpec = RowSpec::at_least(1, 1022);
+
+    fn push(&mut self, row: Row, problems: &mut Problems) {
+        let command = Command::of_row(&row, problems);
+        let elsewhere = match problems.file().file_name().is_some_and(|name| name == "mailproc.tab") {
+            true => command == Command::Smtp,
+            false => command == Command::Mailbox,
+        };
+        if elsewhere {
+            let found = row.bytes(0).to_string();
+            problems.note(row.line, row.column(0), ProblemKind::NoEffectHere(found));
+        }
+        self.rows.push(CommandRow { line: row.line, command, raw: row.raw });
+    }
+}
+
+impl Command {
+    fn of_row(row: &Row, problems: &mut Problems) -> Self {
+        let name = row.bytes(0);
+        let needed = match name.to_ascii_lowercase().as_slice() {
+            b"external" | b"filter" => 5,
+            b"redirect" | b"lredirect" | b"smtprelay" => 2,
+            _ => 1,
+        };
+        let found = row.fields.len();
+        if found < needed {
+            problems.note(row.line, 0, ProblemKind::TooFewColumns { needed, found });
+            return Self::Malformed(name.to_owned());
+        }
+        let values = || row.values_from(1).map(ToOwned::to_owned).collect();
+        match name.to_ascii_lowercase().as_slice() {
+            b"external" => Self::External(ProgramCommand::of_row(row, problems)),
+            b"filter" => Self::Filter(ProgramCommand::of_row(row, problems)),
+            b"mailbox" => Self::Mailbox,
+            b"redirect" => Self::Redirect(values()),
+            b"lredirect" => Self::Lredirect(values()),
+            b"smtprelay" => Self::SmtpRelay(relay(row, problems)),
+            b"smtp" => Self::Smtp,
+            _ => {
+                let found = name.to_string();
+                let accepted = COMMANDS;
+                problems.note(row.line, row.column(0), ProblemKind::UnknownWord { found, accepted });
+                Self::Unknown(name.to_owned())
+            }
+        }
+    }
+}
+
+impl ProgramCommand {
+    fn of_row(row: &Row, problems: &mut Problems) -> Self {
+        let priority = match number(row, 1, problems) {
+            ..0 => Priority::BelowNormal,
+            0 => Priority::Normal,
+            1.. => Priority::AboveNormal,
+        };
+        Self {
+            priority,
+            wait_secs: u64::try_from(number(row, 2, problems)).unwrap_or(0),
+            program: row.bytes(3).to_owned(),
+            args: row.values_from(4).map(ToOwned::to_owned).collect(),
+        }
+    }
+}
+
+fn relay(row: &Row, problems: &mut Problems) -> SmtpRelayCommand {
+    // With a macro in it the list can only be judged when the command runs.
+    if !has_macro(row.bytes(1)) {
+        GatewayList::of_row(row, 1, problems);
+    }
+    SmtpRelayCommand { hosts: row.bytes(1).to_owned(), options: row.bytes(2).to_owned() }
+}
+
+fn has_macro(value: &BStr) -> bool {
+    value.starts_with(b"@@") || value.contains_str("$(")
+}
+
+fn number(row: &Row, index: usize, problems: &mut Problems) -> i64 {
+    let value = row.bytes(index);
+    if value.to_str().ok().and_then(|text| text.parse::<i64>().ok()).is_none() {
+        problems.note(row.line, row.column(index), ProblemKind::NotANumber(value.to_string()));
+    }
+    leading_number(value)
 }

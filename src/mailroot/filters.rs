@@ -1,22 +1,176 @@
-//! (being written)
+//! Which programs look at mail: `filters.in.tab`, `filters.out.tab` (rules that select files), and the files in
+//! `filters/` with the three of the SMTP phases (programs) (`mailroot.md` 13.3, 13.4).
 
-use super::problem::Problems;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bstr::BString;
+
+use super::access::AddressFilter;
+use super::accounts::is_plain_name;
+use super::option_list::OptionList;
+use super::problem::{ProblemKind, Problems};
+use super::snapshot::{Loaded, Snapshot};
 use super::table::{Row, RowSpec, Table};
+use crate::tab::wildcard;
 
-/// (being written)
+/// How many filter files one message selects at most (`mailroot.md` 13.3).
+pub const SELECTED_MAX: usize = 128;
+
+/// `filters.in.tab` or `filters.out.tab`.
 #[derive(Clone, Debug, Default)]
-pub struct FilterRules;
-
-impl Table for FilterRules {
-    const SPEC: RowSpec = RowSpec::at_least(1, 510);
-    fn push(&mut self, _row: Row, _problems: &mut Problems) {}
+pub struct FilterRules {
+    rows: Vec<FilterRule>,
 }
 
-/// (being written)
+/// A row of `filters.in.tab` or `filters.out.tab`.
+#[derive(Clone, Debug)]
+pub struct FilterRule {
+    /// The line, from 1.
+    pub line: u32,
+    /// The wildcard pattern for the sender.
+    pub sender: BString,
+    /// The wildcard pattern for the recipient.
+    pub recipient: BString,
+    /// The network of the peer.
+    pub remote: AddressFilter,
+    /// The network of our address.
+    pub local: AddressFilter,
+    /// The file in `filters/`; a plain name.
+    pub file: Box<str>,
+}
+
+impl FilterRule {
+    fn selects(&self, sender: &str, recipient: &str, remote: IpAddr, local: IpAddr) -> bool {
+        wildcard::matches(&self.sender, sender.as_bytes())
+            && wildcard::matches(&self.recipient, recipient.as_bytes())
+            && self.remote.matches(remote)
+            && self.local.matches(local)
+    }
+}
+
+impl FilterRules {
+    /// The names of the filter files for a message, in file order, each once, at most [`SELECTED_MAX`]. Sender and
+    /// recipient are the real account addresses where they are local.
+    pub fn selecting(
+        &self,
+        sender: &str,
+        recipient: &str,
+        remote: IpAddr,
+        local: IpAddr,
+    ) -> impl Iterator<Item = &str> {
+        let mut files: Vec<&str> = Vec::new();
+        for rule in self.rows.iter().filter(|rule| rule.selects(sender, recipient, remote, local)) {
+            if files.len() < SELECTED_MAX && !files.contains(&&*rule.file) {
+                files.push(&rule.file);
+            }
+        }
+        files.into_iter()
+    }
+
+    /// All usable rows in file order.
+    pub fn rows(&self) -> &[FilterRule] {
+        &self.rows
+    }
+}
+
+impl Table for FilterRules {
+    const SPEC: RowSpec = RowSpec::at_least(5, 510);
+
+    fn push(&mut self, row: Row, problems: &mut Problems) {
+        // Without a mask column only `net/bits` is left.
+        let remote = AddressFilter::of_row(&row, 2, b"", problems);
+        let local = AddressFilter::of_row(&row, 3, b"", problems);
+        let (Some(remote), Some(local), Some(file)) = (remote, local, row.text(4, problems)) else { return };
+        if !is_plain_name(&file) {
+            problems.note(row.line, row.column(4), ProblemKind::BadName(file.into()));
+            return;
+        }
+        let (sender, recipient) = (row.bytes(0).to_owned(), row.bytes(1).to_owned());
+        self.rows.push(FilterRule { line: row.line, sender, recipient, remote, local, file });
+    }
+}
+
+/// The programs of one file: `filters/<file>`, `filters.post-rcpt.tab`, `filters.pre-data.tab` or
+/// `filters.post-data.tab`.
 #[derive(Clone, Debug, Default)]
-pub struct FilterProgram;
+pub struct FilterProgram {
+    rows: Vec<FilterProgramRow>,
+}
+
+/// A row of a filter file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterProgramRow {
+    /// The line, from 1.
+    pub line: u32,
+    /// The `!flags` in front.
+    pub flags: FilterFlags,
+    /// The program, macros not expanded.
+    pub program: BString,
+    /// Its arguments, macros not expanded.
+    pub args: Vec<BString>,
+}
+
+/// The `!flags` column of a filter program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FilterFlags {
+    /// `aex`: skipped when the sender authenticated.
+    pub skip_authenticated: bool,
+    /// `wlex`: skipped when the peer has `WhiteList` (SMTP filters only).
+    pub skip_white_listed: bool,
+    /// `timeo`: the time limit; `None`: that of `-QT`.
+    pub time_limit: Option<Duration>,
+}
+
+impl FilterProgram {
+    /// All programs in order.
+    pub fn rows(&self) -> &[FilterProgramRow] {
+        &self.rows
+    }
+}
 
 impl Table for FilterProgram {
-    const SPEC: RowSpec = RowSpec::at_least(1, 510);
-    fn push(&mut self, _row: Row, _problems: &mut Problems) {}
+    const SPEC: RowSpec = RowSpec::at_least(1, 1022);
+
+    fn push(&mut self, row: Row, problems: &mut Problems) {
+        let (flags, first) = match row.bytes(0).strip_prefix(b"!") {
+            Some(list) => (FilterFlags::of_row(&row, list, problems), 1),
+            None => (FilterFlags::default(), 0),
+        };
+        let found = row.fields.len();
+        if found <= first {
+            problems.note(row.line, 0, ProblemKind::TooFewColumns { needed: first + 1, found });
+            return;
+        }
+        self.rows.push(FilterProgramRow {
+            line: row.line,
+            flags,
+            program: row.bytes(first).to_owned(),
+            args: row.values_from(first + 1).map(ToOwned::to_owned).collect(),
+        });
+    }
+}
+
+impl FilterFlags {
+    fn of_row(row: &Row, list: &[u8], problems: &mut Problems) -> Self {
+        let options = OptionList::parse(list);
+        for option in options.iter().filter(|option| !["aex", "wlex", "timeo"].iter().any(|n| option.name == *n)) {
+            let found = option.name.to_string();
+            let accepted = "aex, wlex, timeo";
+            problems.note(row.line, row.column(0), ProblemKind::UnknownWord { found, accepted });
+        }
+        let seconds = options.integer("timeo").and_then(|seconds| u64::try_from(seconds).ok());
+        Self {
+            skip_authenticated: options.flag("aex"),
+            skip_white_listed: options.flag("wlex"),
+            time_limit: seconds.filter(|&seconds| seconds > 0).map(Duration::from_secs),
+        }
+    }
+}
+
+impl Snapshot {
+    /// The programs of `filters/<name>`; `None` when the file does not exist or the name is not plain.
+    pub fn filter_file(&self, name: &str) -> Option<Loaded<FilterProgram>> {
+        self.existing_in("filters", name)
+    }
 }

@@ -1,13 +1,93 @@
-//! (being written)
+//! `mlusers.tab`: the members of a mailing list (`mailroot.md` 7.6).
 
-use super::problem::Problems;
+use super::problem::{ProblemKind, Problems};
 use super::table::{Row, RowSpec, Table};
 
-/// (being written)
+/// The members of one list, in file order.
 #[derive(Clone, Debug, Default)]
-pub struct ListMembers;
+pub struct ListMembers {
+    rows: Vec<ListMember>,
+}
+
+/// A row of `mlusers.tab`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListMember {
+    /// The line, from 1.
+    pub line: u32,
+    /// The subscriber's address.
+    pub address: Box<str>,
+    /// What the subscriber may do.
+    pub perms: ListPerms,
+}
+
+/// The permission letters of a list member; without the column `RW`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListPerms {
+    /// `R`: gets the list's mail.
+    pub receives: bool,
+    /// `W`: may post as envelope sender, when `ClosedML` is set.
+    pub posts_as_sender: bool,
+    /// `A`: may post when logged in under this name, when `ClosedML` is set.
+    pub posts_as_login: bool,
+}
+
+impl ListPerms {
+    /// Reads the letters, upper case, in any order; others are ignored.
+    pub fn parse(letters: &[u8]) -> Self {
+        Self {
+            receives: letters.contains(&b'R'),
+            posts_as_sender: letters.contains(&b'W'),
+            posts_as_login: letters.contains(&b'A'),
+        }
+    }
+}
+
+impl Default for ListPerms {
+    fn default() -> Self {
+        Self::parse(b"RW")
+    }
+}
+
+impl ListMembers {
+    /// The first row of this address, without regard to case.
+    pub fn find(&self, address: &str) -> Option<&ListMember> {
+        self.rows.iter().find(|row| row.address.eq_ignore_ascii_case(address))
+    }
+
+    /// Whether a closed list takes a posting (`mailflow.md` 4.5): a row equals the envelope sender and has `W`, or
+    /// equals the log-in name and has `A`.
+    pub fn may_post(&self, sender: &str, login: Option<&str>) -> bool {
+        self.rows.iter().any(|row| {
+            (row.perms.posts_as_sender && row.address.eq_ignore_ascii_case(sender))
+                || (row.perms.posts_as_login
+                    && login.is_some_and(|login| row.address.eq_ignore_ascii_case(login)))
+        })
+    }
+
+    /// The members that get the list's mail, in file order.
+    pub fn receiving(&self) -> impl Iterator<Item = &ListMember> {
+        self.rows.iter().filter(|row| row.perms.receives)
+    }
+
+    /// All rows in file order.
+    pub fn rows(&self) -> &[ListMember] {
+        &self.rows
+    }
+}
 
 impl Table for ListMembers {
     const SPEC: RowSpec = RowSpec::at_least(1, 510);
-    fn push(&mut self, _row: Row, _problems: &mut Problems) {}
+
+    fn push(&mut self, row: Row, problems: &mut Problems) {
+        let Some(address) = row.text(0, problems) else { return };
+        if address.split('@').count() != 2 || address.starts_with('@') || address.ends_with('@') {
+            problems.note(row.line, row.column(0), ProblemKind::BadAddress(address.to_string()));
+        }
+        let perms = if row.fields.len() > 1 { ListPerms::parse(row.bytes(1)) } else { ListPerms::default() };
+        if let Some(&odd) = row.bytes(1).iter().find(|byte| !b"RWA".contains(byte)) {
+            let found = char::from(odd).to_string();
+            problems.note(row.line, row.column(1), ProblemKind::UnknownWord { found, accepted: "R, W, A" });
+        }
+        self.rows.push(ListMember { line: row.line, address, perms });
+    }
 }

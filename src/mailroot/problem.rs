@@ -104,6 +104,36 @@ pub enum ProblemKind {
     /// The path would leave its directory, or names something else than one file.
     #[error("is not a plain file or directory name: {0:?}; the row is ignored")]
     BadName(String),
+    /// An address without a network length or mask was expected.
+    #[error("is not an IP address: {0:?}")]
+    BadIpAddress(String),
+    /// A host to connect to was expected.
+    #[error("is not a host (host, host:port, host|port or [v6]:port): {0:?}")]
+    BadHost(String),
+    /// A host list without a host.
+    #[error("names no host")]
+    NoHost,
+    /// A route of `smtpgw.tab` was expected.
+    #[error("is not a route (@relay or @relay1,@relay2): {0:?}")]
+    BadRoute(String),
+    /// A pattern that is compared with a domain holds an `@`.
+    #[error("is compared with a domain, which never has an '@': {0:?}")]
+    AtInDomainPattern(String),
+    /// A row of an IP map whose precedence is below 0 (decision 47).
+    #[error("a negative precedence never applies")]
+    NegativePrecedence,
+    /// A command that has no effect in this kind of command file.
+    #[error("has no effect in this file: {0:?}")]
+    NoEffectHere(String),
+    /// A link of `pop3links.tab` that looks for addresses without saying in which domains.
+    #[error("lists no domains to look for, so nothing can be fetched")]
+    NothingToMatch,
+    /// More entries than count.
+    #[error("comes after the {limit} that count; it is ignored")]
+    TooMany {
+        /// How many count.
+        limit: usize,
+    },
     /// A file that the server needs does not exist.
     #[error("is missing")]
     Missing,
@@ -120,6 +150,11 @@ impl Problems {
     /// A collection for `file`, a path relative to the MailRoot.
     pub fn of(file: &Path) -> Self {
         Self { file: file.to_owned(), found: Vec::new() }
+    }
+
+    /// The file, relative to the MailRoot.
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// Notes a problem; `line` and `column` as in [`Problem`].

@@ -1,22 +1,352 @@
-//! (being written)
+//! Where remote mail goes: `smtpgw.tab`, `smtpfwd.tab`, `DefaultSMTPGateways`, `SmtpGwConfig` and the host lists of
+//! the `smtprelay` command (`mailroot.md` 10; precedence among them: `mailflow.md` 4.6).
+//!
+//! Shape of a host list, the same everywhere (decisions 34 and 35):
+//!
+//! ```text
+//! [#]host[:port][,option...];host[:port][,option...]...       # in front: random order at every use
+//! host   host:port   host|port   [v6]   [v6]:port             the last separator counts
+//! NeedTLS=0|1|2   OutBind=address                             options
+//! ```
 
-use super::problem::Problems;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use bstr::{BStr, BString, ByteSlice};
+
+use super::option_list::OptionList;
+use super::problem::{ProblemKind, Problems};
+use super::server_tab::{ServerTab, leading_number};
 use super::table::{Row, RowSpec, Table};
+use crate::tab::wildcard;
 
-/// (being written)
+/// `smtpgw.tab`: routes put in front of recipients when SMTP accepts them.
 #[derive(Clone, Debug, Default)]
-pub struct SmtpGw;
-
-impl Table for SmtpGw {
-    const SPEC: RowSpec = RowSpec::at_least(1, 510);
-    fn push(&mut self, _row: Row, _problems: &mut Problems) {}
+pub struct SmtpGw {
+    rows: Vec<SmtpGwRow>,
 }
 
-/// (being written)
+/// A row of `smtpgw.tab`.
+#[derive(Clone, Debug)]
+pub struct SmtpGwRow {
+    /// The line, from 1.
+    pub line: u32,
+    /// The wildcard pattern for the recipient's domain.
+    pub pattern: BString,
+    /// The route as written: `@relay` or `@relay1,@relay2`. May be none: see [`SmtpGwRow::hosts`].
+    pub route: Box<str>,
+}
+
+impl SmtpGwRow {
+    /// The hosts of the route in order; `None` when the text is not a route.
+    pub fn hosts(&self) -> Option<Vec<&str>> {
+        self.route.split(',').map(|hop| hop.strip_prefix('@').filter(|host| is_route_host(host))).collect()
+    }
+}
+
+/// Whether a name may stand in a route: no port can be given, the colon would break the path.
+fn is_route_host(host: &str) -> bool {
+    !host.is_empty() && !host.contains(['@', ':', '<', '>', ' '])
+}
+
+impl SmtpGw {
+    /// The first row whose pattern matches the recipient's domain.
+    pub fn route_for(&self, domain: &str) -> Option<&SmtpGwRow> {
+        self.rows.iter().find(|row| wildcard::matches(&row.pattern, domain.as_bytes()))
+    }
+
+    /// All rows in file order.
+    pub fn rows(&self) -> &[SmtpGwRow] {
+        &self.rows
+    }
+}
+
+impl Table for SmtpGw {
+    const SPEC: RowSpec = RowSpec::at_least(2, 1022);
+
+    fn push(&mut self, row: Row, problems: &mut Problems) {
+        let Some(route) = row.text(1, problems) else { return };
+        let pattern = domain_pattern(&row, problems);
+        let gateway = SmtpGwRow { line: row.line, pattern, route };
+        if gateway.hosts().is_none() {
+            let found = gateway.route.to_string();
+            problems.note(row.line, row.column(1), ProblemKind::BadRoute(found));
+        }
+        self.rows.push(gateway);
+    }
+}
+
+/// `smtpfwd.tab`: hosts that take the mail for a domain instead of its MX hosts.
 #[derive(Clone, Debug, Default)]
-pub struct SmtpFwd;
+pub struct SmtpFwd {
+    rows: Vec<SmtpFwdRow>,
+}
+
+/// A row of `smtpfwd.tab`.
+#[derive(Clone, Debug)]
+pub struct SmtpFwdRow {
+    /// The line, from 1.
+    pub line: u32,
+    /// The wildcard pattern for the destination domain.
+    pub pattern: BString,
+    /// The hosts, with the options of the third column and those behind each host, which win.
+    pub gateways: GatewayList,
+}
+
+impl SmtpFwd {
+    /// The first row whose pattern matches the destination domain.
+    pub fn matching(&self, domain: &str) -> Option<&SmtpFwdRow> {
+        self.rows.iter().find(|row| wildcard::matches(&row.pattern, domain.as_bytes()))
+    }
+
+    /// All rows in file order.
+    pub fn rows(&self) -> &[SmtpFwdRow] {
+        &self.rows
+    }
+}
 
 impl Table for SmtpFwd {
-    const SPEC: RowSpec = RowSpec::at_least(1, 510);
-    fn push(&mut self, _row: Row, _problems: &mut Problems) {}
+    const SPEC: RowSpec = RowSpec::at_least(2, 1022);
+
+    fn push(&mut self, row: Row, problems: &mut Problems) {
+        let pattern = domain_pattern(&row, problems);
+        let gateways = GatewayList::of_row(&row, 1, problems);
+        self.rows.push(SmtpFwdRow { line: row.line, pattern, gateways });
+    }
+}
+
+fn domain_pattern(row: &Row, problems: &mut Problems) -> BString {
+    let pattern = row.bytes(0);
+    if pattern.contains(&b'@') {
+        let found = pattern.to_string();
+        problems.note(row.line, row.column(0), ProblemKind::AtInDomainPattern(found));
+    }
+    pattern.to_owned()
+}
+
+/// Hosts to try, in order or shuffled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GatewayList {
+    /// Shuffle at every use: the list began with `#`.
+    pub random: bool,
+    /// The hosts as written. May be empty: XMail takes that for "delivered", which would lose the mail.
+    pub hosts: Vec<Gateway>,
+}
+
+impl GatewayList {
+    /// Reads a host list; elements that are no host are left out.
+    ///
+    /// ```
+    /// let list = tabmail::mailroot::routing::GatewayList::parse(b"#mx1.branch.test;mx2.branch.test:2525,NeedTLS=2");
+    /// assert!(list.random);
+    /// assert_eq!(list.hosts[1].host.port, Some(2525));
+    /// ```
+    pub fn parse(text: &[u8]) -> Self {
+        Self::parse_noting(text, &mut |_| {})
+    }
+
+    /// Reads a host list and the options column behind it (decision 34).
+    pub fn from_columns(hosts: &[u8], options: &[u8]) -> Self {
+        Self::parse(hosts).with_options(GatewayOptions::parse(options))
+    }
+
+    /// Applies options before the hosts' own, so that the hosts' own win: the order of `smtpfwd.tab` and `smtprelay`,
+    /// also for `SmtpGwConfig` (`mailroot.md` 10.3).
+    #[must_use]
+    pub fn with_options(mut self, before: GatewayOptions) -> Self {
+        for gateway in &mut self.hosts {
+            gateway.options = before.overlay(gateway.options);
+        }
+        self
+    }
+
+    /// Applies options after the hosts' own, so that these win: `SmtpGwConfig` for `DefaultSMTPGateways`.
+    #[must_use]
+    pub fn with_overriding_options(mut self, after: GatewayOptions) -> Self {
+        for gateway in &mut self.hosts {
+            gateway.options = gateway.options.overlay(after);
+        }
+        self
+    }
+
+    /// Reads the host list in column `index` and the options in the next, noting what is wrong.
+    pub(super) fn of_row(row: &Row, index: usize, problems: &mut Problems) -> Self {
+        let list = Self::parse_noting(row.bytes(index), &mut |kind| {
+            problems.note(row.line, row.column(index), kind);
+        });
+        if list.hosts.is_empty() {
+            problems.note(row.line, row.column(index), ProblemKind::NoHost);
+        }
+        list.with_options(GatewayOptions::parse_noting(row.bytes(index + 1), &mut |kind| {
+            problems.note(row.line, row.column(index + 1), kind);
+        }))
+    }
+
+    fn parse_noting(text: &[u8], note: &mut dyn FnMut(ProblemKind)) -> Self {
+        let (random, text) = match text.strip_prefix(b"#") {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let elements = text.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+        let hosts = elements
+            .filter(|element| !element.is_empty())
+            .filter_map(|element| Gateway::parse_noting(element, note))
+            .collect();
+        Self { random, hosts }
+    }
+}
+
+/// One host to connect to, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// The host.
+    pub host: HostPort,
+    /// The options.
+    pub options: GatewayOptions,
+}
+
+impl Gateway {
+    fn parse_noting(element: &[u8], note: &mut dyn FnMut(ProblemKind)) -> Option<Self> {
+        let (host_text, options) = element.split_once_str(",").unwrap_or((element, b""));
+        let host = host_text.to_str().ok().and_then(HostPort::parse);
+        if host.is_none() {
+            note(ProblemKind::BadHost(host_text.as_bstr().to_string()));
+        }
+        Some(Self { host: host?, options: GatewayOptions::parse_noting(options, note) })
+    }
+}
+
+/// A host name or address and perhaps a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    /// The name, or the address without brackets.
+    pub host: Box<str>,
+    /// The port; `None`: the service's own.
+    pub port: Option<u16>,
+}
+
+impl HostPort {
+    /// Reads `host`, `host:port`, `host|port`, `[v6]` or `[v6]:port`; the last separator counts. A bare IPv6 address
+    /// is taken as such. `None`: not a host.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(bracketed) = text.strip_prefix('[') {
+            let (host, rest) = bracketed.split_once(']')?;
+            let port = match rest.strip_prefix([':', '|']) {
+                Some(port) => Some(parse_port(port)?),
+                None if rest.is_empty() => None,
+                None => return None,
+            };
+            return host.parse::<IpAddr>().ok().map(|_| Self { host: host.into(), port });
+        }
+        if text.parse::<Ipv6Addr>().is_ok() {
+            return Some(Self { host: text.into(), port: None });
+        }
+        let (host, port) = match text.rfind([':', '|']) {
+            Some(at) => (&text[..at], Some(parse_port(&text[at + 1..])?)),
+            None => (text, None),
+        };
+        let is_host = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_control());
+        is_host.then(|| Self { host: host.into(), port })
+    }
+
+    /// The port, or `default` where none is written.
+    pub fn port_or(&self, default: u16) -> u16 {
+        self.port.unwrap_or(default)
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.port, self.host.contains(':')) {
+            (None, false) => write!(f, "{}", self.host),
+            (None, true) => write!(f, "[{}]", self.host),
+            (Some(port), false) => write!(f, "{}:{port}", self.host),
+            (Some(port), true) => write!(f, "[{}]:{port}", self.host),
+        }
+    }
+}
+
+fn parse_port(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|&port| port > 0)
+}
+
+/// How to connect to a gateway (`mailroot.md` 10.3). What is `None` is left to others to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GatewayOptions {
+    /// `NeedTLS`.
+    pub need_tls: Option<NeedTls>,
+    /// `OutBind`: the local address to bind before connecting.
+    pub out_bind: Option<IpAddr>,
+}
+
+/// `NeedTLS`: whether STARTTLS is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeedTls {
+    /// 0: never.
+    No,
+    /// 1, and every number above 2: when the server offers it.
+    IfOffered,
+    /// 2: no mail without it.
+    Required,
+}
+
+impl GatewayOptions {
+    /// Reads an option list; unknown names and bad addresses are ignored.
+    pub fn parse(text: &[u8]) -> Self {
+        Self::parse_noting(text, &mut |_| {})
+    }
+
+    /// These options with what `other` sets put over them.
+    #[must_use]
+    pub fn overlay(self, other: Self) -> Self {
+        Self {
+            need_tls: other.need_tls.or(self.need_tls),
+            out_bind: other.out_bind.or(self.out_bind),
+        }
+    }
+
+    fn parse_noting(text: &[u8], note: &mut dyn FnMut(ProblemKind)) -> Self {
+        let mut options = Self::default();
+        for option in OptionList::parse(text).iter() {
+            let value = option.value.as_ref().map_or(BStr::new("1"), |value| value.as_bstr());
+            match option.name.as_slice() {
+                b"NeedTLS" => options.need_tls = Some(NeedTls::parse_noting(value, note)),
+                b"OutBind" => match value.to_str().ok().and_then(|value| value.parse().ok()) {
+                    Some(address) => options.out_bind = Some(address),
+                    None => note(ProblemKind::BadIpAddress(value.to_string())),
+                },
+                _ => note(ProblemKind::UnknownWord {
+                    found: option.name.to_string(),
+                    accepted: "NeedTLS, OutBind",
+                }),
+            }
+        }
+        options
+    }
+}
+
+impl NeedTls {
+    fn parse_noting(value: &BStr, note: &mut dyn FnMut(ProblemKind)) -> Self {
+        if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+            note(ProblemKind::NotANumber(value.to_string()));
+        }
+        match leading_number(value) {
+            ..=0 => Self::No,
+            2 => Self::Required,
+            _ => Self::IfOffered,
+        }
+    }
+}
+
+impl ServerTab {
+    /// `SmtpGwConfig`: options for all outgoing connections.
+    pub fn smtp_gw_config(&self) -> GatewayOptions {
+        self.bytes("SmtpGwConfig").map_or_else(GatewayOptions::default, |value| GatewayOptions::parse(value))
+    }
+
+    /// `DefaultSMTPGateways` with `SmtpGwConfig` applied; `None`: not set, or no host in it.
+    pub fn default_smtp_gateways(&self) -> Option<GatewayList> {
+        let list = GatewayList::parse(self.bytes("DefaultSMTPGateways")?);
+        (!list.hosts.is_empty()).then(|| list.with_overriding_options(self.smtp_gw_config()))
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bstr::{BStr, ByteSlice};
+use bstr::{BStr, BString, ByteSlice};
 
 use super::problem::{Problem, ProblemKind, Problems};
 use crate::tab::{Field, LineKind, Oddity, TabFile};
@@ -29,7 +29,11 @@ pub trait Table: Default + Send + Sync + 'static {
             if line.kind() != LineKind::Record {
                 continue;
             }
-            let row = Row { line: u32::try_from(index + 1).unwrap_or(u32::MAX), fields: line.fields() };
+            let row = Row {
+                line: u32::try_from(index + 1).unwrap_or(u32::MAX),
+                raw: line.content().into(),
+                fields: line.fields(),
+            };
             if line.has_nul() {
                 problems.note(row.line, 0, ProblemKind::NulByte);
             }
@@ -96,6 +100,8 @@ impl RowSpec {
 pub struct Row {
     /// The line in its file, from 1.
     pub line: u32,
+    /// The line as written, without its end.
+    pub raw: BString,
     /// The columns; at least as many as the table's spec demands.
     pub fields: Vec<Field>,
 }
