@@ -62,3 +62,6 @@ impl PathError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -173,7 +173,7 @@ impl Mailbox {
             && self.domain.eq_ignore_ascii_case(other.domain.as_str())
     }
 
-    /// Whether the mailbox has non-ASCII text, so that sending it on needs SMTPUTF8.
+    /// Whether both parts are ASCII; sending other mailboxes on needs SMTPUTF8.
     #[must_use]
     pub fn is_ascii(&self) -> bool {
         self.local_part.as_str().is_ascii() && self.domain.as_str().is_ascii()

@@ -313,3 +313,6 @@ const LOGIN_USER_PROMPT: &str = "VXNlcm5hbWU6";
 const LOGIN_PASSWORD_PROMPT: &str = "UGFzc3dvcmQ6";
 
 const CRAM_MD5_DIGITS: usize = 32;
+
+#[cfg(test)]
+mod tests;

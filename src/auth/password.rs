@@ -102,7 +102,7 @@ pub fn xmail_encode(password: &[u8]) -> String {
 /// # Errors
 /// [`BadStoredPassword::OddLength`], or [`BadStoredPassword::BadDigit`] with the column from 1.
 pub fn xmail_decode(encoded: &[u8]) -> Result<Vec<u8>, BadStoredPassword> {
-    if encoded.len() % 2 != 0 {
+    if !encoded.len().is_multiple_of(2) {
         return Err(BadStoredPassword::OddLength);
     }
     let mut password = Vec::with_capacity(encoded.len() / 2);
@@ -178,3 +178,6 @@ pub const ARGON2_MEMORY_KIB_MAX: u32 = 1024 * 1024;
 
 /// Passes over the memory, for the same reason.
 pub const ARGON2_PASSES_MAX: u32 = 64;
+
+#[cfg(test)]
+mod tests;

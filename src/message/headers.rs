@@ -38,7 +38,8 @@ pub enum HeaderEnd {
         /// Index of the body's first byte.
         body: usize,
     },
-    /// A line that is no header; it is the first line of the body.
+    /// A line that is no header; it is the first line of the body. In a prefix whose last line is cut this may be
+    /// the beginning of a header.
     NotAHeader {
         /// Index of the body's first byte.
         body: usize,
@@ -65,7 +66,7 @@ impl HeaderEnd {
 /// let mut scanner = HeaderScanner::new(b"Subject: one\r\n two\nTo: x\r\n\r\nbody");
 /// let subject = scanner.next().unwrap();
 /// assert_eq!(&*subject.value(), b"one two");
-/// assert_eq!(scanner.end(), HeaderEnd::BlankLine { body: 27 });
+/// assert_eq!(scanner.end(), HeaderEnd::BlankLine { body: 28 });
 /// ```
 #[derive(Debug, Clone)]
 pub struct HeaderScanner<'a> {
@@ -131,6 +132,16 @@ pub fn header_end(message: &[u8]) -> HeaderEnd {
     HeaderScanner::new(message).end()
 }
 
+/// Where a blank line is missing between headers and body, as index into `message`. XMail puts one there in mailbox
+/// copies (golden `smtp_basic`, connection `helo-only`), without which every reader takes the body for headers.
+#[must_use]
+pub fn missing_blank_line(message: &[u8]) -> Option<usize> {
+    match header_end(message) {
+        HeaderEnd::NotAHeader { body } => Some(body),
+        HeaderEnd::BlankLine { .. } | HeaderEnd::EndOfInput => None,
+    }
+}
+
 /// The first field with this name, ASCII case folded.
 #[must_use]
 pub fn first<'a>(message: &'a [u8], name: &str) -> Option<Field<'a>> {
@@ -173,9 +184,9 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split_inclusive(|byte| *byte == b'\n')
 }
 
+/// A CR ends a line together with an LF only: at the end of a prefix its LF is still to come.
 fn without_line_end(line: &[u8]) -> &[u8] {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    line.strip_suffix(b"\r").unwrap_or(line)
+    line.strip_suffix(b"\r\n").or_else(|| line.strip_suffix(b"\n")).unwrap_or(line)
 }
 
 /// `None` when the line is no header: no colon, nothing before it, or a blank at its beginning.

@@ -13,7 +13,8 @@ mod headers;
 mod trace;
 
 pub use headers::{
-    Field, HeaderEnd, HeaderScanner, auth_user, count_trace_fields, first, header_end, unfold,
+    Field, HeaderEnd, HeaderScanner, auth_user, count_trace_fields, first, header_end, missing_blank_line,
+    unfold,
 };
 pub use trace::{
     LocalReceived, Received, ReceivedHdrType, delivered_to, mailbox_prefix, return_path, x_auth_user,
@@ -23,3 +24,6 @@ pub use trace::{
 /// How much of a message a caller reads to see its headers, in bytes. Trace fields stand first, and 64 KiB hold some
 /// 200 of them; Postfix's `header_size_limit` for a single field is 100 KiB.
 pub const HEADER_BLOCK_BYTES_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -28,5 +28,14 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// `service` is `ESMTP Server`, `POP3 Server`, `CTRL Server`, `LMAIL Server` and so on.
 #[must_use]
 pub fn product(service: &str) -> String {
-    format!("[{PRODUCT} {VERSION} {service}]")
+    format!("[{}]", product_name(service))
 }
+
+/// As [`product`] without brackets: the CTRL greeting has it so (`mailflow.md` 11.1).
+#[must_use]
+pub fn product_name(service: &str) -> String {
+    format!("{PRODUCT} {VERSION} {service}")
+}
+
+#[cfg(test)]
+mod tests;
