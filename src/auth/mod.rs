@@ -1,14 +1,16 @@
 //! Authentication: SASL mechanisms as values, and stored passwords.
 //!
 //! [`mechanism`] turns lines of a dialogue into [`Credentials`], for the server, and answers challenges, for our own
-//! SMTP client. [`password`] compares what was given with what a table stores. Both are pure: which account a name
-//! means and what it may do is decided above, with a snapshot of the tables at hand.
+//! SMTP client. [`password`] compares what was given with what a table stores; both are pure. [`accounts`] puts a
+//! snapshot of the tables and a proof together: who is this?
 //!
 //! Sources: `mailflow.md` 3.10 and 9.2, `mailroot.md` 5, decisions 5 and 18, RFC 4954, 4616, 2195, 1939 §7.
 
+pub mod accounts;
 pub mod mechanism;
 pub mod password;
 
+pub use accounts::{Proof, check_account, check_smtp_auth, split_login};
 pub use mechanism::{AuthSyntax, ChallengeError, ClientExchange, Credentials, Exchange, Mechanism, Step};
 pub use password::{
     BadStoredPassword, HashError, PASSWORD_BYTES_MAX, apop_digest, apop_matches, clear_password,
