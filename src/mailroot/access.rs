@@ -171,7 +171,11 @@ impl Table for IpMap {
         let allowed = permission.eq_ignore_ascii_case(b"ALLOW");
         if !allowed && !permission.eq_ignore_ascii_case(b"DENY") {
             let found = permission.to_string();
-            problems.note(row.line, row.column(2), ProblemKind::UnknownWord { found, accepted: "ALLOW, DENY" });
+            problems.note(
+                row.line,
+                row.column(2),
+                ProblemKind::UnknownWord { found, accepted: "ALLOW, DENY" },
+            );
         }
         let precedence = number(&row, 3, problems);
         if precedence < 0 {
@@ -263,7 +267,11 @@ impl Table for Spammers {
         let options = OptionList::parse(row.bytes(parameters));
         for option in options.iter().filter(|option| option.name != "code") {
             let found = option.name.to_string();
-            problems.note(row.line, row.column(parameters), ProblemKind::UnknownWord { found, accepted: "code" });
+            problems.note(
+                row.line,
+                row.column(parameters),
+                ProblemKind::UnknownWord { found, accepted: "code" },
+            );
         }
         if let Some(filter) = AddressFilter::of_row(&row, 0, mask, problems) {
             let code = options.integer("code").unwrap_or(SPAMMER_CODE);

@@ -144,7 +144,8 @@ impl SmtpExtAuth {
     pub fn mechanisms(&self) -> Vec<&str> {
         let mut found: Vec<&str> = Vec::new();
         for row in &self.rows {
-            if found.len() < MECHANISMS_MAX && !found.iter().any(|known| known.eq_ignore_ascii_case(&row.mechanism))
+            if found.len() < MECHANISMS_MAX
+                && !found.iter().any(|known| known.eq_ignore_ascii_case(&row.mechanism))
             {
                 found.push(&row.mechanism);
             }

@@ -154,7 +154,9 @@ impl Table for FilterProgram {
 impl FilterFlags {
     fn of_row(row: &Row, list: &[u8], problems: &mut Problems) -> Self {
         let options = OptionList::parse(list);
-        for option in options.iter().filter(|option| !["aex", "wlex", "timeo"].iter().any(|n| option.name == *n)) {
+        for option in
+            options.iter().filter(|option| !["aex", "wlex", "timeo"].iter().any(|n| option.name == *n))
+        {
             let found = option.name.to_string();
             let accepted = "aex, wlex, timeo";
             problems.note(row.line, row.column(0), ProblemKind::UnknownWord { found, accepted });

@@ -128,7 +128,9 @@ impl Table for Pop3Links {
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         let texts = [0, 1, 2, 3].map(|index| row.text(index, problems));
-        let [Some(local_domain), Some(local_name), Some(remote_host), Some(remote_user)] = texts else { return };
+        let [Some(local_domain), Some(local_name), Some(remote_host), Some(remote_user)] = texts else {
+            return;
+        };
         let Some(host) = HostPort::parse(&remote_host) else {
             problems.note(row.line, row.column(2), ProblemKind::BadHost(remote_host.into()));
             return;

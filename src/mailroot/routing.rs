@@ -299,10 +299,7 @@ impl GatewayOptions {
     /// These options with what `other` sets put over them.
     #[must_use]
     pub fn overlay(self, other: Self) -> Self {
-        Self {
-            need_tls: other.need_tls.or(self.need_tls),
-            out_bind: other.out_bind.or(self.out_bind),
-        }
+        Self { need_tls: other.need_tls.or(self.need_tls), out_bind: other.out_bind.or(self.out_bind) }
     }
 
     fn parse_noting(text: &[u8], note: &mut dyn FnMut(ProblemKind)) -> Self {
