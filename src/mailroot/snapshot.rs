@@ -110,9 +110,11 @@ impl<T> Loaded<T> {
         self.suspect.is_some() || self.stamp.is_some_and(|stamp| stamp.may_hide_a_change)
     }
 
-    /// Whether readers see a difference, in rows or in problems.
+    /// Whether readers see a difference: in rows, in problems, or in whether there is a file.
     fn differs_from(&self, other: &Self) -> bool {
-        !Arc::ptr_eq(&self.table, &other.table) || !Arc::ptr_eq(&self.problems, &other.problems)
+        !Arc::ptr_eq(&self.table, &other.table)
+            || !Arc::ptr_eq(&self.problems, &other.problems)
+            || self.exists() != other.exists()
     }
 }
 
@@ -505,3 +507,6 @@ impl Tables {
         next
     }
 }
+
+#[cfg(test)]
+mod tests;
