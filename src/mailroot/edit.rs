@@ -1,1 +1,402 @@
-//! (being written)
+//! The one door for writes to tables.
+//!
+//! Shape: an [`Edit`] is one file, read under the lock of the MailRoot, changed in memory and written back as a
+//! whole. Only the touched rows are rewritten, in XMail's quoting (`mailroot.md` 2.3); comments, blank lines, order
+//! and the bytes of all other rows stay (decisions 20, 21). A row is its values: how they are written is decided
+//! here, by the table.
+//!
+//! Order of [`Edit::commit`]: read the file again and refuse if somebody without the lock (a shell, an editor)
+//! changed it; delete its `tabindex/` files, which XMail may miss but must not trust; replace it through
+//! [`Disk::replace`] (temporary file, fsync, rename, fsync of the directory); tell the [`Tables`]. The lock is
+//! released when the edit is dropped, committed or not. A write by a program that ignores the lock is noticed up to
+//! the moment of the rename; what it writes between the second reading and the rename is lost, as no file system
+//! offers more.
+//!
+//! Limits: the lines of `mailroot.md` 6 are not exceeded ([`line_bytes_max`]); [`LOCK_WAIT_MAX`] for the lock.
+//! Everything here blocks: call it off the async threads.
+
+mod error;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bstr::{BStr, ByteSlice};
+
+use super::{MailRoot, Tables, tabindex};
+use crate::durable::{Disk, FileLock};
+use crate::tab::{Field, LineKind, TabFile};
+
+pub use error::EditError;
+pub use rules::line_bytes_max;
+
+/// The file whose lock is held during an edit, in the MailRoot. It stays, empty, and XMail ignores it.
+pub const LOCK_FILE: &str = ".tabmail.edit.lock";
+
+/// How long an edit waits for other edits of the same MailRoot. Ours; one edit takes milliseconds.
+pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(15);
+
+/// How often the lock is tried. Ours: flock has no waiting with a time limit.
+const LOCK_RETRY: Duration = Duration::from_millis(3);
+
+/// Begins edits in one MailRoot. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Editor {
+    root: MailRoot,
+    disk: Disk,
+    tables: Option<Tables>,
+    lock_wait_max: Duration,
+}
+
+impl Editor {
+    /// Edits below `root`; nobody is told about them.
+    pub fn new(root: &MailRoot, disk: Disk) -> Self {
+        Self { root: root.clone(), disk, tables: None, lock_wait_max: LOCK_WAIT_MAX }
+    }
+
+    /// Edits below the MailRoot of `tables`, which show each edit as soon as it is committed.
+    pub fn with_tables(tables: &Tables, disk: Disk) -> Self {
+        Self { tables: Some(tables.clone()), ..Self::new(tables.current().root(), disk) }
+    }
+
+    /// The MailRoot.
+    pub fn root(&self) -> &MailRoot {
+        &self.root
+    }
+
+    /// Takes the lock and reads the file `relative` (to the MailRoot); a missing one is empty. No other edit of this
+    /// MailRoot, in any process, begins before this one is dropped: do not wait for anything meanwhile, and do not
+    /// begin a second one in the same thread.
+    ///
+    /// # Errors
+    /// [`EditError::BadPath`], [`EditError::Busy`], [`EditError::Lock`], [`EditError::Read`].
+    pub fn begin(&self, relative: &Path) -> Result<Edit, EditError> {
+        if !stays_below(relative) {
+            return Err(EditError::BadPath { file: relative.to_owned() });
+        }
+        let lock = self.lock()?;
+        let original = self.read(relative)?;
+        let content = TabFile::parse(original.as_deref().unwrap_or_default());
+        Ok(Edit { editor: self.clone(), file: relative.to_owned(), original, content, _lock: lock })
+    }
+
+    /// As [`Editor::begin`], for a caller that read the file earlier (a page that is saved after it was loaded).
+    ///
+    /// # Errors
+    /// [`EditError::ChangedMeanwhile`] when the file no longer holds `expected`; and as [`Editor::begin`].
+    pub fn begin_from(&self, relative: &Path, expected: &[u8]) -> Result<Edit, EditError> {
+        let edit = self.begin(relative)?;
+        if edit.original.as_deref().unwrap_or_default() != expected {
+            return Err(EditError::ChangedMeanwhile { file: edit.file });
+        }
+        Ok(edit)
+    }
+
+    /// Adds one row at the end.
+    ///
+    /// # Errors
+    /// Of [`Editor::begin`], [`Edit::push`] and [`Edit::commit`]; nothing is written then.
+    pub fn append_row<V: AsRef<[u8]>>(&self, relative: &Path, values: &[V]) -> Result<(), EditError> {
+        let mut edit = self.begin(relative)?;
+        edit.push(values)?;
+        edit.commit()
+    }
+
+    /// Removes all rows that `wanted` names and returns how many there were.
+    ///
+    /// # Errors
+    /// Of [`Editor::begin`] and [`Edit::commit`]; nothing is removed then.
+    pub fn remove_rows(
+        &self,
+        relative: &Path,
+        wanted: impl FnMut(&EditRow) -> bool,
+    ) -> Result<usize, EditError> {
+        let mut edit = self.begin(relative)?;
+        let count = edit.remove_where(wanted);
+        if count > 0 {
+            edit.commit()?;
+        }
+        Ok(count)
+    }
+
+    /// Rewrites the first row that `wanted` names; false when there is none.
+    ///
+    /// # Errors
+    /// Of [`Editor::begin`], [`Edit::set`] and [`Edit::commit`]; nothing is written then.
+    pub fn replace_row<V: AsRef<[u8]>>(
+        &self,
+        relative: &Path,
+        wanted: impl FnMut(&EditRow) -> bool,
+        values: &[V],
+    ) -> Result<bool, EditError> {
+        let mut edit = self.begin(relative)?;
+        let Some(row) = edit.find(wanted) else { return Ok(false) };
+        edit.set(row.index, values)?;
+        edit.commit()?;
+        Ok(true)
+    }
+
+    /// Sets or deletes one variable of `user.tab`, `userdef.tab` or `server.tab`; see [`Edit::set_variable`].
+    ///
+    /// # Errors
+    /// Of [`Editor::begin`], [`Edit::set`] and [`Edit::commit`]; nothing is written then.
+    pub fn set_variable(
+        &self,
+        relative: &Path,
+        name: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<bool, EditError> {
+        let mut edit = self.begin(relative)?;
+        let existed = edit.set_variable(name, value)?;
+        if existed || value.is_some() {
+            edit.commit()?;
+        }
+        Ok(existed)
+    }
+
+    fn lock(&self) -> Result<FileLock, EditError> {
+        let path = self.root.path().join(LOCK_FILE);
+        let begun = Instant::now();
+        loop {
+            match FileLock::try_acquire(&path) {
+                Ok(Some(lock)) => return Ok(lock),
+                Ok(None) if begun.elapsed() >= self.lock_wait_max => {
+                    return Err(EditError::Busy { waited: self.lock_wait_max });
+                }
+                Ok(None) => thread::sleep(LOCK_RETRY),
+                Err(source) => return Err(EditError::Lock { source }),
+            }
+        }
+    }
+
+    fn read(&self, relative: &Path) -> Result<Option<Vec<u8>>, EditError> {
+        match fs::read(self.root.path().join(relative)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(EditError::Read { file: relative.to_owned(), source }),
+        }
+    }
+}
+
+/// One file being edited, with the lock of its MailRoot. Dropping it changes nothing.
+#[derive(Debug)]
+pub struct Edit {
+    editor: Editor,
+    file: PathBuf,
+    original: Option<Vec<u8>>,
+    content: TabFile,
+    _lock: FileLock,
+}
+
+/// One record of a file being edited.
+#[derive(Clone, Debug)]
+pub struct EditRow {
+    /// Its place for [`Edit::set`] and [`Edit::remove`]; the line in the file is one more. It is good until the next
+    /// `remove`.
+    pub index: usize,
+    /// The columns, unquoted.
+    pub fields: Vec<Field>,
+}
+
+impl EditRow {
+    /// The value of a column (from 0); empty where the row has no such column.
+    pub fn value(&self, column: usize) -> &BStr {
+        self.fields.get(column).map_or_else(|| BStr::new(""), |field| field.value.as_bstr())
+    }
+
+    /// Whether the row begins with these values, ASCII case folded, as XMail compares keys.
+    pub fn has_key<V: AsRef<[u8]>>(&self, key: &[V]) -> bool {
+        self.fields.len() >= key.len()
+            && key
+                .iter()
+                .zip(&self.fields)
+                .all(|(want, field)| field.value.eq_ignore_ascii_case(want.as_ref()))
+    }
+}
+
+impl Edit {
+    /// The file, relative to the MailRoot.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Whether the file existed when the edit began.
+    pub fn existed(&self) -> bool {
+        self.original.is_some()
+    }
+
+    /// The content as it would be written now.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.content.to_bytes()
+    }
+
+    /// The records, without comments and blank lines.
+    pub fn rows(&self) -> impl Iterator<Item = EditRow> {
+        let lines = self.content.lines().iter().enumerate();
+        lines
+            .filter(|(_, line)| line.kind() == LineKind::Record)
+            .map(|(index, line)| EditRow { index, fields: line.fields() })
+    }
+
+    /// The first record that `wanted` names.
+    pub fn find(&self, mut wanted: impl FnMut(&EditRow) -> bool) -> Option<EditRow> {
+        self.rows().find(|row| wanted(row))
+    }
+
+    /// Rewrites the row at `index`; it keeps its line end, and loses columns that `values` does not name.
+    ///
+    /// # Errors
+    /// [`EditError::NoSuchRow`], and as [`Edit::push`].
+    pub fn set<V: AsRef<[u8]>>(&mut self, index: usize, values: &[V]) -> Result<(), EditError> {
+        self.require_row(index)?;
+        let record = rules::record(&self.file, values)?;
+        let mut changed = self.content.clone();
+        changed.set(index, &record);
+        rules::check_lines(&self.file, &changed.lines()[index..=index], index)?;
+        self.content = changed;
+        Ok(())
+    }
+
+    /// Adds a row at the end. A last line without LF gets one first (decision 20).
+    ///
+    /// # Errors
+    /// [`EditError::Value`], [`EditError::ColumnCount`], [`EditError::LineTooLong`]: the table cannot hold this row.
+    pub fn push<V: AsRef<[u8]>>(&mut self, values: &[V]) -> Result<(), EditError> {
+        let record = rules::record(&self.file, values)?;
+        let index = self.content.lines().len();
+        rules::check_length(&self.file, index, record.as_bytes().len() + 1)?;
+        self.content.push(&record);
+        Ok(())
+    }
+
+    /// Removes the row at `index`.
+    ///
+    /// # Errors
+    /// [`EditError::NoSuchRow`].
+    pub fn remove(&mut self, index: usize) -> Result<(), EditError> {
+        self.require_row(index)?;
+        self.content.remove(index);
+        Ok(())
+    }
+
+    /// Removes all rows that `wanted` names and returns how many there were. The last row leaves an empty file.
+    pub fn remove_where(&mut self, mut wanted: impl FnMut(&EditRow) -> bool) -> usize {
+        let found: Vec<usize> = self.rows().filter(|row| wanted(row)).map(|row| row.index).collect();
+        found.iter().rev().for_each(|&index| self.content.remove(index));
+        found.len()
+    }
+
+    /// Sets a variable in a file of names and values, or deletes it (`None`), and says whether it was there. Of
+    /// equal names the first is meant: it is the one that counts. A new name goes to the end. Names are
+    /// case-sensitive. Rows that are no variables to the table's reader (three columns in `user.tab`) are passed.
+    ///
+    /// # Errors
+    /// As [`Edit::push`].
+    pub fn set_variable(&mut self, name: &[u8], value: Option<&[u8]>) -> Result<bool, EditError> {
+        let spec = rules::variables_spec(&self.file);
+        let row = self.find(|row| rules::has_columns(spec, row.fields.len()) && row.value(0) == name);
+        match (&row, value) {
+            (Some(row), Some(value)) => self.set(row.index, &[name, value])?,
+            (Some(row), None) => self.remove(row.index)?,
+            (None, Some(value)) => self.push(&[name, value])?,
+            (None, None) => {}
+        }
+        Ok(row.is_some())
+    }
+
+    /// Takes `bytes` as the whole content, as an operator uploads it. A last line without LF gets one: the next
+    /// appended row, or the next file when command files are put together, would be glued to it.
+    ///
+    /// # Errors
+    /// [`EditError::LineTooLong`], [`EditError::NulByte`]: XMail would split or cut the line.
+    pub fn replace_all(&mut self, bytes: &[u8]) -> Result<(), EditError> {
+        let mut bytes = bytes.to_vec();
+        if bytes.last().is_some_and(|&last| last != b'\n') {
+            bytes.push(b'\n');
+        }
+        let content = TabFile::parse(&bytes);
+        rules::check_lines(&self.file, content.lines(), 0)?;
+        self.content = content;
+        Ok(())
+    }
+
+    /// Writes the file, durably, and releases the lock. A file that already has this content is not written; one
+    /// that is missing is made, even if it is empty. Its directory must exist.
+    ///
+    /// # Errors
+    /// [`EditError::ChangedMeanwhile`] when the file no longer is what was read: nothing is written.
+    /// [`EditError::Write`]: the old content stands, except when only the last step, the sync of the directory,
+    /// failed: then the new one does, and a crash may undo it.
+    pub fn commit(self) -> Result<(), EditError> {
+        let bytes = self.content.to_bytes();
+        if self.original.as_ref() == Some(&bytes) {
+            return Ok(());
+        }
+        self.require_unchanged()?;
+        self.forget_index();
+        let result = self.editor.disk.replace(&self.path(), &bytes);
+        self.tell();
+        result.map_err(|source| EditError::Write { file: self.file.clone(), source })
+    }
+
+    /// Removes the file (a command file: the address or the processing ends with it) and releases the lock; false
+    /// when there was none.
+    ///
+    /// # Errors
+    /// As [`Edit::commit`].
+    pub fn delete(self) -> Result<bool, EditError> {
+        if !self.existed() {
+            return Ok(false);
+        }
+        self.require_unchanged()?;
+        self.forget_index();
+        let path = self.path();
+        let directory = path.parent().unwrap_or(self.editor.root.path());
+        let result = self.editor.disk.remove(&path).and_then(|()| self.editor.disk.sync_dir(directory));
+        self.tell();
+        result.map_err(|source| EditError::Write { file: self.file.clone(), source })?;
+        Ok(true)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.editor.root.path().join(&self.file)
+    }
+
+    fn require_row(&self, index: usize) -> Result<(), EditError> {
+        match self.content.lines().get(index) {
+            Some(line) if line.kind() == LineKind::Record => Ok(()),
+            _ => Err(EditError::NoSuchRow { file: self.file.clone(), line: index + 1 }),
+        }
+    }
+
+    fn require_unchanged(&self) -> Result<(), EditError> {
+        if self.editor.read(&self.file)? == self.original {
+            return Ok(());
+        }
+        Err(EditError::ChangedMeanwhile { file: self.file.clone() })
+    }
+
+    /// Before the write: an index that is missing is rebuilt, one that outlives its table's rename is trusted.
+    fn forget_index(&self) {
+        if let Some(name) = self.file.to_str() {
+            tabindex::forget(&self.editor.root, name);
+        }
+    }
+
+    fn tell(&self) {
+        if let Some(tables) = &self.editor.tables {
+            tables.edited(&self.file);
+        }
+    }
+}
+
+/// Whether a path is relative and has no component that leads upward.
+fn stays_below(relative: &Path) -> bool {
+    let mut components = relative.components().peekable();
+    components.peek().is_some() && components.all(|component| matches!(component, Component::Normal(_)))
+}

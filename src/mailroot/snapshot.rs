@@ -19,6 +19,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::io;
 use std::ops::Deref;
 use std::os::unix::fs::MetadataExt;
@@ -38,7 +39,7 @@ use super::links::Pop3Links;
 use super::problem::{Problem, ProblemKind};
 use super::routing::{SmtpFwd, SmtpGw};
 use super::server_tab::ServerTab;
-use super::table::Table;
+use super::table::{RowSpec, Table};
 
 /// How long a file that looks half-written must be quiet before it is taken as it is.
 pub const QUIET: Duration = Duration::from_millis(250);
@@ -55,7 +56,16 @@ pub struct Loaded<T> {
     table: Arc<T>,
     problems: Arc<[Problem]>,
     stamp: Option<Stamp>,
-    suspect_since: Option<Instant>,
+    digest: u64,
+    suspect: Option<Suspect>,
+}
+
+/// A version of the file that looks half-written, and since when it has been seen like that. `None` is a file that
+/// is gone.
+#[derive(Clone, Copy, Debug)]
+struct Suspect {
+    stamp: Option<Stamp>,
+    since: Instant,
 }
 
 impl<T> Clone for Loaded<T> {
@@ -64,7 +74,8 @@ impl<T> Clone for Loaded<T> {
             table: Arc::clone(&self.table),
             problems: Arc::clone(&self.problems),
             stamp: self.stamp,
-            suspect_since: self.suspect_since,
+            digest: self.digest,
+            suspect: self.suspect,
         }
     }
 }
@@ -77,7 +88,7 @@ impl<T> Deref for Loaded<T> {
     }
 }
 
-impl<T: Table> Loaded<T> {
+impl<T> Loaded<T> {
     /// What is wrong with the file.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
@@ -88,8 +99,34 @@ impl<T: Table> Loaded<T> {
         self.stamp.is_some()
     }
 
+    /// Whether the file is there but cannot be read. The table is then the last good one, or empty if there was
+    /// none: a caller that would lose mail over it can wait instead.
+    pub fn is_unreadable(&self) -> bool {
+        self.problems.iter().any(|problem| matches!(problem.kind, ProblemKind::Unreadable(_)))
+    }
+
+    /// Whether the next look may find something new although the file's stamp stays as it is.
+    fn is_unsettled(&self) -> bool {
+        self.suspect.is_some() || self.stamp.is_some_and(|stamp| stamp.may_hide_a_change)
+    }
+
+    /// Whether readers see a difference: in rows, in problems, or in whether there is a file.
+    fn differs_from(&self, other: &Self) -> bool {
+        !Arc::ptr_eq(&self.table, &other.table)
+            || !Arc::ptr_eq(&self.problems, &other.problems)
+            || self.exists() != other.exists()
+    }
+}
+
+impl<T: Table> Loaded<T> {
     fn empty() -> Self {
-        Self { table: Arc::default(), problems: Arc::from([]), stamp: None, suspect_since: None }
+        Self {
+            table: Arc::default(),
+            problems: Arc::from([]),
+            stamp: None,
+            digest: digest(b""),
+            suspect: None,
+        }
     }
 
     fn first(root: &MailRoot, file: &Path) -> Self {
@@ -98,54 +135,75 @@ impl<T: Table> Loaded<T> {
     }
 
     /// What this table becomes after a look at its file; `None` when nothing changed.
+    ///
+    /// The stamp is taken before the content: a write in between makes the next look see another stamp.
     fn next(&self, root: &MailRoot, file: &Path, haste: Haste) -> Option<Self> {
         let path = root.path().join(file);
         let stamp = match Stamp::of(&path) {
             Ok(stamp) => stamp,
             Err(error) => return self.unreadable(file, &error),
         };
-        let doubtful = self.stamp.is_some_and(|s| s.may_hide_a_change) || self.suspect_since.is_some();
-        if stamp == self.stamp && !doubtful && !self.is_unreadable() {
+        if stamp == self.stamp && !self.is_unsettled() && !self.is_unreadable() {
             return None;
         }
-        let bytes = match stamp.map(|_| fs::read(&path)).transpose() {
-            Ok(bytes) => bytes.unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.next(root, file, haste),
+        let (stamp, bytes) = match stamp.map(|_| fs::read(&path)).transpose() {
+            Ok(bytes) => (stamp, bytes.unwrap_or_default()),
+            // Removed after the stamp was taken.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (None, Vec::new()),
             Err(error) => return self.unreadable(file, &error),
         };
-        let half_written = stamp.is_none() || bytes.last() != Some(&b'\n');
-        if half_written && haste == Haste::WaitForQuiet && !self.is_quiet(stamp) {
-            let since = self.suspect_since.unwrap_or_else(Instant::now);
-            return self.suspect_since.is_none().then(|| Self { suspect_since: Some(since), ..self.clone() });
+        if haste == Haste::WaitForQuiet && looks_half_written(stamp, &bytes) && !self.is_quiet(stamp) {
+            return self.suspecting(stamp);
         }
-        let (table, problems) = T::load(file, &bytes);
-        Some(Self { table: Arc::new(table), problems: problems.into(), stamp, suspect_since: None })
+        Some(self.taking(file, stamp, &bytes))
     }
 
-    /// A missing file is quiet when it has been missing for a while, a present one when its last write is past.
+    /// This content as a table. Content that is known already keeps its table, so that nothing is announced.
+    fn taking(&self, file: &Path, stamp: Option<Stamp>, bytes: &[u8]) -> Self {
+        let digest = digest(bytes);
+        if digest == self.digest && !self.is_unreadable() {
+            return Self { stamp, suspect: None, ..self.clone() };
+        }
+        let (table, problems) = T::load(file, bytes);
+        Self { table: Arc::new(table), problems: problems.into(), stamp, digest, suspect: None }
+    }
+
+    /// A version is quiet when its last write is past, by the clock or because it has been seen unchanged for a
+    /// while. The latter counts for files that are gone, and where the clock went backwards.
     fn is_quiet(&self, stamp: Option<Stamp>) -> bool {
-        match stamp {
-            Some(stamp) => stamp.age() >= QUIET,
-            None => self.stamp.is_none() || self.suspect_since.is_some_and(|since| since.elapsed() >= QUIET),
-        }
+        let was_gone = stamp.is_none() && self.stamp.is_none();
+        let by_clock = stamp.is_some_and(|stamp| stamp.age() >= QUIET);
+        let seen = self.suspect.is_some_and(|seen| seen.stamp == stamp && seen.since.elapsed() >= QUIET);
+        was_gone || by_clock || seen
     }
 
-    fn is_unreadable(&self) -> bool {
-        self.problems.iter().any(|problem| matches!(problem.kind, ProblemKind::Unreadable(_)))
+    /// This table, kept while the file looks half-written; `None` when that is known already.
+    fn suspecting(&self, stamp: Option<Stamp>) -> Option<Self> {
+        let is_known = self.suspect.is_some_and(|seen| seen.stamp == stamp);
+        let suspect = Some(Suspect { stamp, since: Instant::now() });
+        (!is_known).then(|| Self { suspect, ..self.clone() })
     }
 
+    /// This table, kept while the file cannot be read; `None` when that is known already.
     fn unreadable(&self, file: &Path, error: &io::Error) -> Option<Self> {
-        let problem = Problem {
-            file: file.to_owned(),
-            line: 0,
-            column: 0,
-            kind: ProblemKind::Unreadable(error.kind()),
-        };
+        let kind = ProblemKind::Unreadable(error.kind());
+        let problem = Problem { file: file.to_owned(), line: 0, column: 0, kind };
         if self.problems.contains(&problem) {
             return None;
         }
-        Some(Self { problems: Arc::from([problem]), ..self.clone() })
+        Some(Self { problems: Arc::from([problem]), suspect: None, ..self.clone() })
     }
+}
+
+fn looks_half_written(stamp: Option<Stamp>, bytes: &[u8]) -> bool {
+    stamp.is_none() || bytes.last() != Some(&b'\n')
+}
+
+/// Tells contents apart; for equality in this process only.
+fn digest(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
 }
 
 /// Whether a file that looks half-written is taken at once or after it has been quiet.
@@ -216,6 +274,14 @@ macro_rules! root_tables {
         /// The names of all root tables, in the order of the snapshot's fields.
         pub const ROOT_TABLES: &[&str] = &[$($file),*];
 
+        /// The shape of the rows of a root table; `None` for other names.
+        pub fn root_table_spec(name: &str) -> Option<RowSpec> {
+            match name {
+                $($file => Some(<$table as Table>::SPEC),)*
+                _ => None,
+            }
+        }
+
         impl Snapshot {
             /// Reads every root table of `root`. Missing tables are empty; problems are in the tables.
             pub fn load(root: &MailRoot) -> Self {
@@ -227,12 +293,12 @@ macro_rules! root_tables {
                 }
             }
 
-            /// The snapshot after a look at every file, and the tables that were read again.
-            fn next(&self, haste: Haste) -> Option<(Self, Vec<&'static str>)> {
+            /// The snapshot after a look at every file, and the tables in which readers see a difference.
+            fn next(&self, haste: impl Fn(&str) -> Haste) -> Option<(Self, Vec<&'static str>)> {
                 let mut next: Option<Self> = None;
                 let mut changed = Vec::new();
-                $(if let Some(loaded) = self.$field.next(&self.root, Path::new($file), haste) {
-                    if !Arc::ptr_eq(&loaded.table, &self.$field.table) {
+                $(if let Some(loaded) = self.$field.next(&self.root, Path::new($file), haste($file)) {
+                    if loaded.differs_from(&self.$field) {
                         changed.push($file);
                     }
                     next.get_or_insert_with(|| self.clone()).$field = loaded;
@@ -241,6 +307,11 @@ macro_rules! root_tables {
                     next.generation += u64::from(!changed.is_empty());
                     (next, changed)
                 })
+            }
+
+            /// Whether another look soon may find something new although no file changes.
+            pub(super) fn is_unsettled(&self) -> bool {
+                $(self.$field.is_unsettled())||*
             }
 
             /// What is wrong with the root tables, in file order.
@@ -313,7 +384,7 @@ impl Snapshot {
         &self.root
     }
 
-    /// Grows by one whenever a root table is read again.
+    /// Grows by one whenever root tables change, in their rows or in their problems.
     pub fn generation(&self) -> u64 {
         self.generation
     }
@@ -332,6 +403,14 @@ struct FileCache {
 }
 
 impl FileCache {
+    fn forget(&self, relative: &Path) {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).remove(relative);
+    }
+
+    fn forget_all(&self) {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn get<T: Table>(&self, root: &MailRoot, relative: &Path) -> Loaded<T> {
         let known = {
             let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
@@ -348,7 +427,7 @@ impl FileCache {
             files.clear();
         }
         // An absent file costs one failing stat at the next look; remembering it would only fill the cache.
-        if next.exists() || next.suspect_since.is_some() || !next.problems.is_empty() {
+        if next.exists() || next.suspect.is_some() || !next.problems.is_empty() {
             files.insert(relative.to_owned(), Arc::new(next.clone()));
         } else {
             files.remove(relative);
@@ -389,14 +468,19 @@ impl Tables {
 
     /// The snapshot after a look at every root table's file: about thirty `stat` calls.
     pub fn fresh(&self) -> Arc<Snapshot> {
-        self.refresh(Haste::WaitForQuiet);
-        self.current()
+        self.refresh(|_| Haste::WaitForQuiet)
     }
 
     /// Takes every changed file as it stands, finished or not (SIGHUP).
     pub fn reload_now(&self) -> Arc<Snapshot> {
-        self.refresh(Haste::Now);
-        self.current()
+        self.current().files.forget_all();
+        self.refresh(|_| Haste::Now)
+    }
+
+    /// Takes one file, by its path relative to the MailRoot, as it stands: [`super::edit`] has just finished it.
+    pub fn edited(&self, relative: &Path) -> Arc<Snapshot> {
+        self.current().files.forget(relative);
+        self.refresh(|name| if Path::new(name) == relative { Haste::Now } else { Haste::WaitForQuiet })
     }
 
     /// Announces the generation of each new snapshot.
@@ -404,10 +488,10 @@ impl Tables {
         self.inner.generation.subscribe()
     }
 
-    fn refresh(&self, haste: Haste) {
+    fn refresh(&self, haste: impl Fn(&str) -> Haste) -> Arc<Snapshot> {
         let _one_at_a_time = self.inner.reload.lock().unwrap_or_else(PoisonError::into_inner);
-        let current = self.inner.current.load();
-        let Some((next, changed)) = current.next(haste) else { return };
+        let current = self.current();
+        let Some((next, changed)) = current.next(haste) else { return current };
         for name in &changed {
             tracing::info!("{name} read again");
             super::tabindex::forget(next.root(), name);
@@ -416,8 +500,13 @@ impl Tables {
         for problem in next.problems().filter(|problem| !known.contains(problem)) {
             tracing::warn!("{problem}");
         }
+        let next = Arc::new(next);
+        self.inner.current.store(Arc::clone(&next));
         let generation = next.generation();
-        self.inner.current.store(Arc::new(next));
         self.inner.generation.send_if_modified(|known| std::mem::replace(known, generation) != generation);
+        next
     }
 }
+
+#[cfg(test)]
+mod tests;

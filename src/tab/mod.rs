@@ -61,8 +61,9 @@ impl TabFile {
 
     /// Appends a record. A last line without a line end gets one first (decision 20).
     pub fn push(&mut self, record: &Record) {
+        // A CR alone does not end a line.
         if let Some(last) = self.lines.last_mut()
-            && last.ending().is_empty()
+            && !last.raw.ends_with(b"\n")
         {
             last.raw.push(b'\n');
         }
@@ -324,6 +325,17 @@ mod tests {
         assert_eq!(file.to_bytes(), b"# keep\r\n\"a\"\t\"2\"\r\n\n\"b\"\n\"c\"\t3\n");
         file.remove(3);
         assert_eq!(file.to_bytes(), b"# keep\r\n\"a\"\t\"2\"\r\n\n\"c\"\t3\n");
+    }
+
+    #[test]
+    fn a_record_is_never_glued_to_the_last_line() {
+        for (before, after) in
+            [("", "\"b\"\n"), ("a", "a\n\"b\"\n"), ("a\r", "a\r\n\"b\"\n"), ("\n", "\n\"b\"\n")]
+        {
+            let mut file = TabFile::parse(before.as_bytes());
+            file.push(&Record::quoted(&["b"]).unwrap());
+            assert_eq!(file.to_bytes(), after.as_bytes(), "{before:?}");
+        }
     }
 
     #[test]
