@@ -3,7 +3,7 @@
 //! Shape: one cloneable [`Resolver`]. MX queries go to the servers of `SmartDNSHost` in their order, everything
 //! else (and MX without `SmartDNSHost`) to the system's servers (`/etc/resolv.conf`, `/etc/hosts`). XMail's own
 //! iteration from `dnsroots` is not done: the system's resolver does it. Both files are read when the resolver
-//! is made.
+//! is made; for names of addresses the hosts file is read each time.
 //!
 //! Limits: [`UDP_TRIES`] tries of [`TRY_TIMEOUT`] per `SmartDNSHost` server, and [`LOOKUP_TIMEOUT`] for any one
 //! question in all. At most [`MX_HOSTS_MAX`] exchangers are kept.
@@ -15,6 +15,7 @@
 
 mod mx_cache;
 mod names;
+mod reverse;
 mod smart_host;
 #[doc(hidden)]
 pub mod stub;
@@ -39,6 +40,7 @@ use tokio::sync::OnceCell;
 pub use smart_host::{Protocol, SmartHost, SmartHostError};
 
 use mx_cache::MxCache;
+use reverse::ReverseNames;
 
 /// Asks the DNS. Clones share connections and caches.
 #[derive(Clone, Debug)]
@@ -47,6 +49,7 @@ pub struct Resolver(Arc<Servers>);
 #[derive(Debug)]
 struct Servers {
     system: TokioResolver,
+    reverse: ReverseNames,
     smart: Vec<SmartServer>,
     family: Family,
     cache: Option<MxCache>,
@@ -134,7 +137,7 @@ pub enum Presence {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct DnsFailure {
-    /// XMail's error number.
+    /// XMail's error number, positive as in the table; `slog` shows it negative.
     pub code: i32,
     /// XMail's text for it.
     pub text: String,
@@ -163,10 +166,13 @@ impl Resolver {
             Family::V4ThenV6 => LookupIpStrategy::Ipv4AndIpv6,
             Family::V6ThenV4 => LookupIpStrategy::Ipv6AndIpv4,
         };
+        let hosts_file = config.name_servers.is_none().then(|| PathBuf::from(HOSTS_FILE));
+        let reverse = ReverseNames::new(&servers, &options, hosts_file).map_err(SetupError)?;
         let system = build(servers, options).map_err(SetupError)?;
-        let smart = config.smart_hosts.into_iter().map(|host| SmartServer { host, resolver: OnceCell::new() });
+        let smart =
+            config.smart_hosts.into_iter().map(|host| SmartServer { host, resolver: OnceCell::new() });
         let cache = config.cache.map(|cache| MxCache::new(cache.path, cache.directories));
-        Ok(Self(Arc::new(Servers { system, smart: smart.collect(), family: config.family, cache })))
+        Ok(Self(Arc::new(Servers { system, reverse, smart: smart.collect(), family: config.family, cache })))
     }
 
     /// The mail exchangers of a domain, from the cache while its entry lives.
@@ -215,13 +221,9 @@ impl Resolver {
         }
     }
 
-    /// The name of an address, without trailing dot; `None` when there is none or we do not know.
+    /// The name of an address, without trailing dot, from `/etc/hosts` or a PTR record; `None` when there is none or we do not know.
     pub async fn ptr(&self, address: IpAddr) -> Option<String> {
-        let found = limited(self.0.system.reverse_lookup(address.to_canonical())).await.ok()?;
-        found.answers().iter().find_map(|record| match &record.data {
-            RData::PTR(ptr) => Some(ptr.0.to_ascii().trim_end_matches('.').to_owned()),
-            _ => None,
-        })
+        self.0.reverse.of(address).await
     }
 
     /// Whether a DNS list names the address: any A or AAAA record at the reversed address in the zone
@@ -235,7 +237,9 @@ impl Resolver {
         };
         for kind in [RecordType::A, RecordType::AAAA] {
             match limited(self.0.system.lookup(name.clone(), kind)).await {
-                Ok(found) if found.answers().iter().any(|record| record.record_type() == kind) => return Ok(true),
+                Ok(found) if found.answers().iter().any(|record| record.record_type() == kind) => {
+                    return Ok(true);
+                }
                 Ok(_) => {}
                 Err(error) => match Absence::from(error) {
                     Absence::NoSuchName => return Ok(false),
@@ -406,7 +410,8 @@ fn direct_options() -> ResolverOpts {
 }
 
 fn fixed_servers(addresses: &[SocketAddr]) -> ResolverConfig {
-    let server = |address: &SocketAddr| name_server(*address, vec![ConnectionConfig::udp(), ConnectionConfig::tcp()]);
+    let server =
+        |address: &SocketAddr| name_server(*address, vec![ConnectionConfig::udp(), ConnectionConfig::tcp()]);
     ResolverConfig::from_name_servers(addresses.iter().map(server).collect())
 }
 
@@ -428,3 +433,8 @@ pub const TRY_TIMEOUT: Duration = Duration::from_secs(5);
 pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(30);
 
 const DNS_PORT: u16 = 53;
+
+const HOSTS_FILE: &str = "/etc/hosts";
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,8 @@ impl MxCache {
         fs::create_dir_all(dir)?;
         // A colon keeps the name apart from every domain's.
         let temporary = dir.join(format!("{}:{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
-        let written = fs::write(&temporary, format!("{ttl}\n{line}\n")).and_then(|()| fs::rename(&temporary, &path));
+        let written =
+            fs::write(&temporary, format!("{ttl}\n{line}\n")).and_then(|()| fs::rename(&temporary, &path));
         if written.is_err() {
             let _ = fs::remove_file(&temporary);
         }
@@ -101,7 +102,7 @@ fn hash(key: &[u8]) -> u64 {
 }
 
 fn next_prime(number: u64) -> u64 {
-    let is_prime = |n: u64| n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| n % d != 0);
+    let is_prime = |n: u64| n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d));
     (number.clamp(1, DIRECTORIES_MAX)..).find(|&n| is_prime(n)).unwrap_or(2)
 }
 
@@ -126,7 +127,9 @@ mod tests {
     fn directories_are_those_of_xmail() {
         // Recorded: spool_success/final/dnscache/mx, smtp_mlist, spool_permfail; 101 directories.
         let cache = MxCache::new(PathBuf::from("dnscache"), 101);
-        for (domain, directory) in [("sink.test", 65), ("backup.test", 98), ("client.test", 55), ("noans.test", 66)] {
+        for (domain, directory) in
+            [("sink.test", 65), ("backup.test", 98), ("client.test", 55), ("noans.test", 66)]
+        {
             let expected = PathBuf::from(format!("dnscache/mx/{directory}/{domain}"));
             assert_eq!(cache.path(domain), Some(expected));
         }
@@ -171,7 +174,9 @@ mod tests {
         };
         check("300\n10:a.\n", true);
         check("300\r\n10:a.,10:b.\r\n", true);
-        for text in ["", "300", "300\n", "x\n10:a.\n", "-1\n10:a.\n", "300\n10\n", "300\n:a.\n", "300\n10:a.,\n"] {
+        for text in
+            ["", "300", "300\n", "x\n10:a.\n", "-1\n10:a.\n", "300\n10\n", "300\n:a.\n", "300\n10:a.,\n"]
+        {
             check(text, false);
         }
         check("300\n70000:a.\n", false);

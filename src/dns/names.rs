@@ -9,10 +9,15 @@ use hickory_resolver::proto::rr::Name;
 /// the root. Any printable ASCII but the escape sign is taken as is, underscores included; other text by IDNA.
 pub(super) fn fqdn(domain: &str) -> Option<Name> {
     let domain = domain.trim_end_matches('.');
-    if domain.is_empty() || domain.contains(|sign: char| sign == '\\' || sign.is_ascii_control() || sign == ' ') {
+    if domain.is_empty()
+        || domain.contains(|sign: char| sign == '\\' || sign.is_ascii_control() || sign == ' ')
+    {
         return None;
     }
-    let name = if domain.is_ascii() { Name::from_ascii(domain) } else { Name::from_utf8(domain) };
+    let name = match domain.is_ascii() {
+        true => Name::from_labels(domain.split('.').map(str::as_bytes)),
+        false => Name::from_utf8(domain),
+    };
     let mut name = name.ok()?;
     name.set_fqdn(true);
     Some(name)
@@ -47,9 +52,15 @@ pub(super) fn in_list(address: IpAddr, zone: &str) -> String {
     name + zone.trim_matches('.')
 }
 
-/// A name as XMail writes it: with a trailing dot.
+/// A name as XMail writes it: its labels as they are, each with a dot behind. Only labels that would not read
+/// back are escaped (RFC 1035 section 5.1).
 pub(super) fn with_dot(name: &Name) -> String {
-    let mut text = name.to_ascii();
+    let plain =
+        |label: &[u8]| label.iter().all(|&octet| octet.is_ascii_graphic() && !b".\\,:".contains(&octet));
+    let mut text = match name.iter().all(plain) {
+        true => name.iter().map(String::from_utf8_lossy).collect::<Vec<_>>().join("."),
+        false => name.to_ascii(),
+    };
     if !text.ends_with('.') {
         text.push('.');
     }

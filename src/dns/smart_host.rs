@@ -50,7 +50,9 @@ impl SmartHost {
     /// ```
     pub fn parse_list(value: &str) -> Result<Vec<Self>, SmartHostError> {
         let entries = value.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        entries.map(|entry| Self::parse(entry).ok_or_else(|| SmartHostError { entry: entry.to_owned() })).collect()
+        entries
+            .map(|entry| Self::parse(entry).ok_or_else(|| SmartHostError { entry: entry.to_owned() }))
+            .collect()
     }
 
     fn parse(entry: &str) -> Option<Self> {
