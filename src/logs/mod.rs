@@ -45,7 +45,7 @@ struct Shared {
 }
 
 /// The log of one service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LogKind {
     /// `smtp`, option `-Sl`.
     Smtp,
