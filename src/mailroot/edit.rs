@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use bstr::{BStr, ByteSlice};
 
 use super::{MailRoot, Tables, tabindex};
-use crate::durable::{Disk, FileLock};
+use crate::durable::{Disk, FileLock, is_temporary};
 use crate::tab::{Field, LineKind, TabFile};
 
 pub use error::EditError;
@@ -43,6 +43,9 @@ pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(15);
 
 /// How often the lock is tried. Ours: flock has no waiting with a time limit.
 const LOCK_RETRY: Duration = Duration::from_millis(3);
+
+/// How old a temporary file is that nobody is writing any more. Ours.
+pub const LEFTOVER_AGE: Duration = Duration::from_secs(3600);
 
 /// Begins edits in one MailRoot. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -157,6 +160,25 @@ impl Editor {
             edit.commit()?;
         }
         Ok(existed)
+    }
+
+    /// Removes the temporary files that a crash left in a directory (relative to the MailRoot; empty = itself) and
+    /// returns how many. Only files older than [`LEFTOVER_AGE`]: a younger one may be a write in progress.
+    ///
+    /// # Errors
+    /// [`EditError::Read`], [`EditError::Write`]; what was removed so far stays removed.
+    pub fn remove_leftovers(&self, directory: &Path) -> Result<usize, EditError> {
+        let unreadable = |source| EditError::Read { file: directory.to_owned(), source };
+        let mut count = 0;
+        for entry in fs::read_dir(self.root.path().join(directory)).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            if is_temporary(&entry.file_name()) && is_leftover(&entry) {
+                let file = directory.join(entry.file_name());
+                self.disk.remove(&entry.path()).map_err(|source| EditError::Write { file, source })?;
+                count += 1;
+            }
+        }
+        Ok(count)
     }
 
     fn lock(&self) -> Result<FileLock, EditError> {
@@ -393,6 +415,11 @@ impl Edit {
             tables.edited(&self.file);
         }
     }
+}
+
+fn is_leftover(entry: &fs::DirEntry) -> bool {
+    let written = entry.metadata().and_then(|metadata| metadata.modified());
+    written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age >= LEFTOVER_AGE))
 }
 
 /// Whether a path is relative and has no component that leads upward.

@@ -397,6 +397,18 @@ fn a_failing_write_leaves_the_old_table_no_temporary_file_and_a_free_lock() {
     }
 }
 
+#[test]
+fn what_a_crash_left_is_removed_when_it_is_old() {
+    let bench = bench();
+    for (name, age) in [(".tabmail.1.1.tmp", 2), (".tabmail.1.2.tmp", 0), ("domains.tab", 2)] {
+        bench.write(name, "x");
+        let file = fs::File::options().write(true).open(bench.dir.path().join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - LEFTOVER_AGE * age).unwrap();
+    }
+    assert_eq!(bench.editor.remove_leftovers(Path::new("")).unwrap(), 1);
+    assert_eq!(bench.names(), [".tabmail.1.2.tmp", "domains.tab", "tabindex"]);
+}
+
 const THREADS: usize = 4;
 const PROCESSES: usize = 2;
 const EDITS_EACH: usize = 25;
