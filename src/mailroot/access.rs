@@ -479,3 +479,211 @@ fn number(row: &Row, index: usize, problems: &mut Problems) -> i64 {
     }
     leading_number(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailroot::table::load_text;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[track_caller]
+    fn check(columns: (&str, &str), matching: &[&str], others: &[&str]) {
+        let filter = AddressFilter::parse(columns.0.as_bytes(), columns.1.as_bytes()).unwrap();
+        for peer in matching {
+            assert!(filter.matches(ip(peer)), "{columns:?} must match {peer}");
+        }
+        for peer in others {
+            assert!(!filter.matches(ip(peer)), "{columns:?} must not match {peer}");
+        }
+    }
+
+    #[test]
+    fn filters_match_networks_of_both_families() {
+        check(
+            ("192.0.2.0/24", ""),
+            &["192.0.2.1", "::ffff:192.0.2.1", "::192.0.2.1"],
+            &["192.0.3.1", "2001::1"],
+        );
+        check(("192.0.2.77/24", "ignored"), &["192.0.2.1"], &["192.0.3.1"]);
+        check(("192.0.2.1", "255.255.255.255"), &["192.0.2.1"], &["192.0.2.2"]);
+        check(("10.0.0.5", "255.0.0.255"), &["10.9.8.5"], &["10.9.8.6", "11.0.0.5"]);
+        check(("0.0.0.0", "0.0.0.0"), &["1.2.3.4", "::ffff:1.2.3.4"], &["::1", "::", "2001:db8::1"]);
+        check(("0.0.0.0/0", ""), &["255.255.255.255"], &["::1"]);
+        check(("127.0.0.1/99", ""), &["127.0.0.1"], &["127.0.0.2"]);
+        check(("2001:db8::/32", ""), &["2001:db8:ffff::1"], &["2001:db9::1", "192.0.2.1"]);
+        check(("::/0", ""), &["::1", "2001::1"], &["192.0.2.1"]);
+        check(("::ffff:192.0.2.0/120", ""), &["192.0.2.9", "::ffff:192.0.2.9"], &["192.0.3.9"]);
+        check(("::192.0.2.0/120", ""), &["192.0.2.9"], &["192.0.3.9"]);
+        check(("::1/128", ""), &["::1"], &["0.0.0.1"]);
+    }
+
+    #[test]
+    fn what_is_no_filter_never_matches() {
+        for (first, second) in [
+            ("192.0.2.1", ""),
+            ("192.0.2.1", "24"),
+            ("192.0.2.1/", ""),
+            ("192.0.2.1/x", ""),
+            ("192.0.2.1/-1", ""),
+            ("host.test/32", ""),
+            ("host.test", "255.255.255.255"),
+            ("2001:db8::", "ffff::"),
+            ("2001:db8::", "255.255.255.0"),
+            ("", ""),
+        ] {
+            assert_eq!(
+                AddressFilter::parse(first.as_bytes(), second.as_bytes()),
+                Err(BadAddressFilter),
+                "{first}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_highest_precedence_decides_and_the_later_row_on_a_tie() {
+        let (map, problems) = load_text::<IpMap>(
+            "smtp.ipmap.tab",
+            "\"0.0.0.0\"\t\"0.0.0.0\"\t\"DENY\"\t\"1\"\n\
+             \"192.0.2.0/24\"\t\"-\"\t\"allow\"\t\"2\"\n\
+             \"192.0.2.9/32\"\t\"-\"\t\"DENY\"\t\"2\"\n",
+        );
+        assert!(problems.is_empty(), "{problems:?}");
+        let verdict = |peer| {
+            let verdict = map.verdict(ip(peer));
+            (verdict.allowed, verdict.row.map(|row| row.line))
+        };
+        assert_eq!(verdict("198.51.100.1"), (false, Some(1)));
+        assert_eq!(verdict("192.0.2.1"), (true, Some(2)));
+        assert_eq!(verdict("192.0.2.9"), (false, Some(3)));
+        assert_eq!(verdict("2001:db8::1"), (true, None));
+    }
+
+    #[test]
+    fn odd_rows_of_an_ip_map_are_reported() {
+        let (map, problems) = load_text::<IpMap>(
+            "smtp.ipmap.tab",
+            "\"192.0.2.0/24\"\t\"DENY\"\t\"1\"\n\
+             \"192.0.2.0/24\"\t\"-\"\t\"DENY\"\t\"-1\"\n\
+             \"host.test\"\t\"255.255.255.255\"\t\"DENY\"\t\"1\"\n\
+             \"192.0.2.0/24\"\t\"-\"\t\"PERMIT\"\t\"x\"\n",
+        );
+        assert_eq!(
+            problems,
+            [
+                "smtp.ipmap.tab:1: needs 4 columns, has 3; the row is ignored",
+                "smtp.ipmap.tab:2:27: a negative precedence never applies",
+                "smtp.ipmap.tab:3:1: is not an address filter (net/bits, or net and mask): \"host.test\"; the row never matches",
+                "smtp.ipmap.tab:4:20: \"PERMIT\" is not one of: ALLOW, DENY",
+                "smtp.ipmap.tab:4:29: is not a decimal number: \"x\"",
+            ]
+        );
+        // The last row denies: every word but ALLOW does, and its precedence reads as 0.
+        assert!(!map.verdict(ip("192.0.2.1")).allowed);
+        assert_eq!(map.rows().len(), 2);
+    }
+
+    #[test]
+    fn relaying_peers_are_listed_in_either_form() {
+        let (relay, problems) = load_text::<SmtpRelay>(
+            "smtprelay.tab",
+            "\"192.0.2.0\"\t\"255.255.255.0\"\n\"2001:db8::/32\"\n\"198.51.100.1\"\n",
+        );
+        assert_eq!(relay.matching(ip("192.0.2.200")).unwrap().line, 1);
+        assert_eq!(relay.matching(ip("2001:db8::7")).unwrap().line, 2);
+        assert!(relay.matching(ip("198.51.100.1")).is_none());
+        assert_eq!(
+            problems,
+            [
+                "smtprelay.tab:3:1: is not an address filter (net/bits, or net and mask): \"198.51.100.1\"; the row never matches"
+            ]
+        );
+    }
+
+    /// The rows of golden `smtp_opt_spammers`, and a mask with parameters.
+    #[test]
+    fn spammers_have_a_code() {
+        let (spammers, problems) = load_text::<Spammers>(
+            "spammers.tab",
+            "\"127.0.0.6\"\t\"255.255.255.255\"\n\
+             \"127.0.0.7/32\"\t\"code=0\"\n\
+             \"127.0.0.8/32\"\t\"code=-1\"\n\
+             \"127.0.1.0/24\"\n\
+             \"127.0.2.0\"\t\"255.255.255.0\"\t\"code=5,Code=6\"\n",
+        );
+        let code = |peer| spammers.matching(ip(peer)).map(|row| row.code);
+        assert_eq!(code("127.0.0.6"), Some(1));
+        assert_eq!(code("127.0.0.7"), Some(0));
+        assert_eq!(code("127.0.0.8"), Some(-1));
+        assert_eq!(code("127.0.1.9"), Some(1));
+        assert_eq!(code("127.0.2.9"), Some(5));
+        assert_eq!(code("127.0.0.1"), None);
+        assert_eq!(problems, ["spammers.tab:5:29: \"Code\" is not one of: code"]);
+    }
+
+    #[test]
+    fn spam_addresses_are_patterns() {
+        let (spam, _) = load_text::<SpamAddresses>("spam-address.tab", "\"*@bulk.example\"\n\"x?@*\"\n");
+        assert_eq!(spam.matching("A@BULK.example").unwrap().line, 1);
+        assert_eq!(spam.matching("x1@a.test").unwrap().line, 2);
+        assert!(spam.matching("a@bulk.example.test").is_none());
+        assert!(spam.matching("").is_none());
+    }
+
+    /// The rows of golden `smtp_opt_ipprop`.
+    #[test]
+    fn the_first_row_about_an_address_gives_its_properties() {
+        let (table, problems) = load_text::<IpProperties>(
+            "smtp.ipprop.tab",
+            "\"127.0.0.6/32\"\t\"WhiteList=1\"\n\
+             \"127.0.0.7/32\"\t\"EnableVRFY=1\"\t\"EnableETRN\"\t\"NoAuth=0\"\n\
+             \"127.0.0.0/8\"\t\"EaseTLS=1\"\t\"SenderDomainCheck=0\"\t\"whitelist\"\n\
+             \"10.0.0.1\"\t\"255.255.255.255\"\t\"NoAuth\"\n",
+        );
+        let properties = |peer| table.matching(ip(peer)).map(|row| row.properties);
+        let none = Properties::default();
+        assert_eq!(properties("127.0.0.6"), Some(Properties { white_list: true, ..none }));
+        assert_eq!(
+            properties("127.0.0.7"),
+            Some(Properties { enable_vrfy: true, enable_etrn: true, ..none })
+        );
+        let eased = Properties { ease_tls: true, skip_sender_domain_check: true, ..none };
+        assert_eq!(properties("127.0.0.8"), Some(eased));
+        assert_eq!(properties("10.0.0.1"), None);
+        let accepted = "WhiteList, NoAuth, SenderDomainCheck, EaseTLS, EnableVRFY, EnableETRN";
+        assert_eq!(
+            problems,
+            [
+                format!("smtp.ipprop.tab:3:49: \"whitelist\" is not one of: {accepted}"),
+                format!("smtp.ipprop.tab:4:12: \"255.255.255.255\" is not one of: {accepted}"),
+                "smtp.ipprop.tab:4:1: is not an address filter (net/bits, or net and mask): \"10.0.0.1\"; the row never matches".to_owned(),
+            ]
+        );
+        assert_eq!(eased | Properties { no_auth: true, ..none }, Properties { no_auth: true, ..eased });
+    }
+
+    #[test]
+    fn host_patterns_mean_whole_names_or_sub_domains() {
+        for (pattern, host, expected) in [
+            ("home.test", "HOME.test", true),
+            ("home.test", "home.test.", true),
+            ("home.test.", "home.test", true),
+            ("home.test", "home.test.evil.example", false),
+            ("home.test", "a.home.test", false),
+            (".home.test", "a.b.home.test", true),
+            (".home.test.", "a.home.test.", true),
+            (".home.test", "home.test", false),
+            (".home.test", ".home.test", false),
+            (".home.test", "evilhome.test", false),
+            (".", "a.test", false),
+            ("", "", false),
+        ] {
+            assert_eq!(HostPattern { text: pattern.into() }.matches(host), expected, "{pattern} {host}");
+        }
+        let (table, _) = load_text::<HostProperties>("smtp.hnprop.tab", "\".home.test\"\t\"NoAuth\"\n");
+        assert!(table.matching("a.home.test").unwrap().properties.no_auth);
+        assert!(table.matching("home.test").is_none());
+    }
+}

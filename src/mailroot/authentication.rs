@@ -231,7 +231,8 @@ impl Table for CtrlAccounts {
 
 /// Whether a stored password can be decoded: pairs of hex digits, or a PHC string (`mailroot.md` 5, decision 18).
 pub fn is_password_encoding(stored: &[u8]) -> bool {
-    stored.starts_with(b"$argon2id$") || (stored.len() % 2 == 0 && stored.iter().all(u8::is_ascii_hexdigit))
+    stored.starts_with(b"$argon2id$")
+        || (stored.len().is_multiple_of(2) && stored.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// `userauth/pop3/<domain>.tab`: programs for log-ins and for changes of accounts (`mailroot.md` 12.4).
@@ -408,5 +409,158 @@ impl Snapshot {
     /// The table `directory/file` if `file` is a plain name and exists.
     pub(super) fn existing_in<T: Table>(&self, directory: &str, file: &str) -> Option<Loaded<T>> {
         is_plain_name(file).then(|| self.file(&Path::new(directory).join(file))).filter(Loaded::exists)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailroot::MailRoot;
+    use crate::mailroot::table::load_text;
+
+    #[test]
+    fn users_of_smtpauth_are_found_exactly_and_in_order() {
+        let (table, problems) = load_text::<SmtpAuth>(
+            "smtpauth.tab",
+            "\"relayhost\"\t\"s3cret\"\t\"MRZ\"\n\"relayhost\"\t\"other\"\t\"Mr\"\n\"x\"\t\"y\"\n",
+        );
+        let found: Vec<_> = table.find(b"relayhost").map(|row| row.password.to_string()).collect();
+        assert_eq!(found, ["s3cret", "other"]);
+        assert_eq!(table.find(b"RELAYHOST").count(), 0);
+        assert_eq!(table.rows()[0].perms.to_string(), "MRZ");
+        assert_eq!(table.rows()[1].perms, SmtpPerms { mail: true, ..SmtpPerms::default() });
+        assert_eq!(
+            problems,
+            [
+                "smtpauth.tab:2:21: \"r\" is not one of: M, R, V, T, Z, S",
+                "smtpauth.tab:3: needs 3 columns, has 2; the row is ignored"
+            ]
+        );
+    }
+
+    #[test]
+    fn programs_for_mechanisms_are_found_without_case() {
+        let (table, problems) = load_text::<SmtpExtAuth>(
+            "smtpextauth.tab",
+            "\"PLAIN\"\t\"/opt/mail/authcheck\"\t\"-u\"\t\"@@USER\"\n\"Login\"\t\"/l\"\n\"plain\"\t\"/p\"\nX\t/x\n",
+        );
+        assert_eq!(table.mechanisms(), ["PLAIN", "Login", "X"]);
+        let row = table.for_mechanism("plain").unwrap();
+        assert_eq!(
+            (row.program.as_slice(), &row.args[..]),
+            (&b"/opt/mail/authcheck"[..], &["-u".into(), "@@USER".into()][..])
+        );
+        assert!(table.for_mechanism("CRAM-MD5").is_none());
+        assert_eq!(
+            problems,
+            [
+                "smtpextauth.tab:3:1: has the same key as line 1, which wins",
+                "smtpextauth.tab:4:1: \"X\" is not one of: LOGIN, PLAIN, CRAM-MD5",
+            ]
+        );
+        let many: String = (0..20).map(|n| format!("M{n}\t/p\n")).collect();
+        assert_eq!(load_text::<SmtpExtAuth>("x.tab", &many).0.mechanisms().len(), MECHANISMS_MAX);
+    }
+
+    /// Decision 46: comments and odd-length passwords are no way in.
+    #[test]
+    fn the_first_row_of_a_ctrl_user_decides() {
+        let (table, problems) = load_text::<CtrlAccounts>(
+            "ctrlaccounts.tab",
+            "# \"ghost\"\t\"1d\"\n\"operator\"\t\"160006170011\"\n\"Operator\"\t\"1d\"\n\"odd\"\t\"1d0\"\n\"no\"\t\"zz\"\n",
+        );
+        assert_eq!(table.get(b"OPERATOR").unwrap().password.as_ref().unwrap(), "160006170011");
+        assert!(table.get(b"# \"ghost\"").is_none());
+        assert_eq!(table.get(b"odd").unwrap().password, None);
+        let bad =
+            "is not a password encoding (pairs of hex digits, or $argon2id$...); nobody can log in with it";
+        assert_eq!(
+            problems,
+            [
+                "ctrlaccounts.tab:3:1: has the same key as line 2, which wins".to_owned(),
+                format!("ctrlaccounts.tab:4:7: {bad}"),
+                format!("ctrlaccounts.tab:5:6: {bad}"),
+            ]
+        );
+    }
+
+    #[test]
+    fn only_the_first_row_of_client_credentials_counts() {
+        let credentials = |text| {
+            let (table, problems) = load_text::<SmtpClientAuth>("userauth/smtp/a.tab", text);
+            let credentials = table.credentials().map(|row| row.cloned());
+            (credentials, problems)
+        };
+        let (row, problems) = credentials("# c\n\"cram-md5\"\t\"u\"\t\"p\"\n\"PLAIN\"\t\"u\"\t\"p\"\n");
+        let expected = ClientAuth {
+            line: 2,
+            mechanism: ClientMechanism::CramMd5,
+            user: "u".into(),
+            password: "p".into(),
+        };
+        assert_eq!(row, Ok(Some(expected)));
+        assert_eq!(problems, ["userauth/smtp/a.tab:3: comes after the 1 that count; it is ignored"]);
+        let (row, problems) = credentials("\"PLAIN\"\t\"u\"\n");
+        assert_eq!(row, Err(BadClientAuth { line: 1 }));
+        assert_eq!(problems, ["userauth/smtp/a.tab:1: needs 3 columns, has 2; the row is ignored"]);
+        let (row, problems) = credentials("\"NTLM\"\t\"u\"\t\"p\"\n");
+        assert_eq!(row, Err(BadClientAuth { line: 1 }));
+        assert_eq!(problems, ["userauth/smtp/a.tab:1:1: \"NTLM\" is not one of: LOGIN, PLAIN, CRAM-MD5"]);
+        assert_eq!(credentials("\n").0, Ok(None));
+    }
+
+    fn mailroot_with(files: &[(&str, &str)]) -> (tempfile::TempDir, Snapshot) {
+        let directory = tempfile::tempdir().unwrap();
+        for (file, text) in files {
+            let path = directory.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let snapshot = Snapshot::load(&MailRoot::new(directory.path()));
+        (directory, snapshot)
+    }
+
+    #[test]
+    fn client_credentials_are_searched_up_the_domain() {
+        let (_directory, snapshot) = mailroot_with(&[
+            ("userauth/smtp/mx.a.test.tab", "PLAIN\tmx\tp\n"),
+            ("userauth/smtp/a.test.tab", "PLAIN\ta\tp\n"),
+            ("userauth/smtp/2.1.tab", "PLAIN\tno\tp\n"),
+            ("userauth/evil.tab", "PLAIN\tno\tp\n"),
+        ]);
+        let user = |host: &str| {
+            let table = snapshot.smtp_client_auth(host)?;
+            table.credentials().unwrap().map(|row| row.user.to_string())
+        };
+        assert_eq!(user("mx.a.test").as_deref(), Some("mx"));
+        assert_eq!(user("MX.a.test.").as_deref(), Some("mx"));
+        assert_eq!(user("mx2.A.test").as_deref(), Some("a"));
+        assert_eq!(user("b.test"), None);
+        assert_eq!(user("192.0.2.1"), None);
+        assert_eq!(user("../evil"), None);
+        assert_eq!(user(""), None);
+    }
+
+    #[test]
+    fn programs_for_pop3_are_those_of_the_domain_or_of_all() {
+        let (_directory, snapshot) = mailroot_with(&[
+            ("userauth/pop3/a.test.tab", "\"UserAuth\"\t\"/bin/check\"\t\"@@USER\"\n"),
+            ("userauth/pop3/.tab", "userauth\t/bin/all\nlogin\t/bin/x\n"),
+        ]);
+        let program = |domain: &str| {
+            let table = snapshot.pop3_ext_auth(domain)?;
+            table.for_action("userauth").map(|row| row.program.to_string())
+        };
+        assert_eq!(program("a.test").as_deref(), Some("/bin/check"));
+        assert_eq!(program("b.test").as_deref(), Some("/bin/all"));
+        assert_eq!(program("../pop3/a.test").as_deref(), Some("/bin/all"));
+        let problems: Vec<_> =
+            snapshot.pop3_ext_auth("b.test").unwrap().problems().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            problems,
+            [
+                "userauth/pop3/.tab:2:1: \"login\" is not one of: userauth, useradd, useredit, userdel, domaindrop"
+            ]
+        );
     }
 }

@@ -197,3 +197,109 @@ fn number(row: &Row, index: usize, problems: &mut Problems) -> i64 {
     }
     leading_number(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailroot::table::load_text;
+
+    fn program(args: &[&str]) -> ProgramCommand {
+        ProgramCommand {
+            priority: Priority::Normal,
+            wait_secs: 90,
+            program: "/opt/mail/scan".into(),
+            args: args.iter().map(|&arg| arg.into()).collect(),
+        }
+    }
+
+    #[track_caller]
+    fn check(file: &str, line: &str, expected: Command, problems: &[&str]) {
+        let (table, found) = load_text::<CommandFile>(file, &format!("{line}\r\n"));
+        assert_eq!(table.rows(), [CommandRow { line: 1, command: expected, raw: line.into() }]);
+        assert_eq!(found, problems);
+    }
+
+    #[test]
+    fn every_command_is_read() {
+        let file = "mailproc.tab";
+        let filter = "\"filter\"\t\"0\"\t\"90\"\t\"/opt/mail/scan\"\t\"@@FILE\"";
+        check(file, filter, Command::Filter(program(&["@@FILE"])), &[]);
+        let external = "\"EXTERNAL\"\t0\t90\t/opt/mail/scan\t\"$(RCPT) \\\"x\\\"\"\t\"\"";
+        check(file, external, Command::External(program(&["$(RCPT) \"x\"", ""])), &[]);
+        check(file, "\"mailbox\"", Command::Mailbox, &[]);
+        let targets = vec!["anna@isp.example".into(), "isp.example".into()];
+        check(file, "redirect\tanna@isp.example\tisp.example", Command::Redirect(targets.clone()), &[]);
+        check(file, "lredirect\tanna@isp.example\tisp.example", Command::Lredirect(targets), &[]);
+        check("custdomains/.tab", "\"smtp\"", Command::Smtp, &[]);
+    }
+
+    /// The row of golden `mailproc_smtprelay_rnd`.
+    #[test]
+    fn smtprelay_keeps_its_text_and_knows_its_hosts() {
+        let relay =
+            SmtpRelayCommand { hosts: "#127.0.0.3:2626,NeedTLS=0".into(), options: "NeedTLS=2".into() };
+        let gateways = relay.gateways();
+        assert!(gateways.random);
+        assert_eq!(gateways.hosts[0].options.need_tls, Some(super::super::routing::NeedTls::No));
+        let line = "\"smtprelay\"\t\"#127.0.0.3:2626,NeedTLS=0\"\t\"NeedTLS=2\"";
+        check("mailproc.tab", line, Command::SmtpRelay(relay), &[]);
+        let relay = SmtpRelayCommand { hosts: "".into(), options: "".into() };
+        check("x.tab", "smtprelay\t\"\"", Command::SmtpRelay(relay), &["x.tab:1:11: names no host"]);
+        let relay = SmtpRelayCommand { hosts: "@@RCPT".into(), options: "".into() };
+        check("x.tab", "smtprelay\t@@RCPT", Command::SmtpRelay(relay), &[]);
+    }
+
+    #[test]
+    fn rows_that_are_no_commands_keep_their_place() {
+        check(
+            "mailproc.tab",
+            "\"external\"\t\"0\"\t\"90\"\t\"/opt/mail/scan\"",
+            Command::Malformed("external".into()),
+            &["mailproc.tab:1: needs 5 columns, has 4; the row is ignored"],
+        );
+        check(
+            "mailproc.tab",
+            "redirect",
+            Command::Malformed("redirect".into()),
+            &["mailproc.tab:1: needs 2 columns, has 1; the row is ignored"],
+        );
+        check(
+            "mailproc.tab",
+            "\"wait\"\t\"5\"",
+            Command::Unknown("wait".into()),
+            &[
+                "mailproc.tab:1:1: \"wait\" is not one of: external, filter, mailbox, redirect, lredirect, smtprelay, smtp",
+            ],
+        );
+    }
+
+    /// Decision 11: `check` names the line; mail is not lost by it.
+    #[test]
+    fn commands_of_the_other_kind_of_file_are_reported() {
+        let here = "mailproc.tab:1:1: has no effect in this file: \"SMTP\"";
+        check("domains/a.test/mailproc.tab", "SMTP", Command::Smtp, &[&format!("domains/a.test/{here}")]);
+        let here = "custdomains/a.test.tab:1:1: has no effect in this file: \"mailbox\"";
+        check("custdomains/a.test.tab", "mailbox", Command::Mailbox, &[here]);
+    }
+
+    #[test]
+    fn priority_and_wait_are_numbers() {
+        let read = |priority: &str, wait: &str| {
+            let line = format!("filter\t{priority}\t{wait}\t/p\ta\n");
+            let (table, problems) = load_text::<CommandFile>("x.tab", &line);
+            match &table.rows()[0].command {
+                Command::Filter(command) => (command.priority, command.wait_secs, problems.len()),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(read("-1", "0"), (Priority::BelowNormal, 0, 0));
+        assert_eq!(read("1", "5"), (Priority::AboveNormal, 5, 0));
+        assert_eq!(read("x", "-5"), (Priority::Normal, 0, 1));
+    }
+
+    #[test]
+    fn a_file_of_comments_is_empty() {
+        assert!(load_text::<CommandFile>("mailproc.tab", "# mailbox\n\n").0.is_empty());
+        assert!(!load_text::<CommandFile>("mailproc.tab", "wait\n").0.is_empty());
+    }
+}

@@ -51,3 +51,22 @@ impl Snapshot {
         self.file(Path::new("dnsroots"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailroot::table::load_text;
+
+    #[test]
+    fn one_line_is_enough() {
+        let (roots, problems) = load_text::<DnsRoots>("dnsroots", "# roots\r\n\r\nA.ROOT-SERVERS.NET\r\n");
+        assert_eq!(roots.rows(), [DnsRootRow { line: 3, host: "A.ROOT-SERVERS.NET".into() }]);
+        assert!(problems.is_empty());
+        let (roots, problems) = load_text::<DnsRoots>("dnsroots", "a b\n");
+        assert!(roots.rows().is_empty());
+        assert_eq!(
+            problems,
+            ["dnsroots:1:1: is not a host (host, host:port, host|port or [v6]:port): \"a b\""]
+        );
+    }
+}

@@ -176,3 +176,97 @@ impl Snapshot {
         self.existing_in("filters", name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailroot::MailRoot;
+    use crate::mailroot::table::load_text;
+
+    fn selected(rules: &FilterRules, sender: &str, recipient: &str, remote: &str) -> Vec<String> {
+        let (remote, local) = (remote.parse().unwrap(), "127.0.0.1".parse().unwrap());
+        rules.selecting(sender, recipient, remote, local).map(ToOwned::to_owned).collect()
+    }
+
+    #[test]
+    fn all_matching_rules_select_each_file_once() {
+        let (rules, problems) = load_text::<FilterRules>(
+            "filters.in.tab",
+            "\"*\"\t\"*@home.test\"\t\"0.0.0.0/0\"\t\"0.0.0.0/0\"\t\"scan.tab\"\n\
+             \"*@isp.example\"\t\"*\"\t\"192.0.2.0/24\"\t\"127.0.0.1/32\"\t\"isp.tab\"\n\
+             \"*\"\t\"*\"\t\"0.0.0.0/0\"\t\"0.0.0.0/0\"\t\"scan.tab\"\n\
+             \"*\"\t\"*\"\t\"0.0.0.0/0\"\t\"10.0.0.0/8\"\t\"other.tab\"\n",
+        );
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(selected(&rules, "a@isp.example", "anna@HOME.test", "192.0.2.1"), ["scan.tab", "isp.tab"]);
+        assert_eq!(selected(&rules, "a@isp.example", "x@y.test", "192.0.2.1"), ["isp.tab", "scan.tab"]);
+        assert_eq!(selected(&rules, "", "x@y.test", "198.51.100.1"), ["scan.tab"]);
+    }
+
+    #[test]
+    fn at_most_128_files_are_selected() {
+        let text: String = (0..200).map(|n| format!("*\t*\t0.0.0.0/0\t0.0.0.0/0\tf{n}\n")).collect();
+        let (rules, _) = load_text::<FilterRules>("filters.in.tab", &text);
+        assert_eq!(selected(&rules, "a@b", "c@d", "192.0.2.1").len(), SELECTED_MAX);
+    }
+
+    #[test]
+    fn rules_that_cannot_select_are_reported() {
+        let (rules, problems) = load_text::<FilterRules>(
+            "filters.out.tab",
+            "*\t*\t0.0.0.0/0\t0.0.0.0/0\t../server.tab\n*\t*\t0.0.0.0\t0.0.0.0/0\tf\n*\t*\t0.0.0.0/0\tf\n",
+        );
+        assert!(rules.rows().is_empty());
+        assert_eq!(
+            problems,
+            [
+                "filters.out.tab:1:25: is not a plain file or directory name: \"../server.tab\"; the row is ignored",
+                "filters.out.tab:2:5: is not an address filter (net/bits, or net and mask): \"0.0.0.0\"; the row never matches",
+                "filters.out.tab:3: needs 5 columns, has 4; the row is ignored",
+            ]
+        );
+    }
+
+    #[test]
+    fn programs_may_have_flags() {
+        let (programs, problems) = load_text::<FilterProgram>(
+            "filters.pre-data.tab",
+            "\"/bin/a\"\t\"@@FILE\"\n\"!aex,wlex=0,timeo=20\"\t\"/bin/b\"\n\"!wlex,AEX\"\t/bin/c\tx\n\"!aex\"\n",
+        );
+        let flags: Vec<FilterFlags> = programs.rows().iter().map(|row| row.flags).collect();
+        let none = FilterFlags::default();
+        assert_eq!(
+            flags,
+            [
+                none,
+                FilterFlags { skip_authenticated: true, time_limit: Some(Duration::from_secs(20)), ..none },
+                FilterFlags { skip_white_listed: true, ..none },
+            ]
+        );
+        assert_eq!(programs.rows()[0].args, ["@@FILE"]);
+        assert_eq!(
+            (programs.rows()[2].program.as_slice(), programs.rows()[2].args.len()),
+            (&b"/bin/c"[..], 1)
+        );
+        assert_eq!(
+            problems,
+            [
+                "filters.pre-data.tab:3:1: \"AEX\" is not one of: aex, wlex, timeo",
+                "filters.pre-data.tab:4: needs 2 columns, has 1; the row is ignored",
+            ]
+        );
+    }
+
+    #[test]
+    fn filter_files_are_found_by_a_plain_name_only() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("filters")).unwrap();
+        std::fs::write(directory.path().join("filters/scan.tab"), "/bin/scan\n").unwrap();
+        std::fs::write(directory.path().join("outside.tab"), "/bin/scan\n").unwrap();
+        let snapshot = Snapshot::load(&MailRoot::new(directory.path()));
+        assert_eq!(snapshot.filter_file("scan.tab").unwrap().rows().len(), 1);
+        assert!(snapshot.filter_file("../outside.tab").is_none());
+        assert!(snapshot.filter_file("missing.tab").is_none());
+        assert!(snapshot.filter_file("").is_none());
+    }
+}

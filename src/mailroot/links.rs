@@ -186,3 +186,66 @@ impl LinkOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailroot::table::load_text;
+
+    #[test]
+    fn links_have_a_target_and_options() {
+        let (links, problems) = load_text::<Pop3Links>(
+            "pop3links.tab",
+            "\"home.test\"\t\"anna\"\t\"pop.isp.example\"\t\"anna.k\"\t\"160006170011\"\t\"APOP,Leave\"\n\
+             \"?home.test,isp.example\"\t\"any\"\t\"pop.isp.example:995\"\t\"catchall\"\t\"160006170011\"\t\"POP3S,Leave=0,OutBind=192.0.2.1\"\n",
+        );
+        assert!(problems.is_empty(), "{problems:?}");
+        let [first, second] = links.rows() else { panic!("{links:?}") };
+        assert_eq!(first.target, LinkTarget::Account { domain: "home.test".into() });
+        assert_eq!(first.host.port_or(110), 110);
+        assert_eq!(first.options, LinkOptions { apop: true, leave: true, ..LinkOptions::default() });
+        assert_eq!(first.password, "160006170011");
+        assert_eq!(&*second.remote_host, "pop.isp.example:995");
+        assert_eq!(second.host.port, Some(995));
+        let out_bind = Some("192.0.2.1".parse().unwrap());
+        assert_eq!(second.options, LinkOptions { pop3s: true, out_bind, ..LinkOptions::default() });
+    }
+
+    #[test]
+    fn the_first_column_has_four_forms() {
+        let matching = vec!["m1".into(), "m2".into()];
+        for (text, expected) in [
+            ("home.test", LinkTarget::Account { domain: "home.test".into() }),
+            ("@home.test", LinkTarget::Spool { domain: "home.test".into() }),
+            ("?new,m1,m2", LinkTarget::Replace { domain: "new".into(), matching: matching.clone() }),
+            ("&.local,m1,,m2", LinkTarget::Append { suffix: ".local".into(), matching }),
+            ("?", LinkTarget::Replace { domain: "".into(), matching: Vec::new() }),
+        ] {
+            let target = LinkTarget::parse(text);
+            assert_eq!(target.is_local(), text == "home.test");
+            assert_eq!(target, expected);
+        }
+    }
+
+    /// The first row is that of golden `psync_masq`, where nothing is fetched.
+    #[test]
+    fn links_that_cannot_work_are_reported() {
+        let (links, problems) = load_text::<Pop3Links>(
+            "pop3links.tab",
+            "\"?\"\t\"example.test,second.test\"\t\"127.0.0.4:1110\"\t\"remuser\"\t\"1700081512\"\t\"CLR\"\n\
+             d\tn\th\tu\t1d0\tleave,OutBind=x\nd\tn\th:x\tu\t1d\t\"\"\nd\tn\th\tu\t1d\n",
+        );
+        assert_eq!(links.rows().len(), 2);
+        assert_eq!(
+            problems,
+            [
+                "pop3links.tab:1:1: lists no domains to look for, so nothing can be fetched",
+                "pop3links.tab:2:9: is not a password encoding (pairs of hex digits, or $argon2id$...); nobody can log in with it",
+                "pop3links.tab:2:13: \"leave\" is not one of: CLR, APOP, FAPOP, STLS, FSTLS, POP3S, Leave, OutBind",
+                "pop3links.tab:2:13: is not an IP address: \"x\"",
+                "pop3links.tab:3:5: is not a host (host, host:port, host|port or [v6]:port): \"h:x\"",
+                "pop3links.tab:4: needs 6 columns, has 5; the row is ignored",
+            ]
+        );
+    }
+}

@@ -91,3 +91,38 @@ impl Table for ListMembers {
         self.rows.push(ListMember { line: row.line, address, perms });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailroot::table::load_text;
+
+    #[test]
+    fn members_read_and_write_unless_the_letters_say_otherwise() {
+        let (list, problems) = load_text::<ListMembers>(
+            "mlusers.tab",
+            "\"bert@shop.test\"\t\"RW\"\n\"reader@isp.example\"\t\"R\"\nplain@a.test\n\
+             \"anna@a.test\"\t\"A\"\n# out@a.test\n\n\"no address\"\t\"Rw\"\n",
+        );
+        let perms = |address| list.find(address).unwrap().perms;
+        assert_eq!(perms("BERT@shop.test"), ListPerms::default());
+        assert_eq!(perms("plain@a.test"), ListPerms::default());
+        assert_eq!(
+            perms("reader@isp.example"),
+            ListPerms { receives: true, posts_as_sender: false, posts_as_login: false }
+        );
+        assert!(list.may_post("Bert@shop.test", None));
+        assert!(!list.may_post("reader@isp.example", None));
+        assert!(list.may_post("x@y.test", Some("Anna@a.test")));
+        assert!(!list.may_post("anna@a.test", None));
+        let lines: Vec<u32> = list.receiving().map(|row| row.line).collect();
+        assert_eq!(lines, [1, 2, 3, 7]);
+        assert_eq!(
+            problems,
+            [
+                "mlusers.tab:7:1: is not a mail address: \"no address\"",
+                "mlusers.tab:7:14: \"w\" is not one of: R, W, A",
+            ]
+        );
+    }
+}

@@ -75,3 +75,19 @@ impl OptionList {
         self.value(name).map(|value| leading_number(value))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_duplicate_wins_and_blanks_are_data() {
+        let options = OptionList::parse(b"a=1,,b,a=2=3, c\r\nd=0,e=x");
+        assert_eq!(options.value("a").unwrap(), "2=3");
+        assert!(options.flag("b") && !options.flag("c") && options.flag(" c"));
+        assert!(!options.flag("d") && !options.flag("e") && !options.flag("B"));
+        assert_eq!(options.integer("d"), Some(0));
+        assert_eq!(options.integer("b"), None);
+        assert_eq!(options.iter().count(), 6);
+    }
+}

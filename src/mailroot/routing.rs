@@ -335,6 +335,16 @@ impl NeedTls {
     }
 }
 
+/// Notes what is wrong with the row of `server.tab` that sets gateways or their options.
+pub(super) fn check_variable(row: &Row, problems: &mut Problems) {
+    let note = &mut |kind| problems.note(row.line, row.column(1), kind);
+    match row.bytes(0).as_bytes() {
+        b"DefaultSMTPGateways" => drop(GatewayList::parse_noting(row.bytes(1), note)),
+        b"SmtpGwConfig" => drop(GatewayOptions::parse_noting(row.bytes(1), note)),
+        _ => {}
+    }
+}
+
 impl ServerTab {
     /// `SmtpGwConfig`: options for all outgoing connections.
     pub fn smtp_gw_config(&self) -> GatewayOptions {
@@ -345,5 +355,162 @@ impl ServerTab {
     pub fn default_smtp_gateways(&self) -> Option<GatewayList> {
         let list = GatewayList::parse(self.bytes("DefaultSMTPGateways")?);
         (!list.hosts.is_empty()).then(|| list.with_overriding_options(self.smtp_gw_config()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailroot::table::load_text;
+
+    #[test]
+    fn hosts_have_a_port_behind_the_last_separator() {
+        for (text, host, port) in [
+            ("mx1.test", "mx1.test", None),
+            ("mx1.test:2525", "mx1.test", Some(2525)),
+            ("mx1.test|2525", "mx1.test", Some(2525)),
+            ("192.0.2.1:25", "192.0.2.1", Some(25)),
+            ("[2001:db8::1]:25", "2001:db8::1", Some(25)),
+            ("[2001:db8::1]|25", "2001:db8::1", Some(25)),
+            ("[2001:db8::1]", "2001:db8::1", None),
+            ("[192.0.2.1]", "192.0.2.1", None),
+            ("2001:db8::1", "2001:db8::1", None),
+            ("2001:db8::1|25", "2001:db8::1", Some(25)),
+        ] {
+            assert_eq!(HostPort::parse(text), Some(HostPort { host: host.into(), port }), "{text}");
+        }
+        for text in ["", ":25", "a:", "a:0", "a:65536", "a:x", "a b", "[x]:25", "[::1]25", "[::1", "[]"] {
+            assert_eq!(HostPort::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_reads_back_as_it_is_displayed() {
+        for text in ["mx1.test", "mx1.test:2525", "[2001:db8::1]:25", "[2001:db8::1]"] {
+            assert_eq!(HostPort::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    /// The rows of golden `spool_smtpgw`; the last two are those of `spool_gw_fwd`, which XMail does not take for
+    /// routes to a port either.
+    #[test]
+    fn routes_are_found_by_the_first_pattern() {
+        let (table, problems) = load_text::<SmtpGw>(
+            "smtpgw.tab",
+            "\"gwdom.test\"\t\"@sink.test\"\n\
+             \"*.gw2.test\"\t\"@sink.test,@mail2.test\"\n\
+             \"*@gwdom.test\"\t\"127.0.0.3:2626\"\n\
+             \"*.gw4.test\"\t\"127.0.0.3:2626\"\n\
+             \"gw5.test\"\n",
+        );
+        let route = |domain| table.route_for(domain).map(|row| &*row.route);
+        assert_eq!(route("GWDOM.test"), Some("@sink.test"));
+        assert_eq!(route("a.gw2.test"), Some("@sink.test,@mail2.test"));
+        assert_eq!(route("a.gw4.test"), Some("127.0.0.3:2626"));
+        assert_eq!(route("gw2.test"), None);
+        assert_eq!(table.rows()[1].hosts(), Some(vec!["sink.test", "mail2.test"]));
+        assert_eq!(table.rows()[3].hosts(), None);
+        assert_eq!(
+            problems,
+            [
+                "smtpgw.tab:3:1: is compared with a domain, which never has an '@': \"*@gwdom.test\"",
+                "smtpgw.tab:3:16: is not a route (@relay or @relay1,@relay2): \"127.0.0.3:2626\"",
+                "smtpgw.tab:4:14: is not a route (@relay or @relay1,@relay2): \"127.0.0.3:2626\"",
+                "smtpgw.tab:5: needs 2 columns, has 1; the row is ignored",
+            ]
+        );
+    }
+
+    fn shown(list: &GatewayList) -> Vec<String> {
+        let show = |gateway: &Gateway| {
+            let GatewayOptions { need_tls, out_bind } = gateway.options;
+            let tls = need_tls.map_or(String::new(), |tls| format!(" {tls:?}"));
+            let bind = out_bind.map_or(String::new(), |address| format!(" {address}"));
+            format!("{}{tls}{bind}", gateway.host)
+        };
+        list.hosts.iter().map(show).collect()
+    }
+
+    /// Decision 34: the options of the third column and those behind a host are both read; the nearer ones win.
+    #[test]
+    fn forward_rows_take_options_in_both_writings() {
+        let (table, problems) = load_text::<SmtpFwd>(
+            "smtpfwd.tab",
+            "\"*.fwd.test\"\t\"127.0.0.3:2626\"\n\
+             \"fwd.test\"\t\"127.0.0.9:25;127.0.0.3:2626\"\t\"NeedTLS=1\"\n\
+             \"rnd.test\"\t\"#mx1.test,NeedTLS=2;mx2.test:2525,OutBind=192.0.2.1;\"\t\"NeedTLS=0\"\n",
+        );
+        assert!(problems.is_empty(), "{problems:?}");
+        let row = |domain| table.matching(domain).unwrap();
+        assert_eq!(shown(&row("a.fwd.test").gateways), ["127.0.0.3:2626"]);
+        assert!(!row("fwd.test").gateways.random);
+        assert_eq!(shown(&row("FWD.test").gateways), ["127.0.0.9:25 IfOffered", "127.0.0.3:2626 IfOffered"]);
+        assert!(row("rnd.test").gateways.random);
+        assert_eq!(shown(&row("rnd.test").gateways), ["mx1.test Required", "mx2.test:2525 No 192.0.2.1"]);
+        assert!(table.matching("else.test").is_none());
+    }
+
+    #[test]
+    fn bad_hosts_and_options_are_reported_where_they_stand() {
+        let (table, problems) = load_text::<SmtpFwd>(
+            "smtpfwd.tab",
+            "\"a.test\"\t\"mx1.test:99999;mx2.test,NeedTLS=x,Bind=1\"\t\"OutBind=here\"\n\"b.test\"\t\"#\"\n",
+        );
+        assert_eq!(shown(&table.rows()[0].gateways), ["mx2.test No"]);
+        assert!(table.rows()[1].gateways.hosts.is_empty());
+        assert_eq!(
+            problems,
+            [
+                "smtpfwd.tab:1:10: is not a host (host, host:port, host|port or [v6]:port): \"mx1.test:99999\"",
+                "smtpfwd.tab:1:10: is not a decimal number: \"x\"",
+                "smtpfwd.tab:1:10: \"Bind\" is not one of: NeedTLS, OutBind",
+                "smtpfwd.tab:1:53: is not an IP address: \"here\"",
+                "smtpfwd.tab:2:10: names no host",
+            ]
+        );
+    }
+
+    #[test]
+    fn need_tls_above_two_acts_as_one() {
+        let need = |text: &str| GatewayOptions::parse(text.as_bytes()).need_tls;
+        assert_eq!(need("NeedTLS=0"), Some(NeedTls::No));
+        assert_eq!(need("NeedTLS=1"), Some(NeedTls::IfOffered));
+        assert_eq!(need("NeedTLS=2"), Some(NeedTls::Required));
+        assert_eq!(need("NeedTLS=3"), Some(NeedTls::IfOffered));
+        assert_eq!(need("NeedTLS"), Some(NeedTls::IfOffered));
+        assert_eq!(need("NeedTLS=1,NeedTLS=2"), Some(NeedTls::Required));
+        assert_eq!(need("needtls=2"), None);
+    }
+
+    /// `mailroot.md` 10.3: for the default gateways the global options win, elsewhere the row's.
+    #[test]
+    fn the_order_of_options_is_that_of_xmail() {
+        let (server, problems) = load_text::<ServerTab>(
+            "server.tab",
+            "\"SmtpGwConfig\"\t\"NeedTLS=0\"\n\
+             \"DefaultSMTPGateways\"\t\"a.test,NeedTLS=2,OutBind=192.0.2.1;b.test:26\"\n",
+        );
+        assert!(problems.is_empty(), "{problems:?}");
+        let global = server.smtp_gw_config();
+        assert_eq!(shown(&server.default_smtp_gateways().unwrap()), ["a.test No 192.0.2.1", "b.test:26 No"]);
+        let row = GatewayList::from_columns(b"a.test;b.test", b"NeedTLS=2").with_options(global);
+        assert_eq!(shown(&row), ["a.test Required", "b.test Required"]);
+        assert_eq!(load_text::<ServerTab>("server.tab", "").0.default_smtp_gateways(), None);
+    }
+
+    /// The stock server.tab still shows commas between hosts, which ended with 1.24 (`mailroot.md` 8).
+    #[test]
+    fn gateways_of_server_tab_are_checked() {
+        let (_, problems) = load_text::<ServerTab>(
+            "server.tab",
+            "\"DefaultSMTPGateways\"\t\"a.test,b.test\"\n\"SmtpGwConfig\"\t\"NeedTls=1\"\n",
+        );
+        assert_eq!(
+            problems,
+            [
+                "server.tab:1:23: \"b.test\" is not one of: NeedTLS, OutBind",
+                "server.tab:2:16: \"NeedTls\" is not one of: NeedTLS, OutBind",
+            ]
+        );
     }
 }

@@ -10,6 +10,7 @@ use std::collections::hash_map::Entry;
 use bstr::{BStr, BString, ByteSlice};
 
 use super::problem::{ProblemKind, Problems};
+use super::routing;
 use super::table::{Row, RowSpec, Table};
 
 /// The variables of `server.tab`.
@@ -95,6 +96,7 @@ impl Table for ServerTab {
                 problems.note(row.line, row.column(0), ProblemKind::Duplicate { first });
             }
             Entry::Vacant(free) => {
+                routing::check_variable(&row, problems);
                 free.insert(Variable { line: row.line, value: row.bytes(1).to_owned() });
             }
         }

@@ -133,3 +133,101 @@ impl Row {
         self.fields.iter().skip(first).map(|field| field.value.as_bstr())
     }
 }
+
+/// Reads `text` as the MailRoot file `file`; the problems come as their texts.
+#[cfg(test)]
+pub(super) fn load_text<T: Table>(file: &str, text: &str) -> (T, Vec<String>) {
+    let (table, problems) = T::load(Path::new(file), text.as_bytes());
+    (table, problems.iter().map(ToString::to_string).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailroot::{access, accounts, authentication, command_file, dnsroots, filters};
+    use crate::mailroot::{links, lists, profile, routing, server_tab};
+    use proptest::prelude::*;
+
+    fn load_everything(bytes: &[u8]) {
+        fn lines_are_real<T: Table>(bytes: &[u8]) {
+            let lines = TabFile::parse(bytes).lines().len();
+            let (_, problems) = T::load(Path::new("mailproc.tab"), bytes);
+            for problem in problems {
+                assert!(problem.line as usize <= lines, "{problem}");
+                assert!(!problem.to_string().contains('\n'), "{problem}");
+            }
+        }
+        lines_are_real::<server_tab::ServerTab>(bytes);
+        lines_are_real::<profile::UserTab>(bytes);
+        lines_are_real::<accounts::Domains>(bytes);
+        lines_are_real::<accounts::AliasDomains>(bytes);
+        lines_are_real::<accounts::MailUsers>(bytes);
+        lines_are_real::<accounts::Aliases>(bytes);
+        lines_are_real::<accounts::ExtAliases>(bytes);
+        lines_are_real::<access::IpMap>(bytes);
+        lines_are_real::<access::SmtpRelay>(bytes);
+        lines_are_real::<access::Spammers>(bytes);
+        lines_are_real::<access::SpamAddresses>(bytes);
+        lines_are_real::<access::IpProperties>(bytes);
+        lines_are_real::<access::HostProperties>(bytes);
+        lines_are_real::<routing::SmtpGw>(bytes);
+        lines_are_real::<routing::SmtpFwd>(bytes);
+        lines_are_real::<authentication::SmtpAuth>(bytes);
+        lines_are_real::<authentication::SmtpExtAuth>(bytes);
+        lines_are_real::<authentication::CtrlAccounts>(bytes);
+        lines_are_real::<authentication::Pop3ExtAuth>(bytes);
+        lines_are_real::<authentication::SmtpClientAuth>(bytes);
+        lines_are_real::<command_file::CommandFile>(bytes);
+        lines_are_real::<filters::FilterRules>(bytes);
+        lines_are_real::<filters::FilterProgram>(bytes);
+        lines_are_real::<links::Pop3Links>(bytes);
+        lines_are_real::<lists::ListMembers>(bytes);
+        lines_are_real::<dnsroots::DnsRoots>(bytes);
+    }
+
+    /// Pieces that reach the parsers behind the grammar, which random bytes rarely do.
+    const PIECES: [&[u8]; 28] = [
+        b"\t",
+        b"\t",
+        b"\t",
+        b"\n",
+        b"\"",
+        b"\\",
+        b"#",
+        b"!",
+        b"?",
+        b"&",
+        b"@",
+        b",",
+        b";",
+        b":",
+        b"|",
+        b"[",
+        b"]",
+        b"/",
+        b"=",
+        b"-",
+        b"0",
+        b"99999999999999999999",
+        b"::ffff:1.2.3.4",
+        b"192.0.2.1",
+        b"external",
+        b"smtprelay",
+        b"NeedTLS",
+        b"\xff\0",
+    ];
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_a_table_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            load_everything(&bytes);
+        }
+
+        #[test]
+        fn no_mixture_of_meaningful_pieces_makes_a_table_panic(
+            pieces in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..60),
+        ) {
+            load_everything(&pieces.concat());
+        }
+    }
+}
