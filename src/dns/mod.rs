@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
     ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
@@ -42,12 +43,13 @@ pub use smart_host::{Protocol, SmartHost, SmartHostError};
 use mx_cache::MxCache;
 use reverse::ReverseNames;
 
-/// Asks the DNS. Clones share connections and caches.
+/// Asks the DNS. Clones share connections and caches, and follow [`Resolver::configure`] together.
 #[derive(Clone, Debug)]
-pub struct Resolver(Arc<Servers>);
+pub struct Resolver(Arc<ArcSwap<Servers>>);
 
 #[derive(Debug)]
 struct Servers {
+    config: Config,
     system: TokioResolver,
     reverse: ReverseNames,
     smart: Vec<SmartServer>,
@@ -148,14 +150,8 @@ pub struct DnsFailure {
 #[error("name servers: {0}")]
 pub struct SetupError(#[source] NetError);
 
-impl Resolver {
-    /// Reads the system's configuration and sets up the servers; nothing is asked yet. Needs a tokio runtime.
-    ///
-    /// A missing or empty `/etc/resolv.conf` means a server on this machine, as resolv.conf(5) has it.
-    ///
-    /// # Errors
-    /// [`SetupError`] when the resolver library refuses the configuration.
-    pub fn new(config: Config) -> Result<Self, SetupError> {
+impl Servers {
+    fn new(config: Config) -> Result<Self, SetupError> {
         let (servers, mut options) = match &config.name_servers {
             Some(addresses) => (fixed_servers(addresses), direct_options()),
             None => system_servers(),
@@ -170,9 +166,38 @@ impl Resolver {
         let reverse = ReverseNames::new(&servers, &options, hosts_file).map_err(SetupError)?;
         let system = build(servers, options).map_err(SetupError)?;
         let smart =
-            config.smart_hosts.into_iter().map(|host| SmartServer { host, resolver: OnceCell::new() });
-        let cache = config.cache.map(|cache| MxCache::new(cache.path, cache.directories));
-        Ok(Self(Arc::new(Servers { system, reverse, smart: smart.collect(), family: config.family, cache })))
+            config.smart_hosts.iter().cloned().map(|host| SmartServer { host, resolver: OnceCell::new() });
+        let cache = config.cache.clone().map(|cache| MxCache::new(cache.path, cache.directories));
+        let (smart, family) = (smart.collect(), config.family);
+        Ok(Self { config, system, reverse, smart, family, cache })
+    }
+}
+
+impl Resolver {
+    /// Reads the system's configuration and sets up the servers; nothing is asked yet. Needs a tokio runtime.
+    ///
+    /// A missing or empty `/etc/resolv.conf` means a server on this machine, as resolv.conf(5) has it.
+    ///
+    /// # Errors
+    /// [`SetupError`] when the resolver library refuses the configuration.
+    pub fn new(config: Config) -> Result<Self, SetupError> {
+        Ok(Self(Arc::new(ArcSwap::from_pointee(Servers::new(config)?))))
+    }
+
+    /// Follows a change of `server.tab`: the same configuration changes nothing, another one replaces all servers.
+    /// Questions under way are answered by the old ones.
+    ///
+    /// # Errors
+    /// [`SetupError`] as [`Resolver::new`]; the old servers stay.
+    pub fn configure(&self, config: Config) -> Result<(), SetupError> {
+        if self.servers().config != config {
+            self.0.store(Arc::new(Servers::new(config)?));
+        }
+        Ok(())
+    }
+
+    fn servers(&self) -> Arc<Servers> {
+        self.0.load_full()
     }
 
     /// The mail exchangers of a domain, from the cache while its entry lives.
@@ -184,7 +209,7 @@ impl Resolver {
             return MxAnswer::NoSuchDomain;
         };
         let domain = domain.trim_end_matches('.').to_ascii_lowercase();
-        let cached = self.0.cache.as_ref().and_then(|cache| cache.get(&domain, SystemTime::now()));
+        let cached = self.servers().cache.as_ref().and_then(|cache| cache.get(&domain, SystemTime::now()));
         if let Some(hosts) = cached {
             return MxAnswer::Hosts(by_preference(hosts));
         }
@@ -212,8 +237,8 @@ impl Resolver {
         let Some(name) = names::host(host) else {
             return Ok(Vec::new());
         };
-        match limited(self.0.system.lookup_ip(name)).await {
-            Ok(found) => Ok(found.iter().filter(|address| self.0.family.allows(*address)).collect()),
+        match limited(self.servers().system.lookup_ip(name)).await {
+            Ok(found) => Ok(found.iter().filter(|address| self.servers().family.allows(*address)).collect()),
             Err(error) => match Absence::from(error) {
                 Absence::NoSuchName | Absence::NoRecord => Ok(Vec::new()),
                 Absence::Unknown(failure) => Err(failure),
@@ -223,7 +248,7 @@ impl Resolver {
 
     /// The name of an address, without trailing dot, from `/etc/hosts` or a PTR record; `None` when there is none or we do not know.
     pub async fn ptr(&self, address: IpAddr) -> Option<String> {
-        self.0.reverse.of(address).await
+        self.servers().reverse.of(address).await
     }
 
     /// Whether a DNS list names the address: any A or AAAA record at the reversed address in the zone
@@ -236,7 +261,7 @@ impl Resolver {
             return Ok(false);
         };
         for kind in [RecordType::A, RecordType::AAAA] {
-            match limited(self.0.system.lookup(name.clone(), kind)).await {
+            match limited(self.servers().system.lookup(name.clone(), kind)).await {
                 Ok(found) if found.answers().iter().any(|record| record.record_type() == kind) => {
                     return Ok(true);
                 }
@@ -270,11 +295,11 @@ impl Resolver {
     }
 
     async fn mx_records(&self, name: Name) -> Result<Lookup, NetError> {
-        if self.0.smart.is_empty() {
-            return limited(self.0.system.mx_lookup(name)).await;
+        if self.servers().smart.is_empty() {
+            return limited(self.servers().system.mx_lookup(name)).await;
         }
         let mut last = NetError::NoConnections;
-        for server in &self.0.smart {
+        for server in &self.servers().smart {
             match limited(self.ask_smart(server, name.clone())).await {
                 Ok(found) => return Ok(found),
                 Err(error) => last = error,
@@ -313,7 +338,7 @@ impl Resolver {
             (true, false) => return MxAnswer::NoMx,
             (false, _) => {}
         }
-        if let Some(cache) = &self.0.cache
+        if let Some(cache) = &self.servers().cache
             && let Err(error) = cache.put(domain, ttl, &hosts)
         {
             tracing::warn!(domain, %error, "MX answer not cached");
