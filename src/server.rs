@@ -1,1 +1,4 @@
-//! (to be written)
+//! The roof (being written).
+
+mod listeners;
+mod process;

@@ -41,6 +41,8 @@ mod outbox;
 mod recovery;
 pub mod schedule;
 pub mod slog;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

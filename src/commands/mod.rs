@@ -1,0 +1,85 @@
+//! The sub-commands of `tabmail`, and the names under which XMail's programs are known.
+
+pub mod init;
+pub mod sendmail;
+pub mod xmcrypt;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A mail server whose only database is an XMail or JDMail MailRoot.
+#[derive(Debug, Parser)]
+#[command(name = "tabmail", version, about, after_help = AFTER_HELP, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Programs written for XMail find what they expect: called as XMail, sendmail or XMCrypt (a link or a copy), tabmail
+behaves as that program.
+
+Start with an empty directory:    tabmail init /var/MailRoot && tabmail serve -Ms /var/MailRoot
+Start with XMail's or JDMail's:   stop it, then  tabmail serve -Ms /var/MailRoot";
+
+/// The sub-commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve a MailRoot: SMTP, POP3, CTRL, delivery and pickup of local mail
+    Serve(Serve),
+    /// Lay out a new MailRoot in a directory
+    Init(init::Init),
+    /// Put a message into spool/local, as sendmail does
+    #[command(disable_help_flag = true)]
+    Sendmail(Words),
+    /// Print the stored form of a password
+    Xmcrypt(xmcrypt::XmCrypt),
+}
+
+/// `tabmail serve`.
+#[derive(Debug, Args)]
+#[command(after_help = SERVE_HELP)]
+pub struct Serve {
+    /// Go to the background
+    #[arg(long)]
+    pub background: bool,
+    /// XMail's options
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "XMAIL OPTIONS")]
+    pub words: Vec<String>,
+}
+
+const SERVE_HELP: &str = "\
+XMail's options (each is a word of its own, its value the next word; repeated ones: the last wins):
+  -Ms DIR        MailRoot (else the environment variable MAIL_ROOT)
+  -Md            talk about everything on standard error
+  -Mr HOURS      hours in one log file (24)         -Mx N   spool split level (23)
+  -MM | -Mm      Maildir (default) or mailbox       -MD N   directories of the MX cache (101)
+  -M4 -M6 -M5 -M7  addresses of other hosts: IPv4, IPv6, IPv4 first, IPv6 first
+  -MR N, -MS N   socket buffers in bytes
+  -Sp -Xp -Pp -Bp -Cp -Wp -Fp PORT   ports of SMTP 25, SMTPS 465, POP3 110, POP3S 995, CTRL 6017, CTRLS 6018, FINGER 79
+  -SI ... -FI ADDR[:PORT]   address to listen on, may be repeated; else server.tab SMTP-Listen ... FINGER-Listen; else any
+  -S6 ... -F6    the IPv6 any-address               -S- ... -F-   service off
+  -St -Pt -Ct SECS  idle limits (90, 90, 120)       -SX -PX -CX N  sessions at once (1024, 1024, 512)
+  -Sr N          recipients per message (100)       -Se SECS  POP-before-SMTP lifetime (900)
+  -Pw SECS       first pause after a bad log-in (5) -Ph     close instead of pausing
+  -Qn N          deliveries at once: local ones, and to each destination (16)
+  -Qt SECS -Qi N -Qr N   retries: first wait (480), increment ratio (16), attempts (32)
+  -Lt SECS       how often spool/local is looked at (2)
+  -Sl -Pl -Ql -Cl -Ll -Fl -Yl -Qg    logs of SMTP, POP3, delivery, CTRL, pickup, FINGER, PSYNC, filters
+MAIL_CMD_LINE holds further options. SIGTERM and SIGINT stop, SIGHUP reads all tables again, so does nothing being
+needed: edits are followed as they happen. A file .shutdown in the MailRoot stops the server and vanishes when it has.";
+
+/// Words that are not ours to read.
+#[derive(Debug, Args)]
+pub struct Words {
+    /// Options and recipients
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<String>,
+}
+
+/// The MailRoot that the environment names.
+pub fn mail_root_from_environment() -> Option<PathBuf> {
+    std::env::var_os("MAIL_ROOT").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
