@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::admission::{Arrival, admit, free_memory_bytes, needs_local_name};
 use super::command::{LINE_BYTES_MAX, parse};
 use super::login::{OpenMailbox, Visitor, log_in};
+use super::outside::{self, Verdict};
 use super::reply::{Reply, number};
 use super::session::{
     Action, Answer, BadLogin, Farewell, LogIn, Proof, Session, Tls, greeting, unable_to_open,
@@ -324,18 +325,14 @@ impl<'a> Client<'a> {
     async fn log_in(&mut self, login: LogIn) -> io::Result<Answer> {
         let snapshot = fresh(&self.services.tables).await?;
         let peer = self.peer();
-        let is_external = is_checked_outside(&snapshot, &login.domain);
-        let (answer, mailbox) = if is_external {
-            tracing::warn!(
-                "userauth/pop3 for {}: external checks are not done, log-in refused",
-                login.domain
-            );
+        let verdict = outside::verdict(&snapshot, &login).await;
+        let (answer, mailbox) = if verdict == Verdict::No {
             (Answer::Denied, None)
         } else {
             let (mailboxes, stamp) = (self.services.mailboxes.clone(), self.stamp.clone());
             let login = login.clone();
             spawn_blocking(move || {
-                let visitor = Visitor { peer, stamp: &stamp, is_vouched_for: false };
+                let visitor = Visitor { peer, stamp: &stamp, is_vouched_for: verdict == Verdict::Yes };
                 log_in(&mailboxes, &snapshot, &login, visitor)
             })
             .await?
@@ -446,11 +443,6 @@ async fn send_file(connection: &mut Connection, file: File, body_lines_max: Opti
             return Ok(());
         }
     }
-}
-
-/// Whether a program decides about log-ins to this domain (`mailflow.md` 12.1).
-fn is_checked_outside(snapshot: &Snapshot, domain: &str) -> bool {
-    snapshot.pop3_ext_auth(domain).is_some_and(|table| table.for_action("userauth").is_some())
 }
 
 async fn fresh(tables: &Tables) -> io::Result<Arc<Snapshot>> {

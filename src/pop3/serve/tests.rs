@@ -267,7 +267,6 @@ async fn every_reason_to_refuse_a_log_in_sounds_the_same() {
     let files = vec![
         ("domains/example.test/bob/user.tab", "\"PopEnable\"\t\"0\"\n"),
         ("domains/example.test/carol/pop3.ipmap.tab", "\"0.0.0.0\"\t\"0.0.0.0\"\t\"DENY\"\t\"1\"\n"),
-        ("userauth/pop3/outside.test.tab", "\"userauth\"\t\"/bin/true\"\n"),
     ];
     let server_tab = format!("{SERVER_TAB}\"Pop3LogPasswd\"\t\"1\"\n");
     let server = Setup { files, server_tab, ..Setup::default() }.start().await;
@@ -291,6 +290,22 @@ async fn every_reason_to_refuse_a_log_in_sounds_the_same() {
     let log = server.log();
     assert!(log.contains("\t\"alice\"\t\"wrong\"\t\"ELOGIN\"\n"), "{log}");
     assert!(log.contains("\t\"alice\"\t\"\"\t\"LOGIN\"\t\"0\"\t\"0\"\n"), "{log}");
+}
+
+#[tokio::test]
+async fn where_a_program_decides_the_table_does_not() {
+    // golden pop3_extauth
+    let table = "\"userauth\"\t\"/bin/sh\"\t\"-c\"\t\"[ x\\$1 = xextpw ]\"\t\"sh\"\t\"@@PASSWD\"\n";
+    let files = vec![("userauth/pop3/example.test.tab", table)];
+    let server = Setup { files, ..Setup::default() }.start().await;
+    let mut client = server.connect().await;
+    client.line().await;
+    for (name, password) in [("alice", "alicepw"), ("nobody", "extpw")] {
+        client.ask(&format!("USER {name}")).await;
+        assert_eq!(client.ask(&format!("PASS {password}")).await, "-ERR Invalid auth or access denied");
+    }
+    client.ask("USER alice").await;
+    assert_eq!(client.ask("PASS extpw").await, "+OK Maildrop has 0 messages (0 bytes)");
 }
 
 #[tokio::test]
