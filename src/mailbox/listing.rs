@@ -68,6 +68,7 @@ impl Mailboxes {
     /// # Errors
     /// The disk's.
     pub fn remove(&self, message: &StoredMessage) -> Result<(), MailboxError> {
+        self.wire_sizes.forget(&message.path);
         match self.disk.remove(&message.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(MailboxError::on("remove", &message.path)(error))

@@ -14,19 +14,24 @@
 //! Calls block; callers on async threads use `spawn_blocking`.
 
 mod delivered;
+mod last_login;
 mod listing;
 mod lock;
+mod wire_size;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use delivered::{Delivered, Delivery};
+pub use last_login::LastLogin;
 pub use listing::{StoredMessage, Usage};
 pub use lock::MailboxLock;
 
 use crate::durable::Disk;
 use crate::mailroot::{Account, MailRoot};
+use wire_size::WireSizes;
 
 /// Which of XMail's two layouts all mailboxes have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +49,7 @@ pub struct Mailboxes {
     root: MailRoot,
     kind: Kind,
     disk: Disk,
+    wire_sizes: Arc<WireSizes>,
 }
 
 /// What the disk did to a mailbox.
@@ -67,7 +73,7 @@ impl MailboxError {
 impl Mailboxes {
     /// The mailboxes below `root`.
     pub fn new(root: MailRoot, kind: Kind, disk: Disk) -> Self {
-        Self { root, kind, disk }
+        Self { root, kind, disk, wire_sizes: Arc::default() }
     }
 
     /// The layout in use.
@@ -133,3 +139,6 @@ impl Mailboxes {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

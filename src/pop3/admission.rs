@@ -1,0 +1,122 @@
+//! Who may talk to us at all, and under which domain: what is looked at before the greeting (`mailflow.md` 9.1).
+
+use std::net::IpAddr;
+
+use super::reply::{Reply, number};
+use crate::mailroot::Snapshot;
+
+/// What a new connection finds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival<'a> {
+    pub(super) peer: IpAddr,
+    /// `-PX` leaves room.
+    pub(super) has_seat: bool,
+    /// `Pop3MinVirtMemSpace` is compared with this; `None` when the system does not tell.
+    pub(super) free_memory_bytes: Option<u64>,
+    /// The name of our own address, when it was asked for.
+    pub(super) local_name: Option<&'a str>,
+}
+
+/// The default domain of the session, or the reply that ends it. In XMail's order.
+pub(super) fn admit(snapshot: &Snapshot, arrival: Arrival<'_>) -> Result<String, Reply> {
+    if !snapshot.pop3_ipmap.verdict(arrival.peer).allowed {
+        return Err(Reply::error_number(number::IP_DENIED));
+    }
+    if !arrival.has_seat {
+        return Err(Reply::error_number(number::TOO_BUSY));
+    }
+    let wanted = snapshot.server.kilobytes("Pop3MinVirtMemSpace");
+    if let (Some(wanted), Some(free)) = (wanted, arrival.free_memory_bytes)
+        && free < wanted
+    {
+        return Err(Reply::error_number(number::LOW_MEMORY));
+    }
+    default_domain(snapshot, arrival.local_name).ok_or_else(|| Reply::error_number(number::NO_SERVER_DOMAIN))
+}
+
+/// Whether [`admit`] needs the name of our own address.
+pub(super) fn needs_local_name(snapshot: &Snapshot) -> bool {
+    snapshot.server.text("POP3Domain").is_none()
+}
+
+/// `POP3Domain`; else the part of our own name that is a handled domain, or the name; else `RootDomain`.
+fn default_domain(snapshot: &Snapshot, local_name: Option<&str>) -> Option<String> {
+    if let Some(domain) = snapshot.server.text("POP3Domain") {
+        return Some(domain.to_owned());
+    }
+    let from_name = local_name.map(|name| {
+        let parents = name.match_indices('.').map(|(dot, _)| &name[dot + 1..]);
+        std::iter::once(name).chain(parents).find(|part| snapshot.handles(part)).unwrap_or(name)
+    });
+    from_name.or_else(|| snapshot.server.root_domain()).map(str::to_owned)
+}
+
+/// Memory and swap that programs may still take, in bytes.
+pub(super) fn free_memory_bytes() -> Option<u64> {
+    parse_meminfo(&std::fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+fn parse_meminfo(text: &str) -> Option<u64> {
+    let kilobytes = |name: &str| -> Option<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.split_ascii_whitespace().next()?.parse().ok()
+    };
+    let available = kilobytes("MemAvailable")?;
+    Some(available.saturating_add(kilobytes("SwapFree").unwrap_or(0)).saturating_mul(1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailroot::MailRoot;
+
+    const ARRIVAL: Arrival<'static> = Arrival {
+        peer: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        has_seat: true,
+        free_memory_bytes: Some(1024 * 1024),
+        local_name: Some("mail.home.test"),
+    };
+
+    fn check(server_tab: &str, ipmap: &str, arrival: Arrival<'_>, expected: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("server.tab"), server_tab).unwrap();
+        std::fs::write(dir.path().join("pop3.ipmap.tab"), ipmap).unwrap();
+        std::fs::write(dir.path().join("domains.tab"), "\"home.test\"\n").unwrap();
+        let snapshot = Snapshot::load(&MailRoot::new(dir.path()));
+        let got = match admit(&snapshot, arrival) {
+            Ok(domain) => domain,
+            Err(reply) => String::from_utf8_lossy(reply.as_bytes()).trim_end().to_owned(),
+        };
+        assert_eq!(got, expected, "{server_tab:?}");
+    }
+
+    #[test]
+    fn the_default_domain() {
+        let root = "\"RootDomain\"\t\"root.test\"\n";
+        let both = "\"RootDomain\"\t\"root.test\"\n\"POP3Domain\"\t\"pop.test\"\n";
+        check(both, "", ARRIVAL, "pop.test");
+        check(root, "", ARRIVAL, "home.test");
+        check(root, "", Arrival { local_name: Some("a.b.other.test"), ..ARRIVAL }, "a.b.other.test");
+        check(root, "", Arrival { local_name: None, ..ARRIVAL }, "root.test");
+        check("", "", Arrival { local_name: None, ..ARRIVAL }, "-ERR Unable to know server domain");
+    }
+
+    #[test]
+    fn who_is_turned_away() {
+        let root = "\"RootDomain\"\t\"root.test\"\n";
+        let deny = "\"127.0.0.1\"\t\"255.255.255.255\"\t\"DENY\"\t\"1\"\n";
+        check(root, deny, Arrival { has_seat: false, ..ARRIVAL }, "-ERR Server does not like Your IP");
+        check(root, "", Arrival { has_seat: false, ..ARRIVAL }, "-ERR Server too busy, retry later");
+        let memory = |kb: u32| format!("{root}\"Pop3MinVirtMemSpace\"\t\"{kb}\"\n");
+        check(&memory(1025), "", ARRIVAL, "-ERR System low in virtual memory");
+        check(&memory(1024), "", ARRIVAL, "home.test");
+        check(&memory(1025), "", Arrival { free_memory_bytes: None, ..ARRIVAL }, "home.test");
+    }
+
+    #[test]
+    fn free_memory_is_read_from_the_system() {
+        let text = "MemTotal: 9 kB\nMemAvailable:    5 kB\nSwapFree:  2 kB\n";
+        assert_eq!(parse_meminfo(text), Some(7 * 1024));
+        assert_eq!(parse_meminfo("MemTotal: 9 kB\n"), None);
+    }
+}

@@ -1,0 +1,466 @@
+//! Sockets, disk and time around [`Session`]: the only place here with tokio.
+
+use std::fs::File;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::admission::{Arrival, admit, free_memory_bytes, needs_local_name};
+use super::command::{LINE_BYTES_MAX, parse};
+use super::login::{OpenMailbox, Visitor, log_in};
+use super::outside::{self, Verdict};
+use super::reply::{Reply, number};
+use super::session::{
+    Action, Answer, BadLogin, Farewell, LogIn, Proof, Session, Tls, greeting, unable_to_open,
+};
+use super::top::Top;
+use crate::clock::Clock;
+use crate::dns::Resolver;
+use crate::logs::{LogKind, Logs};
+use crate::mailbox::Mailboxes;
+use crate::mailroot::{Snapshot, Tables};
+use crate::net::dots::{END_OF_DATA, ToCrlf, Transform};
+use crate::net::tls::TlsStore;
+use crate::net::{Connection, Line, Listener, Stream, plain_ip};
+
+/// What the sessions work with.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// The tables.
+    pub tables: Tables,
+    /// The mailboxes. Stale locks must have been removed: [`Mailboxes::remove_stale_locks`].
+    pub mailboxes: Mailboxes,
+    /// Asked for the name of our own address.
+    pub resolver: Resolver,
+    /// For greetings and logs.
+    pub clock: Clock,
+    /// The `pop3` log.
+    pub logs: Logs,
+    /// For POP3S and STLS.
+    pub tls: Arc<TlsStore>,
+}
+
+/// Options of the service (`mailflow.md` 1.1); POP3S has those of POP3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `-Pt`: how long a client may take for its next command.
+    pub idle: Duration,
+    /// `-PX`: sessions at the same time, on all listeners together.
+    pub sessions_max: usize,
+    /// `-Pw`: the first pause after a failed log-in; doubled at each further one of a session.
+    pub bad_login_pause: Duration,
+    /// `-Ph`: hang up after a failed log-in instead.
+    pub hang_on_bad_login: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(90),
+            sessions_max: 1024,
+            bad_login_pause: Duration::from_secs(5),
+            hang_on_bad_login: false,
+        }
+    }
+}
+
+/// What a listener's connections begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// POP3: plain, STLS possible.
+    Plain,
+    /// POP3S: a TLS handshake (RFC 8314).
+    ImplicitTls,
+}
+
+/// Counts the sessions of all POP3 and POP3S listeners together. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct SessionCounter(Arc<AtomicUsize>);
+
+/// A session that is counted until this is dropped.
+#[derive(Debug)]
+struct Seat(Arc<AtomicUsize>);
+
+impl SessionCounter {
+    /// How many sessions there are.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn enter(&self, sessions_max: usize) -> Option<Seat> {
+        let seat = Seat(Arc::clone(&self.0));
+        // On the way out of this function a seat too many is given back.
+        (self.0.fetch_add(1, Ordering::Relaxed) < sessions_max).then_some(seat)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Serves a listener until `stop`. Then every session finishes its command, is told so and closed without removing
+/// anything; returns when the last is over. A session may still be sending to a slow client for long: the caller
+/// decides how long it waits.
+pub async fn serve(
+    listener: Listener,
+    link: Link,
+    services: Arc<Services>,
+    limits: Limits,
+    sessions: SessionCounter,
+    stop: CancellationToken,
+) {
+    let tracker = TaskTracker::new();
+    loop {
+        let (socket, _) = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let seat = sessions.enter(limits.sessions_max);
+        tracker.spawn(attend(socket, link, Arc::clone(&services), limits, seat, stop.clone()));
+    }
+    drop(listener);
+    tracker.close();
+    tracker.wait().await;
+}
+
+/// One connection from its beginning to its end.
+async fn attend(
+    socket: TcpStream,
+    link: Link,
+    services: Arc<Services>,
+    limits: Limits,
+    seat: Option<Seat>,
+    stop: CancellationToken,
+) {
+    let Ok(stream) = Stream::plain(socket) else { return };
+    let mut connection = Connection::new(stream);
+    if link == Link::ImplicitTls {
+        // Beyond the limit a handshake would cost more than it tells.
+        let acceptor = if seat.is_some() { services.tls.acceptor() } else { None };
+        let Some(acceptor) = acceptor else { return };
+        let shaken = tokio::select! {
+            () = stop.cancelled() => return,
+            shaken = connection.upgrade_to_tls(&acceptor) => shaken,
+        };
+        if let Err(error) = shaken {
+            return tracing::debug!(peer = %connection.stream().peer(), %error, "POP3S");
+        }
+    }
+    if let Err(error) = Client::admit(&mut connection, &services, limits, seat.as_ref(), stop).await {
+        tracing::debug!(peer = %connection.stream().peer(), %error, "POP3 session ended early");
+    }
+    // The other side may be gone already.
+    let _ = connection.close().await;
+    drop(seat);
+}
+
+/// A client that was let in as far as the greeting.
+struct Client<'a> {
+    connection: &'a mut Connection,
+    services: &'a Services,
+    limits: Limits,
+    stop: CancellationToken,
+    /// The tables as they were at the greeting; log-ins take a newer one.
+    snapshot: Arc<Snapshot>,
+    stamp: String,
+    local_name: OnceCell<Option<String>>,
+    session: Session,
+    mailbox: Option<OpenMailbox>,
+}
+
+/// Whether the session goes on after an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    ReadOn,
+    Over,
+}
+
+impl<'a> Client<'a> {
+    /// Turns the client away, or greets it and goes through the session.
+    async fn admit(
+        connection: &'a mut Connection,
+        services: &'a Services,
+        limits: Limits,
+        seat: Option<&Seat>,
+        stop: CancellationToken,
+    ) -> io::Result<()> {
+        let snapshot = fresh(&services.tables).await?;
+        let local_name = OnceCell::new();
+        if needs_local_name(&snapshot) {
+            let address = connection.stream().local().ip();
+            local_name.get_or_init(|| services.resolver.ptr(address)).await;
+        }
+        let arrival = Arrival {
+            peer: plain_ip(connection.stream().peer().ip()),
+            has_seat: seat.is_some(),
+            free_memory_bytes: free_memory_bytes(),
+            local_name: local_name.get().and_then(|name: &Option<String>| name.as_deref()),
+        };
+        let domain = match admit(&snapshot, arrival) {
+            Ok(domain) => domain,
+            Err(reply) => {
+                connection.queue(reply.as_bytes());
+                return Ok(());
+            }
+        };
+        let stamp = stamp(&services.clock, &domain);
+        let on_bad_login =
+            if limits.hang_on_bad_login { BadLogin::HangUp } else { BadLogin::Pause(limits.bad_login_pause) };
+        let session = Session::new(domain, on_bad_login);
+        let mut client = Client {
+            connection,
+            services,
+            limits,
+            stop,
+            snapshot,
+            stamp,
+            local_name,
+            session,
+            mailbox: None,
+        };
+        let talked = client.talk().await;
+        client.give_back(Vec::new()).await;
+        talked
+    }
+
+    async fn talk(&mut self) -> io::Result<()> {
+        self.say(&greeting(&self.stamp, &self.services.clock.mail_date()));
+        loop {
+            let line = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => {
+                    self.say(&Reply::error_number(number::SHUTDOWN));
+                    return Ok(());
+                }
+                line = self.connection.read_line(LINE_BYTES_MAX, self.limits.idle) => line,
+            };
+            let action = match line {
+                Ok(Line::Text(text, _)) => self.session.on_line(parse(&text), self.tls()),
+                Ok(Line::TooLong) => self.session.on_long_line(),
+                // Silence and departure need no answer (golden pop3_timeout).
+                Err(error) => return Err(io::Error::other(error)),
+            };
+            if self.perform(action).await? == Next::Over {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn perform(&mut self, action: Action) -> io::Result<Next> {
+        let action = match action {
+            Action::LogIn(login) => {
+                let answer = self.log_in(login).await?;
+                self.session.on_answer(answer)
+            }
+            other => other,
+        };
+        match action {
+            Action::Reply(reply) => self.say(&reply),
+            Action::PauseThenReply(pause, reply) => {
+                // What was answered before is not held back by the pause.
+                self.connection.flush().await?;
+                tokio::select! {
+                    () = self.stop.cancelled() => {}
+                    () = tokio::time::sleep(pause) => {}
+                }
+                self.say(&reply);
+            }
+            Action::Send { first, index, body_lines_max } => self.send(&first, index, body_lines_max).await?,
+            Action::StartTls(reply) => return self.start_tls(&reply).await,
+            Action::Quit(marked) => {
+                let farewell = self.give_back(marked).await;
+                self.say(&farewell.reply());
+                return Ok(Next::Over);
+            }
+            Action::Close(reply) => {
+                self.say(&reply);
+                return Ok(Next::Over);
+            }
+            // A log-in's answer never asks for another.
+            Action::LogIn(_) => return Ok(Next::Over),
+        }
+        Ok(Next::ReadOn)
+    }
+
+    fn say(&mut self, reply: &Reply) {
+        self.connection.queue(reply.as_bytes());
+    }
+
+    fn tls(&self) -> Tls {
+        if self.connection.stream().is_tls() {
+            Tls::Active
+        } else if !self.snapshot.server.flag("EnablePOP3-TLS", true) {
+            Tls::Disabled
+        } else if self.services.tls.available() {
+            Tls::Offered
+        } else {
+            Tls::Unavailable
+        }
+    }
+
+    async fn start_tls(&mut self, reply: &Reply) -> io::Result<Next> {
+        let Some(acceptor) = self.services.tls.acceptor() else {
+            // The certificate went away since the session looked.
+            self.say(&Reply::err("Server TLS setup error"));
+            return Ok(Next::ReadOn);
+        };
+        self.say(reply);
+        self.connection.upgrade_to_tls(&acceptor).await.map_err(io::Error::other)?;
+        self.session.on_tls();
+        Ok(Next::ReadOn)
+    }
+
+    async fn log_in(&mut self, login: LogIn) -> io::Result<Answer> {
+        let snapshot = fresh(&self.services.tables).await?;
+        let peer = self.peer();
+        let verdict = outside::verdict(&snapshot, &login).await;
+        let (answer, mailbox) = if verdict == Verdict::No {
+            (Answer::Denied, None)
+        } else {
+            let (mailboxes, stamp) = (self.services.mailboxes.clone(), self.stamp.clone());
+            let login = login.clone();
+            spawn_blocking(move || {
+                let visitor = Visitor { peer, stamp: &stamp, is_vouched_for: verdict == Verdict::Yes };
+                log_in(&mailboxes, &snapshot, &login, visitor)
+            })
+            .await?
+        };
+        self.mailbox = mailbox;
+        self.write_log(&login, &answer).await;
+        Ok(answer)
+    }
+
+    async fn write_log(&self, login: &LogIn, answer: &Answer) {
+        if !self.services.logs.is_enabled(LogKind::Pop3) {
+            return;
+        }
+        let peer = self.peer().to_string();
+        let local = self.connection.stream().local().ip();
+        let name = self.local_name.get_or_init(|| self.services.resolver.ptr(local)).await;
+        let server = name.clone().unwrap_or_else(|| plain_ip(local).to_string());
+        let date = self.services.clock.log_date();
+        let mut columns = vec![server, login.domain.clone(), peer, date, login.name.clone()];
+        columns.push(self.logged_password(login, answer));
+        match answer {
+            Answer::LoggedIn(messages) => {
+                let bytes: u64 = messages.iter().map(|message| message.size_bytes).sum();
+                columns.extend(["LOGIN".to_owned(), messages.len().to_string(), bytes.to_string()]);
+            }
+            _ => columns.push("ELOGIN".to_owned()),
+        }
+        let logs = self.services.logs.clone();
+        // In its own thread since it writes a file; waited for, so that lines stand in the order of events.
+        let _ = spawn_blocking(move || {
+            let columns: Vec<&[u8]> = columns.iter().map(String::as_bytes).collect();
+            logs.write(LogKind::Pop3, &columns);
+        })
+        .await;
+    }
+
+    /// `Pop3LogPasswd`: 1 shows what failed, 2 everything (golden pop3_logpasswd_*).
+    fn logged_password(&self, login: &LogIn, answer: &Answer) -> String {
+        let has_failed = !matches!(answer, Answer::LoggedIn(_));
+        match (self.snapshot.server.integer("Pop3LogPasswd", 0), &login.proof) {
+            (1, Proof::Password(given) | Proof::Apop(given)) if has_failed => given.clone(),
+            (2.., Proof::Password(given) | Proof::Apop(given)) => given.clone(),
+            _ => String::new(),
+        }
+    }
+
+    fn peer(&self) -> IpAddr {
+        plain_ip(self.connection.stream().peer().ip())
+    }
+
+    /// Sends a message; nothing but the reply when it cannot be opened. An error after the first line ends the
+    /// session without the final dot, so that the client does not take a part for the whole.
+    async fn send(&mut self, first: &Reply, index: usize, body_lines_max: Option<u64>) -> io::Result<()> {
+        let Some(message) = self.mailbox.as_ref().and_then(|mailbox| mailbox.messages.get(index)).cloned()
+        else {
+            self.say(&unable_to_open());
+            return Ok(());
+        };
+        let mailboxes = self.services.mailboxes.clone();
+        match spawn_blocking(move || mailboxes.open(&message)).await? {
+            Ok(file) => {
+                self.say(first);
+                send_file(self.connection, file, body_lines_max).await
+            }
+            Err(error) => {
+                tracing::warn!("{error}");
+                self.say(&unable_to_open());
+                Ok(())
+            }
+        }
+    }
+
+    /// Removes messages and gives the lock back.
+    async fn give_back(&mut self, marked: Vec<usize>) -> Farewell {
+        let Some(mailbox) = self.mailbox.take() else { return Farewell::AllRemoved };
+        let mailboxes = self.services.mailboxes.clone();
+        let removed = spawn_blocking(move || {
+            let mut farewell = Farewell::AllRemoved;
+            for message in marked.iter().filter_map(|&index| mailbox.messages.get(index)) {
+                if let Err(error) = mailboxes.remove(message) {
+                    tracing::error!("{error}");
+                    farewell = Farewell::SomeLeft;
+                }
+            }
+            drop(mailbox);
+            farewell
+        });
+        removed.await.unwrap_or(Farewell::SomeLeft)
+    }
+}
+
+async fn send_file(connection: &mut Connection, file: File, body_lines_max: Option<u64>) -> io::Result<()> {
+    let mut file = tokio::fs::File::from_std(file);
+    let mut to_crlf = ToCrlf::default();
+    let mut top = body_lines_max.map(Top::new);
+    let (mut piece, mut sent) = (vec![0; PIECE_BYTES], Vec::with_capacity(PIECE_BYTES));
+    loop {
+        let count = file.read(&mut piece).await?;
+        sent.clear();
+        match count {
+            0 => to_crlf.finish(&mut sent),
+            _ => to_crlf.push(&piece[..count], &mut sent),
+        }
+        let wanted = top.as_mut().map_or(sent.len(), |top| top.take(&sent));
+        connection.write_all(&sent[..wanted]).await?;
+        if count == 0 || top.as_ref().is_some_and(Top::is_complete) {
+            connection.queue(END_OF_DATA);
+            return Ok(());
+        }
+    }
+}
+
+async fn fresh(tables: &Tables) -> io::Result<Arc<Snapshot>> {
+    let tables = tables.clone();
+    Ok(spawn_blocking(move || tables.fresh()).await?)
+}
+
+/// `<secs.number@domain>`, never the same twice (RFC 1939 section 7): the number is random, where XMail has a thread's
+/// id (`mailflow.md` 1.3).
+fn stamp(clock: &Clock, domain: &str) -> String {
+    static COUNTER: AtomicUsize = AtomicUsize::new(1);
+    // Without random numbers the process's count still makes it unique.
+    let number = getrandom::u64().unwrap_or_else(|_| COUNTER.fetch_add(1, Ordering::Relaxed) as u64);
+    format!("<{}.{number}@{domain}>", clock.unix_secs())
+}
+
+/// Octets of a file in memory at once.
+const PIECE_BYTES: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests;
