@@ -1,5 +1,115 @@
-//! The `tabmail` program: argv to [`tabmail::server`], and the only exit code.
+//! The `tabmail` program: argv to [`tabmail::server`] and [`tabmail::commands`], and the only exit code.
 
-fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use tabmail::clock::Clock;
+use tabmail::commands::{Cli, Command, mail_root_from_environment, sendmail, xmcrypt::XmCrypt};
+use tabmail::options::{Options, command_line_words};
+use tabmail::{logs, server};
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    let called = words.next().unwrap_or_default();
+    let program =
+        Path::new(&called).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let outcome = match program.as_str() {
+        "XMail" => as_xmail(words.collect()),
+        "sendmail" => return send(&to_text(words.collect())),
+        "XMCrypt" => as_xmcrypt(words.collect()),
+        _ => run(Cli::parse(), &program),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            report(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli, program: &str) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Serve(arguments) => {
+            if arguments.background && server::go_to_background().context("cannot go to the background")? {
+                return Ok(ExitCode::SUCCESS);
+            }
+            serve(&arguments.words, program)
+        }
+        Command::Init(init) => {
+            let made = init.run()?;
+            report(&format!("{}: ready; serve it with: tabmail serve -Ms {0}", init.directory.display()));
+            if let Some((address, password)) = made.account {
+                report(&format!("account {address}  password {password}  (shown only now)"));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Sendmail(arguments) => Ok(send(&arguments.words)),
+        Command::Xmcrypt(password) => {
+            password.run()?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// XMail itself: in the background unless `-Md` is given on the command line.
+fn as_xmail(words: Vec<OsString>) -> anyhow::Result<ExitCode> {
+    let words = to_text(words);
+    let stay = words.iter().any(|word| word == "-Md");
+    if !stay && server::go_to_background().context("cannot go to the background")? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    serve(&words, "XMail")
+}
+
+/// XMail's XMCrypt: without an argument the usage on standard output, and 1.
+fn as_xmcrypt(words: Vec<OsString>) -> anyhow::Result<ExitCode> {
+    let Some(password) = words.into_iter().next() else {
+        use std::io::Write;
+        writeln!(std::io::stdout(), "use: XMCrypt password")?;
+        return Ok(ExitCode::FAILURE);
+    };
+    XmCrypt { password, argon2id: false }.run()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn send(words: &[String]) -> ExitCode {
+    match sendmail::run(words, &sendmail::Environment::of_process(), &Clock::system()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error.to_string());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn serve(words: &[String], program: &str) -> anyhow::Result<ExitCode> {
+    let mut words = words.to_vec();
+    if let Ok(line) = std::env::var("MAIL_CMD_LINE") {
+        words.extend(command_line_words(&line));
+    }
+    let (mut options, ignored) = Options::parse(&words)?;
+    logs::init_tracing(options.debug);
+    for word in ignored {
+        tracing::warn!("{word}: not an option; ignored");
+    }
+    options.mail_root = options.mail_root.or_else(mail_root_from_environment);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(server::run(options, program))?;
+    // Blocking work that did not end in time must not hold up the exit.
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn to_text(words: Vec<OsString>) -> Vec<String> {
+    words.into_iter().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// Says something to the person at the terminal.
+#[expect(clippy::print_stderr, reason = "the one place where the program talks to its user")]
+fn report(text: &str) {
+    eprintln!("{text}");
 }

@@ -1,4 +1,316 @@
-//! The roof (being written).
+//! The roof: builds the services, binds, supervises, reloads and stops.
+//!
+//! Order at the start: one server per MailRoot (a lock), directories, `.shutdown` removed, tables, certificate, spool
+//! (which recovers), delivery, listeners, pickup. Order at the stop: listeners close and sessions end after their
+//! command, pickup and delivery end, `tabindex/` is emptied (decision 19), `.shutdown` and the PID file vanish.
 
 mod listeners;
 mod process;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use listeners::BindError;
+pub use process::go_to_background;
+
+use crate::clock::Clock;
+use crate::dns::{CacheDir, Config as DnsConfig, Resolver, SetupError, SmartHost};
+use crate::durable::Disk;
+use crate::logs::Logs;
+use crate::mailbox::Mailboxes;
+use crate::mailroot::{MailRoot, Snapshot, Tables, tabindex, watch};
+use crate::net::TlsStore;
+use crate::net::tls::ensure_self_signed;
+use crate::options::{Options, Service};
+use crate::spool::{Config as SpoolConfig, Limits, Spool, SpoolError};
+use crate::{pickup, pop3};
+use listeners::Listeners;
+use process::{PidFile, Request, ShutdownFile, Signals};
+
+/// Deliveries to all remote destinations together, however many there are.
+const REMOTE_DELIVERIES_MAX: usize = 512;
+
+/// How long the parts of the server may take to end; XMail gives each service 480 s.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+
+/// Listeners that could not be bound are tried again this often.
+const REBIND_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Why the server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Neither `-Ms` nor `MAIL_ROOT`.
+    #[error("no MailRoot: name its directory with -Ms DIR or in the environment variable MAIL_ROOT")]
+    NoMailRoot,
+    /// The MailRoot does not exist (XMail's error 8).
+    #[error("{path}: no such directory; make a new MailRoot with: tabmail init {path}", path = .0.display())]
+    MissingMailRoot(PathBuf),
+    /// Another server works on this MailRoot.
+    #[error("{}: another server is running on this MailRoot", .0.display())]
+    Taken(PathBuf),
+    /// A part of the MailRoot cannot be used.
+    #[error("{}: {source}", path.display())]
+    Disk {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The queue cannot be opened.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The resolver cannot be set up.
+    #[error(transparent)]
+    Dns(#[from] SetupError),
+    /// Not a single address could be bound.
+    #[error("{0}")]
+    NothingBound(BindError),
+    /// The system refuses signal handlers.
+    #[error("signals: {0}")]
+    Signals(io::Error),
+}
+
+/// Everything that runs.
+struct Server {
+    options: Options,
+    root: MailRoot,
+    tables: Tables,
+    clock: Clock,
+    resolver: Resolver,
+    spool: Spool,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Serves until a signal or `.shutdown` ends it. `program` names the PID file.
+///
+/// # Errors
+/// [`ServerError`] when the server cannot start; running, it does not end by itself.
+pub async fn run(options: Options, program: &str) -> Result<(), ServerError> {
+    let path = options.mail_root.clone().ok_or(ServerError::NoMailRoot)?;
+    if !path.is_dir() {
+        return Err(ServerError::MissingMailRoot(path));
+    }
+    let disk = |source| ServerError::Disk { path: path.clone(), source };
+    let root = MailRoot::new(path.canonicalize().map_err(disk)?);
+    let Some(_lock) = process::take_mail_root(&root).map_err(disk)? else {
+        return Err(ServerError::Taken(path));
+    };
+    let mut signals = Signals::listen().map_err(ServerError::Signals)?;
+    let shutdown = ShutdownFile::new(&root);
+    let _pid_file = PidFile::create(program);
+    let (mut server, mut listeners) = Server::start(options, root).await?;
+    server.supervise(&mut listeners, &mut signals, &shutdown).await;
+    shutdown.create(&server.clock);
+    server.end(listeners).await;
+    shutdown.remove();
+    Ok(())
+}
+
+impl Server {
+    async fn start(options: Options, root: MailRoot) -> Result<(Self, Listeners), ServerError> {
+        let disk = Disk::default();
+        make_directories(&root, &disk)?;
+        let clock = Clock::system();
+        let tables = Tables::open(&root);
+        let stop = CancellationToken::new();
+        let tls = certificate(&root, &tables.current());
+        let resolver = Resolver::new(dns_config(&options, &tables.current()))?;
+        let log_clock = clock.clone();
+        let logs = Logs::new(
+            root.path(),
+            move || log_clock.zoned(),
+            options.log_rotation_hours,
+            options.logs.iter().copied(),
+        );
+        let mailboxes = Mailboxes::new(root.clone(), options.mailbox_kind, disk.clone());
+        mailboxes.remove_stale_locks();
+        let spool = open_spool(&options, &root, &tables, &disk, &clock).await?;
+        let tasks = vec![watch::watch(tables.clone(), stop.clone())];
+        let mut server = Self { options, root, tables, clock, resolver, spool, stop, tasks };
+        server.start_work(&logs, &disk);
+        let start = server.faces(&mailboxes, &logs, &tls);
+        let mut listeners = Listeners::new(server.options.clone(), start, server.stop.clone());
+        let mut errors = listeners.follow(&server.tables.current());
+        if listeners.none_bound() && !errors.is_empty() {
+            return Err(ServerError::NothingBound(errors.remove(0)));
+        }
+        Ok((server, listeners))
+    }
+
+    /// Delivery and pickup.
+    fn start_work(&mut self, logs: &Logs, disk: &Disk) {
+        let services = pickup::Services {
+            tables: self.tables.clone(),
+            spool: self.spool.clone(),
+            clock: self.clock.clone(),
+            logs: logs.clone(),
+            disk: disk.clone(),
+        };
+        self.tasks.push(tokio::spawn(pickup::run(services, self.options.pickup_interval, self.stop.clone())));
+    }
+
+    /// What serves a listener of each service.
+    fn faces(&self, mailboxes: &Mailboxes, logs: &Logs, tls: &Arc<TlsStore>) -> listeners::Start {
+        let pop3 = Arc::new(pop3::Services {
+            tables: self.tables.clone(),
+            mailboxes: mailboxes.clone(),
+            resolver: self.resolver.clone(),
+            clock: self.clock.clone(),
+            logs: logs.clone(),
+            tls: Arc::clone(tls),
+        });
+        let pop3_limits = pop3::Limits {
+            idle: self.options.pop3.idle,
+            sessions_max: self.options.pop3.sessions_max,
+            bad_login_pause: self.options.pop3.bad_login_pause,
+            hang_on_bad_login: self.options.pop3.hang_on_bad_login,
+        };
+        let pop3_sessions = pop3::SessionCounter::default();
+        Box::new(move |service, listener, stop| match service {
+            Service::Pop3 | Service::Pop3s => {
+                let link = if service == Service::Pop3 { pop3::Link::Plain } else { pop3::Link::ImplicitTls };
+                let (services, sessions) = (Arc::clone(&pop3), pop3_sessions.clone());
+                tokio::spawn(pop3::serve(listener, link, services, pop3_limits, sessions, stop))
+            }
+            _ => tokio::spawn(async move {
+                stop.cancelled().await;
+                drop(listener);
+            }),
+        })
+    }
+
+    /// Follows the tables, the signals and the trigger file until one of them says stop.
+    async fn supervise(&mut self, listeners: &mut Listeners, signals: &mut Signals, shutdown: &ShutdownFile) {
+        let mut changes = self.tables.subscribe();
+        let mut rebind = tokio::time::interval(REBIND_INTERVAL);
+        let stopped = shutdown.appears();
+        tokio::pin!(stopped);
+        loop {
+            tokio::select! {
+                () = &mut stopped => return,
+                request = signals.next() => match request {
+                    Request::Stop => return,
+                    Request::Reload => drop(self.tables.reload_now()),
+                },
+                _ = rebind.tick() => drop(listeners.follow(&self.tables.current())),
+                changed = changes.changed() => {
+                    if changed.is_ok() {
+                        self.follow(listeners);
+                    }
+                }
+            }
+        }
+    }
+
+    fn follow(&self, listeners: &mut Listeners) {
+        let snapshot = self.tables.current();
+        listeners.follow(&snapshot);
+        if let Err(error) = self.resolver.configure(dns_config(&self.options, &snapshot)) {
+            tracing::error!("SmartDNSHost: {error}; the old resolvers stay");
+        }
+    }
+
+    /// Ends everything in order; what does not end within [`STOP_LIMIT`] is left behind.
+    async fn end(self, listeners: Listeners) {
+        tracing::info!("stopping");
+        self.stop.cancel();
+        self.spool.outbox().close();
+        let all = async {
+            listeners.ended().await;
+            for task in self.tasks {
+                // A panic has been logged; the others are still waited for.
+                let _ = task.await;
+            }
+        };
+        if tokio::time::timeout(STOP_LIMIT, all).await.is_err() {
+            tracing::warn!("some sessions or deliveries did not end within {} s", STOP_LIMIT.as_secs());
+        }
+        tabindex::forget_all(&self.root);
+        tracing::info!("stopped");
+    }
+}
+
+fn make_directories(root: &MailRoot, disk: &Disk) -> Result<(), ServerError> {
+    for name in MailRoot::directories() {
+        let path = root.path().join(name);
+        disk.create_dir_all(&path).map_err(|source| ServerError::Disk { path, source })?;
+    }
+    Ok(())
+}
+
+/// The certificate; a self-signed one is made where there is none.
+fn certificate(root: &MailRoot, snapshot: &Snapshot) -> Arc<TlsStore> {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut names: Vec<String> = ["SmtpServerDomain", "RootDomain", "POP3Domain"]
+        .iter()
+        .filter_map(|name| snapshot.server.text(name).map(str::to_owned))
+        .chain([host])
+        .collect();
+    names.dedup();
+    match ensure_self_signed(root.path(), &names) {
+        Ok(true) => tracing::info!("server.cert and server.key: a self-signed certificate was made"),
+        Ok(false) => {}
+        Err(error) => tracing::error!("server.cert, server.key: cannot be made: {error}; there is no TLS"),
+    }
+    Arc::new(TlsStore::new(root.path()))
+}
+
+fn dns_config(options: &Options, snapshot: &Snapshot) -> DnsConfig {
+    let smart_hosts = snapshot.server.text("SmartDNSHost").map(SmartHost::parse_list).transpose();
+    let smart_hosts = smart_hosts.unwrap_or_else(|error| {
+        tracing::error!("server.tab: SmartDNSHost: {error}; the system's resolver is used");
+        None
+    });
+    DnsConfig {
+        smart_hosts: smart_hosts.unwrap_or_default(),
+        family: options.family,
+        cache: Some(CacheDir {
+            path: snapshot.root().path().join("dnscache"),
+            directories: options.dns_cache_directories,
+        }),
+        name_servers: None,
+    }
+}
+
+async fn open_spool(
+    options: &Options,
+    root: &MailRoot,
+    tables: &Tables,
+    disk: &Disk,
+    clock: &Clock,
+) -> Result<Spool, ServerError> {
+    let lanes = tables.clone();
+    let config = SpoolConfig {
+        root: root.clone(),
+        split_levels: options.split_levels,
+        retry: options.retry,
+        limits: Limits {
+            local: options.delivery_workers,
+            per_destination: options.delivery_workers,
+            remote: REMOTE_DELIVERIES_MAX.max(options.delivery_workers),
+        },
+        lane_of: Arc::new(move |first_part| {
+            let _ = (&lanes, first_part);
+            crate::spool::Lane::Local
+        }),
+        disk: disk.clone(),
+        clock: clock.clone(),
+    };
+    let opened = tokio::task::spawn_blocking(move || Spool::open(config)).await;
+    let (spool, recovery) = opened.unwrap_or(Err(SpoolError::Stopping))?;
+    tracing::info!(
+        ready = recovery.ready,
+        waiting = recovery.waiting,
+        unfinished = recovery.unfinished,
+        orphans = recovery.orphans,
+        unreadable = recovery.unreadable,
+        "spool loaded"
+    );
+    Ok(spool)
+}

@@ -18,6 +18,7 @@ pub mod tls;
 
 mod connection;
 mod listener;
+mod service;
 mod stream;
 
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +26,9 @@ use std::time::Duration;
 
 pub use connection::{Connection, Line, LineEnding, ReadError};
 pub use listener::{BindAddress, BindAddressError, ListenOptions, Listener};
+pub use service::{Arrival, Door, Link, Seat, SessionCounter};
 pub use stream::Stream;
+pub use tls::TlsStore;
 
 /// How long any input or output inside a session may take, other than waiting for a command (mailflow.md 1.1).
 pub const IO_TIMEOUT: Duration = Duration::from_secs(90);

@@ -111,6 +111,11 @@ impl Listeners {
         Ok(())
     }
 
+    /// Whether no address is bound.
+    pub(super) fn none_bound(&self) -> bool {
+        self.bound.is_empty()
+    }
+
     /// Waits for all sessions to end, after the server's token was cancelled.
     pub(super) async fn ended(self) {
         for bound in self.bound.into_values() {
