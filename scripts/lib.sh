@@ -1,0 +1,31 @@
+# Sourced by the scripts beside it: what they all need on a fresh machine.
+
+# Installs Debian packages for commands that are missing: need COMMAND PACKAGE [COMMAND PACKAGE...]
+need() {
+    local missing=()
+    while [ $# -gt 0 ]; do
+        command -v "$1" >/dev/null || missing+=("$2")
+        shift 2
+    done
+    if [ ${#missing[@]} -eq 0 ]; then
+        return
+    fi
+    local as_root=()
+    if [ "$(id --user)" -ne 0 ]; then
+        as_root=(sudo)
+    fi
+    if ! command -v apt-get >/dev/null || { [ ${#as_root[@]} -gt 0 ] && ! command -v sudo >/dev/null; }; then
+        echo "please install: ${missing[*]}" >&2
+        exit 1
+    fi
+    "${as_root[@]}" apt-get update --quiet --quiet
+    "${as_root[@]}" apt-get install --yes --quiet --no-install-recommends "${missing[@]}"
+}
+
+need_rust() {
+    if ! command -v cargo >/dev/null; then
+        echo "please install Rust (1.95 or newer): https://rustup.rs" >&2
+        exit 1
+    fi
+    need cc gcc
+}
