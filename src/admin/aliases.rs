@@ -1,0 +1,140 @@
+//! `aliases.tab` and `extaliases.tab` (`mailroot.md` 7.4, 7.5).
+
+use std::path::Path;
+
+use super::{Admin, AdminError};
+use crate::address::Mailbox;
+use crate::mailroot::Account;
+use crate::mailroot::accounts::{AliasRow, ExtAliasRow};
+use crate::tab::wildcard;
+
+const ALIASES: &str = "aliases.tab";
+const EXT_ALIASES: &str = "extaliases.tab";
+
+impl Admin {
+    /// Adds an alias of a real account (`aliasadd`). `target` is a name in `domain` or a full address; domain and
+    /// alias may be patterns.
+    ///
+    /// # Errors
+    /// `UserNotFound` for the target, `UserExists` when the alias is an account's name, `AliasExists`, `Edit`.
+    pub fn add_alias(&self, domain: &str, alias: &str, target: &str) -> Result<(), AdminError> {
+        let _changing = self.changing();
+        let tables = self.snapshot();
+        let (name, target_domain) = target.split_once('@').unwrap_or((target, domain));
+        tables.account(target_domain, name).ok_or(AdminError::UserNotFound)?;
+        if tables.users.get(domain, alias).is_some() {
+            return Err(AdminError::UserExists);
+        }
+        let mut edit = self.editor.begin(Path::new(ALIASES))?;
+        if edit.find(|row| row.has_key(&[domain, alias])).is_some() {
+            return Err(AdminError::AliasExists);
+        }
+        edit.push(&[domain, alias, target])?;
+        Ok(edit.commit()?)
+    }
+
+    /// Removes an alias, given as it is written (`aliasdel`).
+    ///
+    /// # Errors
+    /// `AliasNotFound`, `Edit`.
+    pub fn remove_alias(&self, domain: &str, alias: &str) -> Result<(), AdminError> {
+        let _changing = self.changing();
+        match self.editor.remove_rows(Path::new(ALIASES), |row| row.has_key(&[domain, alias]))? {
+            0 => Err(AdminError::AliasNotFound),
+            _ => Ok(()),
+        }
+    }
+
+    /// The rows whose columns match the patterns, in file order (`aliaslist`). A missing pattern matches all.
+    pub fn aliases(&self, domain: Option<&str>, alias: Option<&str>, target: Option<&str>) -> Vec<AliasRow> {
+        let tables = self.snapshot();
+        let rows = tables.aliases.rows().iter();
+        rows.filter(|row| fits(domain, &row.domain) && fits(alias, &row.alias) && fits(target, &row.target))
+            .cloned()
+            .collect()
+    }
+
+    /// The aliases that lead to an account, in its domain or as its full address.
+    pub(super) fn remove_aliases_of(&self, account: &Account) -> Result<(), AdminError> {
+        let address = account.address();
+        self.editor.remove_rows(Path::new(ALIASES), |row| {
+            let in_domain = row.has_key(&[&*account.domain]);
+            let target = row.value(2);
+            target.eq_ignore_ascii_case(address.as_bytes())
+                || (in_domain && target.eq_ignore_ascii_case(account.name.as_bytes()))
+        })?;
+        Ok(())
+    }
+
+    /// Shows a local address instead of an outside one (`exaliasadd`). The local one need not exist.
+    ///
+    /// # Errors
+    /// `Address`, `ExternalAliasExists`, `Edit`.
+    pub fn add_ext_alias(&self, local: &str, remote: &str) -> Result<(), AdminError> {
+        let _changing = self.changing();
+        let local = Mailbox::parse(local.as_bytes())?;
+        let remote = Mailbox::parse(remote.as_bytes())?;
+        let [remote_domain, remote_name] = [remote.domain.as_str(), remote.local_part.as_str()];
+        let mut edit = self.editor.begin(Path::new(EXT_ALIASES))?;
+        if edit.find(|row| row.has_key(&[remote_domain, remote_name])).is_some() {
+            return Err(AdminError::ExternalAliasExists);
+        }
+        edit.push(&[remote_domain, remote_name, local.domain.as_str(), local.local_part.as_str()])?;
+        Ok(edit.commit()?)
+    }
+
+    /// Removes the row of an outside address (`exaliasdel`).
+    ///
+    /// # Errors
+    /// `Address`, `ExternalAliasNotFound`, `Edit`.
+    pub fn remove_ext_alias(&self, remote: &str) -> Result<(), AdminError> {
+        let _changing = self.changing();
+        let remote = Mailbox::parse(remote.as_bytes())?;
+        let key = [remote.domain.as_str(), remote.local_part.as_str()];
+        match self.editor.remove_rows(Path::new(EXT_ALIASES), |row| row.has_key(&key))? {
+            0 => Err(AdminError::ExternalAliasNotFound),
+            _ => Ok(()),
+        }
+    }
+
+    /// The rows whose addresses match the patterns, in file order (`exaliaslist`). Patterns are addresses.
+    ///
+    /// # Errors
+    /// `Address`: a pattern has no `@`, or uses more than `*` and `?`.
+    pub fn ext_aliases(
+        &self,
+        local: Option<&str>,
+        remote: Option<&str>,
+    ) -> Result<Vec<ExtAliasRow>, AdminError> {
+        let pattern = |text: Option<&str>| text.map(|text| Mailbox::parse(text.as_bytes())).transpose();
+        let (local, remote) = (pattern(local)?, pattern(remote)?);
+        let matches = |pattern: &Option<Mailbox>, name: &str, domain: &str| {
+            pattern.as_ref().is_none_or(|pattern| {
+                fits(Some(pattern.local_part.as_str()), name) && fits(Some(pattern.domain.as_str()), domain)
+            })
+        };
+        let tables = self.snapshot();
+        let rows = tables.ext_aliases.rows().iter();
+        Ok(rows
+            .filter(|row| {
+                matches(&local, &row.name, &row.domain)
+                    && matches(&remote, &row.remote_name, &row.remote_domain)
+            })
+            .cloned()
+            .collect())
+    }
+
+    /// The outside addresses for which this account's address is shown.
+    pub(super) fn remove_ext_aliases_of(&self, account: &Account) -> Result<(), AdminError> {
+        self.editor.remove_rows(Path::new(EXT_ALIASES), |row| {
+            row.value(2).eq_ignore_ascii_case(account.domain.as_bytes())
+                && row.value(3).eq_ignore_ascii_case(account.name.as_bytes())
+        })?;
+        Ok(())
+    }
+}
+
+/// Whether a text matches a pattern; no pattern matches all.
+pub(super) fn fits(pattern: Option<&str>, text: &str) -> bool {
+    pattern.is_none_or(|pattern| wildcard::matches(pattern.as_bytes(), text.as_bytes()))
+}

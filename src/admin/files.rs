@@ -1,0 +1,223 @@
+//! Files of the MailRoot as files: lists of directories, and the tables that may be read and replaced whole.
+//!
+//! XMail lets CTRL read and replace every file below the MailRoot. Here only the files that `mailroot.md` 1 names are
+//! reached, and a table that would lose rows is refused (decision 16):
+//!
+//! ```text
+//! <root table>.tab  userdef.tab  dnsroots           (mailroot.md 6)
+//! custdomains/*.tab  cmdaliases/<domain>/*.tab  filters/*.tab
+//! userauth/pop3/*.tab  userauth/smtp/*.tab
+//! domains/<domain>/{userdef,mailproc}.tab
+//! domains/<domain>/<account>/{user,mlusers,mailproc,pop3.ipmap}.tab
+//! ```
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Admin, AdminError};
+use crate::mailroot::access::{HostProperties, IpMap, IpProperties, SmtpRelay, SpamAddresses, Spammers};
+use crate::mailroot::accounts::{AliasDomains, Aliases, Domains, ExtAliases, MailUsers};
+use crate::mailroot::authentication::{CtrlAccounts, Pop3ExtAuth, SmtpAuth, SmtpClientAuth, SmtpExtAuth};
+use crate::mailroot::command_file::CommandFile;
+use crate::mailroot::dnsroots::DnsRoots;
+use crate::mailroot::filters::{FilterProgram, FilterRules};
+use crate::mailroot::links::Pop3Links;
+use crate::mailroot::lists::ListMembers;
+use crate::mailroot::routing::{SmtpFwd, SmtpGw};
+use crate::mailroot::snapshot::root_table_spec;
+use crate::mailroot::{Problem, ProblemKind, ServerTab, Table, UserTab};
+use crate::tab::wildcard;
+
+/// A file in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedFile {
+    /// Its name.
+    pub name: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// Without these XMail does not start (`mailroot.md` 1): an empty upload empties them instead of deleting them.
+const NEVER_DELETED: [&str; 6] =
+    ["server.tab", "domains.tab", "aliasdomain.tab", "mailusers.tab", "aliases.tab", "extaliases.tab"];
+
+/// What our own files and half-written ones begin with; they are not listed.
+const OUR_PREFIX: &str = ".tabmail";
+
+impl Admin {
+    /// The plain files in a directory below the MailRoot whose names match, by name (`filelist`).
+    ///
+    /// # Errors
+    /// `BadPath` for a path with `..`, `NoSuchDirectory`.
+    pub fn files(&self, directory: &str, pattern: &str) -> Result<Vec<ListedFile>, AdminError> {
+        let path = self.root().path().join(below(directory)?);
+        let entries = fs::read_dir(&path).map_err(|_| AdminError::NoSuchDirectory)?;
+        let mut files: Vec<ListedFile> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                let meta = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+                let listed = !name.starts_with(OUR_PREFIX)
+                    && wildcard::matches(pattern.as_bytes(), name.as_bytes());
+                listed.then(|| ListedFile { name, bytes: meta.len() })
+            })
+            .collect();
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(files)
+    }
+
+    /// The content of a table (`cfgfileget`).
+    ///
+    /// # Errors
+    /// `BadPath` for a path with `..`; `NoSuchFile`, also for files that are not the manual's; `Disk`.
+    pub fn config_file(&self, file: &str) -> Result<Vec<u8>, AdminError> {
+        let file = below(file)?;
+        let Some(_) = Shape::of(&file) else { return Err(AdminError::NoSuchFile) };
+        self.refuse_links(&file).map_err(|_| AdminError::NoSuchFile)?;
+        self.read(&file)?.ok_or(AdminError::NoSuchFile)
+    }
+
+    /// Whether [`Admin::set_config_file`] would take the file.
+    ///
+    /// # Errors
+    /// `BadPath` for a path with `..`; `FileRefused` for files that are not the manual's.
+    pub fn may_set_config_file(&self, file: &str) -> Result<(), AdminError> {
+        let file = below(file)?;
+        Shape::of(&file).ok_or(AdminError::FileRefused)?;
+        self.refuse_links(&file)
+    }
+
+    /// Replaces a table; an empty upload deletes it (`cfgfileset`), or empties it where XMail needs the file.
+    ///
+    /// # Errors
+    /// As [`Admin::may_set_config_file`]; `BadTable` when rows would be lost; `Edit`.
+    pub fn set_config_file(&self, file: &str, bytes: &[u8]) -> Result<(), AdminError> {
+        let _changing = self.changing();
+        self.may_set_config_file(file)?;
+        let file = below(file)?;
+        let shape = Shape::of(&file).ok_or(AdminError::FileRefused)?;
+        let mut problems = (shape.load)(&file, bytes);
+        problems.retain(|problem| loses_rows(&problem.kind));
+        if !problems.is_empty() {
+            return Err(AdminError::BadTable { problems });
+        }
+        let directory = file.parent().map(|parent| self.root().path().join(parent));
+        if directory.is_some_and(|directory| !directory.is_dir()) {
+            return Err(AdminError::FileRefused);
+        }
+        if bytes.is_empty() && NEVER_DELETED.iter().any(|name| file == Path::new(name)) {
+            let mut edit = self.editor.begin(&file)?;
+            edit.replace_all(b"")?;
+            return Ok(edit.commit()?);
+        }
+        self.store(&file, bytes)
+    }
+
+    /// A link below the MailRoot may be the operator's way to another disk, but not ours into files elsewhere: the
+    /// real path must lie below the real MailRoot.
+    fn refuse_links(&self, file: &Path) -> Result<(), AdminError> {
+        let path = self.root().path().join(file);
+        let existing = path.ancestors().find_map(|level| level.canonicalize().ok());
+        let root = self.root().path().canonicalize().ok();
+        match (existing, root) {
+            (Some(existing), Some(root)) if existing.starts_with(&root) => Ok(()),
+            _ => Err(AdminError::FileRefused),
+        }
+    }
+}
+
+/// A path relative to the MailRoot; XMail takes a leading `/` for the MailRoot itself.
+///
+/// # Errors
+/// `..` anywhere, as XMail (error 214), and NUL.
+fn below(path: &str) -> Result<PathBuf, AdminError> {
+    if path.contains("..") || path.contains(['\0', '\\']) {
+        return Err(AdminError::BadPath);
+    }
+    Ok(Path::new(path).components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect())
+}
+
+/// How a file of the MailRoot is read.
+struct Shape {
+    load: fn(&Path, &[u8]) -> Vec<Problem>,
+}
+
+impl Shape {
+    fn of(file: &Path) -> Option<Self> {
+        let parts: Option<Vec<&str>> = file.iter().map(OsStr::to_str).collect();
+        Some(match parts?.as_slice() {
+            [name] => return Self::of_root(name),
+            ["custdomains" | "filters", name] | ["cmdaliases", _, name] if is_table(name) => {
+                Self::new::<CommandFile>()
+            }
+            ["userauth", "pop3", name] if is_table(name) => Self::new::<Pop3ExtAuth>(),
+            ["userauth", "smtp", name] if is_table(name) => Self::new::<SmtpClientAuth>(),
+            ["domains", _, "userdef.tab"] | ["domains", _, _, "user.tab"] => Self::new::<UserTab>(),
+            ["domains", _, "mailproc.tab"] | ["domains", _, _, "mailproc.tab"] => Self::new::<CommandFile>(),
+            ["domains", _, _, "mlusers.tab"] => Self::new::<ListMembers>(),
+            ["domains", _, _, "pop3.ipmap.tab"] => Self::new::<IpMap>(),
+            _ => return None,
+        })
+    }
+
+    fn of_root(name: &str) -> Option<Self> {
+        Some(match name {
+            "userdef.tab" => Self::new::<UserTab>(),
+            "dnsroots" => Self::new::<DnsRoots>(),
+            "server.tab" => Self::new::<ServerTab>(),
+            "domains.tab" => Self::new::<Domains>(),
+            "aliasdomain.tab" => Self::new::<AliasDomains>(),
+            "mailusers.tab" => Self::new::<MailUsers>(),
+            "aliases.tab" => Self::new::<Aliases>(),
+            "extaliases.tab" => Self::new::<ExtAliases>(),
+            "pop3links.tab" => Self::new::<Pop3Links>(),
+            "smtpgw.tab" => Self::new::<SmtpGw>(),
+            "smtpfwd.tab" => Self::new::<SmtpFwd>(),
+            "smtprelay.tab" => Self::new::<SmtpRelay>(),
+            "spammers.tab" => Self::new::<Spammers>(),
+            "spam-address.tab" => Self::new::<SpamAddresses>(),
+            "smtp.ipmap.tab" | "pop3.ipmap.tab" | "ctrl.ipmap.tab" | "finger.ipmap.tab" => {
+                Self::new::<IpMap>()
+            }
+            "smtp.ipprop.tab" => Self::new::<IpProperties>(),
+            "smtp.hnprop.tab" => Self::new::<HostProperties>(),
+            "smtpauth.tab" => Self::new::<SmtpAuth>(),
+            "smtpextauth.tab" => Self::new::<SmtpExtAuth>(),
+            "ctrlaccounts.tab" => Self::new::<CtrlAccounts>(),
+            "filters.in.tab" | "filters.out.tab" => Self::new::<FilterRules>(),
+            "filters.post-rcpt.tab" | "filters.pre-data.tab" | "filters.post-data.tab" => {
+                Self::new::<FilterProgram>()
+            }
+            _ => {
+                debug_assert!(root_table_spec(name).is_none(), "{name} is a root table without a shape");
+                return None;
+            }
+        })
+    }
+
+    fn new<T: Table>() -> Self {
+        Self { load: |file, bytes| T::load(file, bytes).1 }
+    }
+}
+
+fn is_table(name: &str) -> bool {
+    name.ends_with(".tab") && !name.starts_with(super::files::OUR_PREFIX)
+}
+
+/// Whether a problem means that a row, or a part of one, is not what was meant. Findings about what a row says (a
+/// network that is none, an unknown word, a duplicate) are for `check`: the operator may be in the middle of his work.
+fn loses_rows(kind: &ProblemKind) -> bool {
+    matches!(
+        kind,
+        ProblemKind::TooFewColumns { .. }
+            | ProblemKind::WrongColumnCount { .. }
+            | ProblemKind::LineTooLong { .. }
+            | ProblemKind::NulByte
+            | ProblemKind::UnclosedQuote
+            | ProblemKind::TextAfterQuote
+            | ProblemKind::ByteOrderMark
+            | ProblemKind::NotUtf8
+            | ProblemKind::BadName(_)
+    )
+}

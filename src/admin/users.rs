@@ -1,0 +1,304 @@
+//! Accounts: `mailusers.tab`, the account's directory, `user.tab` (`mailroot.md` 7.3, 9).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use bstr::{BString, ByteSlice};
+use jiff::Timestamp;
+
+use super::aliases::fits;
+use super::{AccountChange, Admin, AdminError, account, is_directory_name};
+use crate::address::is_rfc822_name;
+use crate::auth;
+use crate::mailroot::{Account, AccountKind, MailRoot, Snapshot};
+
+/// An account as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedUser {
+    /// The domain, as written in the table.
+    pub domain: Box<str>,
+    /// The account name, as written.
+    pub name: Box<str>,
+    /// The clear password, where it may be shown (decision 17).
+    pub password: BString,
+    /// The type, as written.
+    pub kind: Box<str>,
+}
+
+/// What `userstat` tells of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountStatus {
+    /// The account's own address.
+    pub address: String,
+    /// Bytes in its mailbox.
+    pub mailbox_bytes: u64,
+    /// Messages in its mailbox.
+    pub mailbox_messages: u64,
+    /// The last POP3 log-in and the peer's address, if there ever was one.
+    pub last_login: Option<(Timestamp, String)>,
+}
+
+/// The record of the last POP3 log-in in an account's directory (`mailroot.md` 12.7).
+const IPCONN: &str = ".ipconn";
+
+/// Names of files that stand beside the account directories of a domain.
+const FILES_OF_A_DOMAIN: [&str; 2] = ["userdef.tab", "mailproc.tab"];
+
+const MAIL_USERS: &str = "mailusers.tab";
+
+impl Admin {
+    /// Adds an account (`useradd`): a list for a type that begins with `M`, else a user (golden `ctrl_commands`).
+    ///
+    /// # Errors
+    /// `DomainNotHandled`, `BadUserName`, `UserExists`, `AliasExists`, `PasswordTooLong`, `MakeDirectory` when the
+    /// account's directory exists already, `Edit`, `Mailbox`. Nothing is left behind then.
+    pub fn add_user(&self, domain: &str, name: &str, password: &[u8], kind: &str) -> Result<(), AdminError> {
+        let _changing = self.changing();
+        let tables = self.snapshot();
+        check_new_user(&tables, domain, name)?;
+        let is_list = kind.starts_with(['M', 'm']);
+        let account = Account {
+            line: 0,
+            domain: domain.into(),
+            name: name.into(),
+            password: Self::stored_password(&tables, password)?,
+            id: 0,
+            directory: name.into(),
+            kind: if is_list { AccountKind::List } else { AccountKind::User },
+            kind_text: if is_list { "M".into() } else { "U".into() },
+        };
+        let directory = MailRoot::account_directory(&account);
+        self.make_account_directory(&directory)?;
+        let made = self.fill_account_directory(&account).and_then(|()| self.add_user_row(&account));
+        if made.is_err() {
+            // The directory is ours, made a moment ago, and no row names it.
+            self.remove_directory(&directory)?;
+        }
+        made?;
+        self.tell(AccountChange::UserAdded { domain, name, password });
+        Ok(())
+    }
+
+    fn make_account_directory(&self, directory: &Path) -> Result<(), AdminError> {
+        let path = self.root().path().join(directory);
+        if path.symlink_metadata().is_ok() {
+            // It may hold somebody's mail (`mailroot.md` 7.3: must not exist).
+            let source = std::io::ErrorKind::AlreadyExists.into();
+            return Err(AdminError::MakeDirectory { path, source });
+        }
+        self.make_directory(directory)
+    }
+
+    fn fill_account_directory(&self, account: &Account) -> Result<(), AdminError> {
+        match account.kind {
+            AccountKind::User => self.mailboxes.create(account)?,
+            _ => {
+                self.editor.begin(&MailRoot::account_directory(account).join("mlusers.tab"))?.commit()?;
+            }
+        }
+        let mut profile = self.editor.begin(&MailRoot::user_tab(account))?;
+        for [name, value] in self.profile_of_new_accounts(&account.domain)? {
+            profile.push(&[name, value])?;
+        }
+        Ok(profile.commit()?)
+    }
+
+    /// The rows of the domain's `userdef.tab`, else of the global one (`mailroot.md` 9).
+    fn profile_of_new_accounts(&self, domain: &str) -> Result<Vec<[BString; 2]>, AdminError> {
+        let own = MailRoot::domain_directory(domain).join("userdef.tab");
+        let bytes = match self.read(&own)? {
+            Some(bytes) => Some(bytes),
+            None => self.read(Path::new("userdef.tab"))?,
+        };
+        let file = crate::tab::TabFile::parse(&bytes.unwrap_or_default());
+        let rows = file.lines().iter().map(|line| line.fields());
+        Ok(rows
+            .filter_map(|fields| <[_; 2]>::try_from(fields).ok())
+            .map(|pair| pair.map(|field| field.value))
+            .collect())
+    }
+
+    fn add_user_row(&self, account: &Account) -> Result<(), AdminError> {
+        let mut edit = self.editor.begin(Path::new(MAIL_USERS))?;
+        let key = [&*account.domain, &*account.name];
+        if edit.find(|row| row.has_key(&key)).is_some() {
+            return Err(AdminError::UserExists);
+        }
+        let highest = edit.rows().filter_map(|row| row.value(3).to_str().ok()?.parse::<u64>().ok()).max();
+        let id = (highest.unwrap_or(0).saturating_add(1)).to_string();
+        let values: [&[u8]; 6] = [
+            account.domain.as_bytes(),
+            account.name.as_bytes(),
+            &account.password,
+            id.as_bytes(),
+            account.directory.as_bytes(),
+            account.kind_text.as_bytes(),
+        ];
+        edit.push(&values)?;
+        Ok(edit.commit()?)
+    }
+
+    /// Removes an account (`userdel`) with its aliases, links and directory.
+    ///
+    /// # Errors
+    /// `DomainNotHandled`, `UserNotFound`, `Edit`, `RemoveDirectory`.
+    pub fn remove_user(&self, domain: &str, name: &str) -> Result<(), AdminError> {
+        let _changing = self.changing();
+        let tables = self.snapshot();
+        if !tables.handles(domain) {
+            return Err(AdminError::DomainNotHandled);
+        }
+        let account = tables.users.get(domain, name).ok_or(AdminError::UserNotFound)?;
+        self.drop_account(&tables, account)
+    }
+
+    /// Removes a row of `mailusers.tab` and all that hangs on it.
+    ///
+    /// The row first: from then on no mail is taken for the account; its directory last.
+    pub(super) fn drop_account(&self, tables: &Snapshot, account: &Account) -> Result<(), AdminError> {
+        let key = [&*account.domain, &*account.name];
+        self.editor.remove_rows(Path::new(MAIL_USERS), |row| row.has_key(&key))?;
+        self.remove_aliases_of(account)?;
+        self.remove_ext_aliases_of(account)?;
+        self.remove_links_of(tables, account)?;
+        let shared = tables.users.rows().iter().any(|other| {
+            !std::ptr::eq(&**other, account)
+                && MailRoot::account_directory(other) == MailRoot::account_directory(account)
+        });
+        if shared {
+            // A hand-edited table: the directory is another account's as well.
+            return Ok(());
+        }
+        self.remove_directory(&MailRoot::account_directory(account))?;
+        self.tell(AccountChange::UserRemoved { domain: &account.domain, name: &account.name });
+        Ok(())
+    }
+
+    /// Changes the password of an account (`userpasswd`).
+    ///
+    /// # Errors
+    /// `DomainNotHandled`, `UserNotFound`, `PasswordTooLong`, `Hash`, `Edit`.
+    pub fn set_password(&self, domain: &str, name: &str, password: &[u8]) -> Result<(), AdminError> {
+        let _changing = self.changing();
+        let tables = self.snapshot();
+        let account = account(&tables, domain, name)?;
+        let stored = Self::stored_password(&tables, password)?;
+        let (domain, name) = (&*account.domain, &*account.name);
+        let mut edit = self.editor.begin(Path::new(MAIL_USERS))?;
+        let row = edit.find(|row| row.has_key(&[domain, name])).ok_or(AdminError::UserNotFound)?;
+        // Surplus columns are dropped, as XMail does (golden `tab_quoting`).
+        let mut values: Vec<&[u8]> = (0..6).map(|column| row.value(column).as_bytes()).collect();
+        values[2] = &stored;
+        edit.set(row.index, &values)?;
+        edit.commit()?;
+        self.tell(AccountChange::PasswordChanged { domain, name, password });
+        Ok(())
+    }
+
+    /// Whether the password is that of the account (`userauth`); only the stored one is looked at.
+    ///
+    /// # Errors
+    /// `DomainNotHandled`, `UserNotFound`.
+    pub fn check_password(&self, domain: &str, name: &str, password: &[u8]) -> Result<bool, AdminError> {
+        let tables = self.snapshot();
+        let account = account(&tables, domain, name)?;
+        Ok(auth::password_matches(&account.password, password).unwrap_or(false))
+    }
+
+    /// The accounts whose domain and name match both patterns, in file order (`userlist`).
+    pub fn users(&self, domain: Option<&str>, name: Option<&str>) -> Vec<ListedUser> {
+        let tables = self.snapshot();
+        let rows = tables.users.rows().iter();
+        rows.filter(|row| fits(domain, &row.domain) && fits(name, &row.name))
+            .map(|row| ListedUser {
+                domain: row.domain.clone(),
+                name: row.name.clone(),
+                password: Self::shown_password(&tables, &row.password),
+                kind: row.kind_text.clone(),
+            })
+            .collect()
+    }
+
+    /// Mailbox and last log-in of the account that an address means, aliases included (`userstat`).
+    ///
+    /// # Errors
+    /// `UserNotFound`, `NoMailbox` for lists, `Mailbox`.
+    pub fn user_status(&self, domain: &str, name: &str) -> Result<AccountStatus, AdminError> {
+        let tables = self.snapshot();
+        let account = tables.resolve(domain, name).ok_or(AdminError::UserNotFound)?.account;
+        if account.kind != AccountKind::User {
+            return Err(AdminError::NoMailbox);
+        }
+        let usage = self.mailboxes.usage(&account)?;
+        Ok(AccountStatus {
+            address: account.address(),
+            mailbox_bytes: usage.bytes,
+            mailbox_messages: usage.messages,
+            last_login: self.last_login(&account),
+        })
+    }
+
+    fn last_login(&self, account: &Account) -> Option<(Timestamp, String)> {
+        let path: PathBuf = self.root().path().join(MailRoot::account_directory(account)).join(IPCONN);
+        let content = fs::read(&path).ok()?;
+        let modified = fs::metadata(&path).and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+        let address = content.lines().next().unwrap_or_default().to_str_lossy().into_owned();
+        Some((Timestamp::try_from(modified).ok()?, address))
+    }
+
+    /// The variables of an account in file order (`uservars`). Of equal names each shows the first's value, the one
+    /// that counts (golden `tab_quoting`).
+    ///
+    /// # Errors
+    /// `DomainNotHandled`, `UserNotFound`.
+    pub fn user_variables(&self, domain: &str, name: &str) -> Result<Vec<(BString, BString)>, AdminError> {
+        let tables = self.snapshot();
+        let account = account(&tables, domain, name)?;
+        let profile = tables.user_tab(&account);
+        let first = |name: &BString| profile.rows().iter().find(|row| row.name == *name);
+        let counting = |name: &BString| first(name).map(|row| row.value.clone()).unwrap_or_default();
+        Ok(profile.rows().iter().map(|row| (row.name.clone(), counting(&row.name))).collect())
+    }
+
+    /// Sets variables of an account, or deletes those without a value (`uservarsset`), all or none. Comments and order
+    /// stay (decision 21); deleting a missing one is fine.
+    ///
+    /// # Errors
+    /// `DomainNotHandled`, `UserNotFound`, `Edit`.
+    pub fn set_user_variables(
+        &self,
+        domain: &str,
+        name: &str,
+        variables: &[(&str, Option<&str>)],
+    ) -> Result<(), AdminError> {
+        let _changing = self.changing();
+        let tables = self.snapshot();
+        let account = account(&tables, domain, name)?;
+        let mut edit = self.editor.begin(&MailRoot::user_tab(&account))?;
+        for (name, value) in variables {
+            edit.set_variable(name.as_bytes(), value.map(str::as_bytes))?;
+        }
+        Ok(edit.commit()?)
+    }
+}
+
+fn check_new_user(tables: &Snapshot, domain: &str, name: &str) -> Result<(), AdminError> {
+    if tables.domains.get(domain).is_none() {
+        return Err(AdminError::DomainNotHandled);
+    }
+    let is_file_name = FILES_OF_A_DOMAIN.iter().any(|file| file.eq_ignore_ascii_case(name));
+    if !is_rfc822_name(name.as_bytes()) || !is_directory_name(name) || is_file_name {
+        return Err(AdminError::BadUserName);
+    }
+    if !is_directory_name(domain) {
+        return Err(AdminError::BadPath);
+    }
+    if tables.aliases.row(domain, name).is_some() {
+        return Err(AdminError::AliasExists);
+    }
+    if tables.users.get(domain, name).is_some() {
+        return Err(AdminError::UserExists);
+    }
+    Ok(())
+}

@@ -1,0 +1,289 @@
+//! The sockets of CTRL: accepts, reads lines, runs actions, writes results, keeps deadlines.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::answer::answer;
+use super::reply::Reply;
+use super::session::{Action, Answer, Context, Question, Session};
+use crate::admin::Admin;
+use crate::clock::Clock;
+use crate::logs::{LogKind, Logs};
+use crate::mailroot::Tables;
+use crate::net::tls::{TlsError, TlsStore};
+use crate::net::{Connection, IO_TIMEOUT, Line, Listener, ReadError, Stream, plain_ip};
+use crate::status::{number, product_name};
+
+/// What a session needs from the house.
+#[derive(Debug)]
+pub struct Services {
+    /// The use-cases.
+    pub admin: Arc<Admin>,
+    /// The tables.
+    pub tables: Tables,
+    /// The time.
+    pub clock: Clock,
+    /// The `ctrl` log.
+    pub logs: Logs,
+    /// The server's certificate.
+    pub tls: Arc<TlsStore>,
+}
+
+/// What an operator sets on the command line.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// `-Ct`: how long a session may wait for a command.
+    pub idle: Duration,
+    /// `-CX`: sessions at a time, plain and TLS together.
+    pub sessions_max: usize,
+}
+
+impl Default for Limits {
+    /// XMail's (`mailflow.md` 1.1).
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(120), sessions_max: 512 }
+    }
+}
+
+impl Limits {
+    /// The counter that all listeners of the service share.
+    pub fn sessions(&self) -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(self.sessions_max.min(Semaphore::MAX_PERMITS)))
+    }
+}
+
+/// How a port begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// CTRL: plain, with `#!TLS` on request.
+    Plain,
+    /// CTRLS: TLS from the first octet.
+    Tls,
+}
+
+/// Serves one listener until `stop`; returns when the last of its sessions has ended. A session ends at its next
+/// command; one that waits for a command ends at once.
+pub async fn serve(
+    listener: Listener,
+    security: Security,
+    services: Arc<Services>,
+    limits: Limits,
+    sessions: Arc<Semaphore>,
+    stop: CancellationToken,
+) {
+    let tracker = TaskTracker::new();
+    loop {
+        let (socket, peer) = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (services, sessions, stop) = (Arc::clone(&services), Arc::clone(&sessions), stop.clone());
+        tracker.spawn(async move {
+            let ended = connection(socket, security, services, limits, sessions, stop).await;
+            if let Err(error) = ended {
+                tracing::debug!(%peer, %error, "CTRL session ended");
+            }
+        });
+    }
+    drop(listener);
+    tracker.close();
+    tracker.wait().await;
+}
+
+/// Why a session ended without a word.
+#[derive(Debug, thiserror::Error)]
+enum SessionEnd {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Write(#[from] io::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("no certificate")]
+    NoCertificate,
+    #[error("the server stops")]
+    Stopping,
+}
+
+async fn connection(
+    socket: TcpStream,
+    security: Security,
+    services: Arc<Services>,
+    limits: Limits,
+    sessions: Arc<Semaphore>,
+    stop: CancellationToken,
+) -> Result<(), SessionEnd> {
+    let mut connection = Connection::new(Stream::plain(socket)?);
+    if security == Security::Tls {
+        start_tls(&mut connection, &services.tls).await?;
+    }
+    let peer = plain_ip(connection.stream().peer().ip());
+    let _permit = match admit(&services, peer, sessions).await {
+        Ok(permit) => permit,
+        Err(number) => {
+            connection.queue(&Reply::Error(number).to_bytes());
+            return Ok(connection.close().await?);
+        }
+    };
+    Shell::new(connection, services, limits, stop, peer).run().await
+}
+
+async fn start_tls(connection: &mut Connection, tls: &TlsStore) -> Result<(), SessionEnd> {
+    let acceptor = tls.acceptor().ok_or(SessionEnd::NoCertificate)?;
+    Ok(connection.upgrade_to_tls(&acceptor).await?)
+}
+
+/// `ctrl.ipmap.tab`, then the number of sessions (`mailflow.md` 11.1).
+async fn admit(
+    services: &Arc<Services>,
+    peer: IpAddr,
+    sessions: Arc<Semaphore>,
+) -> Result<OwnedSemaphorePermit, i32> {
+    let tables = services.tables.clone();
+    let allowed = blocking(move || tables.fresh().ctrl_ipmap.verdict(peer).allowed).await;
+    if allowed != Some(true) {
+        return Err(number::PEER_IP_REFUSED);
+    }
+    sessions.try_acquire_owned().map_err(|_| number::SERVER_TOO_BUSY)
+}
+
+/// One session at work.
+struct Shell {
+    connection: Connection,
+    services: Arc<Services>,
+    limits: Limits,
+    stop: CancellationToken,
+    peer: IpAddr,
+    /// The greeting's stamp, brackets included; digests are made of it.
+    stamp: Arc<str>,
+}
+
+impl Shell {
+    fn new(
+        connection: Connection,
+        services: Arc<Services>,
+        limits: Limits,
+        stop: CancellationToken,
+        peer: IpAddr,
+    ) -> Self {
+        let local = plain_ip(connection.stream().local().ip());
+        let stamp = stamp(&services.clock, local).into();
+        Self { connection, services, limits, stop, peer, stamp }
+    }
+
+    async fn run(mut self) -> Result<(), SessionEnd> {
+        let mut session = Session::new(self.connection.stream().is_tls());
+        self.greet();
+        loop {
+            let line = self.read_line(&session).await?;
+            let tables = self.services.tables.current();
+            let context = Context { tls_enabled: tables.server.flag("EnableCTRL-TLS", true) };
+            let mut action = session.on_line(line, &context);
+            while let Action::Ask(question) = action {
+                action = session.on_answer(self.answer(question).await);
+            }
+            match action {
+                Action::Reply(reply) => self.send(&reply).await?,
+                Action::Read | Action::Ask(_) => {}
+                Action::StartTls => {
+                    self.connection.queue(&Reply::ReadyForTls.to_bytes());
+                    self.connection.flush().await?;
+                    // Without a certificate the client has read "Ready" all the same (golden `ctrl_auth`).
+                    start_tls(&mut self.connection, &self.services.tls).await?;
+                    session.on_tls();
+                }
+                Action::Close(reply) => {
+                    self.send(&reply).await?;
+                    return Ok(self.connection.close().await?);
+                }
+            }
+        }
+    }
+
+    fn greet(&mut self) {
+        let product = product_name("CTRL Server");
+        let date = self.services.clock.mail_date();
+        self.connection.queue(format!("+00000 {} {product}; {date}\r\n", self.stamp).as_bytes());
+    }
+
+    async fn read_line(&mut self, session: &Session) -> Result<Line, SessionEnd> {
+        // Before the log-in and inside an upload -Ct does not count (golden `ctrl_timeout`).
+        let deadline = if session.awaits_command() { self.limits.idle } else { IO_TIMEOUT };
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(SessionEnd::Stopping),
+            line = self.connection.read_line(session.line_bytes_max(), deadline) => Ok(line?),
+        }
+    }
+
+    async fn send(&mut self, reply: &Reply) -> io::Result<()> {
+        self.connection.write_all(&reply.to_bytes()).await
+    }
+
+    /// Asks on a thread where blocking is allowed. A lost answer (the runtime is going down) closes the session as a
+    /// refused log-in or a busy server.
+    async fn answer(&self, question: Question) -> Answer {
+        let services = Arc::clone(&self.services);
+        let (stamp, peer) = (Arc::clone(&self.stamp), self.peer);
+        let is_log_in = matches!(question, Question::LogIn { .. });
+        let answered = blocking(move || match &question {
+            Question::LogIn { user, password } => {
+                let columns = LoggedLogIn::new(&services, peer, user, password);
+                columns.write(&services, "REQ");
+                let result = ask(question, &services, &stamp);
+                columns.write(&services, if result == Answer::LogIn(true) { "AUTH" } else { "FAIL" });
+                result
+            }
+            _ => ask(question, &services, &stamp),
+        });
+        answered.await.unwrap_or(match is_log_in {
+            true => Answer::LogIn(false),
+            false => Answer::Result(Reply::Error(number::SERVER_TOO_BUSY)),
+        })
+    }
+}
+
+fn ask(question: Question, services: &Services, stamp: &str) -> Answer {
+    answer(question, &services.admin, || services.tables.fresh(), stamp, &services.clock)
+}
+
+/// A line of the `ctrl` log (`mailflow.md` 15): peer, user, password as sent, date, what happened.
+struct LoggedLogIn {
+    peer: String,
+    user: String,
+    password: String,
+}
+
+impl LoggedLogIn {
+    /// XMail logs what was sent, and tools read that column; `CtrlHidePasswords` puts `*` there.
+    fn new(services: &Services, peer: IpAddr, user: &str, password: &str) -> Self {
+        let hide = services.tables.current().server.flag("CtrlHidePasswords", false);
+        let password = if hide { "*" } else { password };
+        Self { peer: peer.to_string(), user: user.to_owned(), password: password.to_owned() }
+    }
+
+    fn write(&self, services: &Services, what: &str) {
+        let date = services.clock.log_date();
+        let columns = [&self.peer, &self.user, &self.password, &date, what].map(str::as_bytes);
+        services.logs.write(LogKind::Ctrl, &columns);
+    }
+}
+
+/// Runs something that blocks; `None` when the runtime is going down, or it panicked.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.inspect_err(|error| tracing::error!(%error, "CTRL task lost")).ok()
+}
+
+/// `<seconds.random@address>`: where XMail has its thread id we have a random number, so that no two are equal.
+fn stamp(clock: &Clock, local: IpAddr) -> String {
+    // Without random bytes the time still tells greetings apart.
+    let random = getrandom::u64().unwrap_or_else(|_| clock.now().as_nanosecond() as u64) >> 16;
+    format!("<{}.{random}@{local}>", clock.unix_secs())
+}
