@@ -1,0 +1,48 @@
+//! Mailing lists: one new message per member that receives (`mailflow.md` 4.5).
+//!
+//! All copies enter the spool in one submission, so that all or none of them are queued: a list message that is tried
+//! again after a failure reaches nobody twice. A crash between the submission and the removal of the list message
+//! still does.
+
+use super::attempt::{Fate, Job};
+use super::failure::plain_entry;
+use crate::address::{ForwardPath, ReversePath};
+use crate::mailroot::Account;
+use crate::status::number;
+
+/// Fans out. Blocks.
+pub(super) fn deliver(job: &Job, account: &Account) -> Fate {
+    let settings = job.snapshot.user_tab(account);
+    let members = job.snapshot.list_members(account);
+    let sender = settings.text("ListSender").and_then(|sender| {
+        ReversePath::parse(sender.as_bytes())
+            .inspect_err(|error| tracing::warn!(list = account.address(), %error, "ListSender is ignored"))
+            .ok()
+    });
+    let sender = sender.unwrap_or_else(|| job.file.reverse_path.clone());
+    let mut recipients = Vec::new();
+    for member in members.receiving() {
+        match ForwardPath::parse(member.address.as_bytes()) {
+            Ok(path) => recipients.push(path),
+            Err(_) => {
+                let line = format!("List {} : invalid address \"{}\"", account.address(), member.address);
+                job.attempt.log(&plain_entry(number::ADDRESS_SYNTAX, line));
+            }
+        }
+    }
+    if recipients.is_empty() {
+        // A list without readers takes its mail, as XMail's does.
+        return Fate::Done;
+    }
+    let reply_to = match settings.flag("UseReplyTo", true) {
+        true => format!("Reply-To: {}\r\n", job.file.forward_path.path().first_part()),
+        false => String::new(),
+    };
+    match job.copy_to(&sender, &recipients, reply_to.as_bytes()) {
+        Ok(()) => Fate::Done,
+        Err(error) => {
+            tracing::error!(list = account.address(), %error, "the list's copies are not queued");
+            Fate::Again
+        }
+    }
+}
