@@ -33,7 +33,11 @@ impl Mailboxes {
     /// # Errors
     /// The disk's; nothing of the message is visible then.
     pub fn deliver(&self, account: &Account, delivery: Delivery<'_>) -> Result<Delivered, MailboxError> {
-        if delivery.may_have_arrived && self.arrived(account, delivery.name) {
+        if delivery.may_have_arrived
+            && let Some(directory) = self.arrived(account, delivery.name)
+        {
+            // The earlier attempt may have ended before its last step.
+            self.disk.sync_dir(&directory).map_err(MailboxError::on("sync", &directory))?;
             return Ok(Delivered::Before);
         }
         let inbox = self.inbox(account);

@@ -46,7 +46,11 @@ impl Mailboxes {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(MailboxError::on("read", &directory)(error)),
             };
-            messages.extend(entries.flatten().filter_map(|entry| stored(&entry)));
+            for entry in entries {
+                // Half a list would look to clients as if mail had been removed.
+                let message = entry.and_then(|entry| stored(&entry));
+                messages.extend(message.map_err(MailboxError::on("read", &directory))?);
+            }
         }
         messages.sort_by(|a, b| (a.modified, &a.file_name).cmp(&(b.modified, &b.file_name)));
         Ok(messages)
@@ -86,15 +90,24 @@ impl Mailboxes {
     }
 }
 
-fn stored(entry: &fs::DirEntry) -> Option<StoredMessage> {
-    let file_name = entry.file_name().to_str()?.to_owned();
-    let meta = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-    (!file_name.starts_with('.')).then(|| StoredMessage {
+/// `None` for what is no message: directories, links, hidden files, and files taken away while we looked.
+fn stored(entry: &fs::DirEntry) -> io::Result<Option<StoredMessage>> {
+    let Ok(file_name) = entry.file_name().into_string() else { return Ok(None) };
+    if file_name.starts_with('.') {
+        return Ok(None);
+    }
+    let meta = match entry.metadata() {
+        Ok(meta) if meta.is_file() => meta,
+        Ok(_) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(Some(StoredMessage {
         path: entry.path(),
         bytes: meta.len(),
         modified: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
         file_name,
-    })
+    }))
 }
 
 fn add_usage(directory: &Path, usage: &mut Usage) -> Result<(), MailboxError> {
@@ -103,7 +116,8 @@ fn add_usage(directory: &Path, usage: &mut Usage) -> Result<(), MailboxError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(MailboxError::on("read", directory)(error)),
     };
-    for entry in entries.flatten() {
+    for entry in entries {
+        let entry = entry.map_err(MailboxError::on("read", directory))?;
         if entry.file_name().as_encoded_bytes().starts_with_str(".") {
             continue;
         }

@@ -121,22 +121,25 @@ impl Mailboxes {
         directories
     }
 
-    /// A message file with this delivery name that has arrived before: under the name itself, or in `cur` with
-    /// Maildir flags behind it.
-    fn arrived(&self, account: &Account, name: &str) -> bool {
-        if self.inbox(account).join(name).exists() {
-            return true;
+    /// The directory with a message file of this delivery name: under the name itself, or in `cur` with Maildir flags
+    /// behind it.
+    fn arrived(&self, account: &Account, name: &str) -> Option<PathBuf> {
+        let inbox = self.inbox(account);
+        if inbox.join(name).exists() {
+            return Some(inbox);
         }
         if self.kind == Kind::Mailbox {
-            return false;
+            return None;
         }
+        let cur = self.directory(account).join("cur");
         let flagged = format!("{name}:");
-        fs::read_dir(self.directory(account).join("cur")).is_ok_and(|entries| {
+        let is_there = fs::read_dir(&cur).is_ok_and(|entries| {
             entries.flatten().any(|entry| {
                 let file = entry.file_name();
                 file.to_str().is_some_and(|file| file == name || file.starts_with(&flagged))
             })
-        })
+        });
+        is_there.then_some(cur)
     }
 }
 

@@ -190,7 +190,7 @@ fn wire_sizes_are_what_is_sent() {
         };
         check("", 0);
         check("a\r\nb\r\n", 6);
-        check("a\nb\r\n", 6 + 0);
+        check("a\nb\r\n", 6);
         check("no line end", 13);
         check("a\r\n..b\r\n", 8);
         check("a\r\n.\r\n", 7);
@@ -297,6 +297,30 @@ fn what_a_crash_leaves_is_neither_listed_nor_in_the_way() {
             repaired.deliver_again("1.a", "H: 1\r\n\r\nbody\r\n", true).unwrap();
             assert_eq!(repaired.files(), [inbox_file], "{kind:?} step {at}");
         }
+    }
+}
+
+#[test]
+fn a_message_that_arrived_is_made_durable_before_it_is_called_delivered() {
+    // The first attempt failed at the very last step: the name may not be on stable storage.
+    struct FailSyncOf(PathBuf);
+    impl Faults for FailSyncOf {
+        fn before(&self, step: Step<'_>) -> io::Result<()> {
+            match step {
+                Step::SyncDir(directory) if directory.ends_with(&self.0) => {
+                    Err(io::ErrorKind::StorageFull.into())
+                }
+                _ => Ok(()),
+            }
+        }
+    }
+    for (kind, inbox) in [(Kind::Maildir, "Maildir/new"), (Kind::Mailbox, "anna/mailbox")] {
+        let mailbox = Box::new(kind);
+        mailbox.deliver("1.a", "x").unwrap();
+        let faulty = Disk::with_faults(Arc::new(FailSyncOf(inbox.into())));
+        let mailboxes = Mailboxes::new(mailbox.mailboxes.root.clone(), kind, faulty);
+        let mailbox = Box { mailboxes, ..mailbox };
+        assert!(mailbox.deliver_again("1.a", "x", true).is_err());
     }
 }
 

@@ -202,10 +202,11 @@ impl<'a> Client<'a> {
             let address = connection.stream().local().ip();
             local_name.get_or_init(|| services.resolver.ptr(address)).await;
         }
+        let is_memory_wanted = snapshot.server.kilobytes("Pop3MinVirtMemSpace").is_some();
         let arrival = Arrival {
             peer: plain_ip(connection.stream().peer().ip()),
             has_seat: seat.is_some(),
-            free_memory_bytes: free_memory_bytes(),
+            free_memory_bytes: if is_memory_wanted { free_memory_bytes() } else { None },
             local_name: local_name.get().and_then(|name: &Option<String>| name.as_deref()),
         };
         let domain = match admit(&snapshot, arrival) {
