@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub use listeners::BindError;
 pub use process::go_to_background;
 
+use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::dns::{CacheDir, Config as DnsConfig, Resolver, SetupError, SmartHost};
 use crate::durable::Disk;
@@ -28,12 +29,15 @@ use crate::net::TlsStore;
 use crate::net::tls::ensure_self_signed;
 use crate::options::{Options, Service};
 use crate::spool::{Config as SpoolConfig, Limits, Spool, SpoolError};
-use crate::{pickup, pop3};
+use crate::{ctrl, delivery, pickup, pop3};
 use listeners::Listeners;
 use process::{PidFile, Request, ShutdownFile, Signals};
 
 /// Deliveries to all remote destinations together, however many there are.
 const REMOTE_DELIVERIES_MAX: usize = 512;
+
+/// Where files for external programs go without `XMAIL_TEMP` (`mailflow.md` 1.1).
+const TEMP_DIRECTORY: &str = "/tmp";
 
 /// How long the parts of the server may take to end; XMail gives each service 480 s.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
@@ -133,8 +137,8 @@ impl Server {
         let spool = open_spool(&options, &root, &tables, &disk, &clock).await?;
         let tasks = vec![watch::watch(tables.clone(), stop.clone())];
         let mut server = Self { options, root, tables, clock, resolver, spool, stop, tasks };
-        server.start_work(&logs, &disk);
-        let start = server.faces(&mailboxes, &logs, &tls);
+        server.start_work(&mailboxes, &logs, &disk);
+        let start = server.faces(&mailboxes, &logs, &tls, &disk);
         let mut listeners = Listeners::new(server.options.clone(), start, server.stop.clone());
         let mut errors = listeners.follow(&server.tables.current());
         if listeners.none_bound() && !errors.is_empty() {
@@ -144,7 +148,20 @@ impl Server {
     }
 
     /// Delivery and pickup.
-    fn start_work(&mut self, logs: &Logs, disk: &Disk) {
+    fn start_work(&mut self, mailboxes: &Mailboxes, logs: &Logs, disk: &Disk) {
+        let services = delivery::Services {
+            tables: self.tables.clone(),
+            spool: self.spool.clone(),
+            mailboxes: mailboxes.clone(),
+            resolver: self.resolver.clone(),
+            clock: self.clock.clone(),
+            logs: logs.clone(),
+            temp_directory: std::env::var_os("XMAIL_TEMP")
+                .map_or_else(|| TEMP_DIRECTORY.into(), PathBuf::from),
+            tls: delivery::ClientTlsCache::default(),
+            warned: delivery::Warned::default(),
+        };
+        self.tasks.push(tokio::spawn(delivery::run(Arc::new(services), self.stop.clone())));
         let services = pickup::Services {
             tables: self.tables.clone(),
             spool: self.spool.clone(),
@@ -156,7 +173,30 @@ impl Server {
     }
 
     /// What serves a listener of each service.
-    fn faces(&self, mailboxes: &Mailboxes, logs: &Logs, tls: &Arc<TlsStore>) -> listeners::Start {
+    fn faces(
+        &self,
+        mailboxes: &Mailboxes,
+        logs: &Logs,
+        tls: &Arc<TlsStore>,
+        disk: &Disk,
+    ) -> listeners::Start {
+        let admin = Admin::new(
+            self.tables.clone(),
+            mailboxes.clone(),
+            Some(self.spool.clone()),
+            self.clock.clone(),
+            disk.clone(),
+        );
+        let ctrl = Arc::new(ctrl::Services {
+            admin: Arc::new(admin),
+            tables: self.tables.clone(),
+            clock: self.clock.clone(),
+            logs: logs.clone(),
+            tls: Arc::clone(tls),
+        });
+        let ctrl_limits =
+            ctrl::Limits { idle: self.options.ctrl.idle, sessions_max: self.options.ctrl.sessions_max };
+        let ctrl_sessions = ctrl_limits.sessions();
         let pop3 = Arc::new(pop3::Services {
             tables: self.tables.clone(),
             mailboxes: mailboxes.clone(),
@@ -177,6 +217,12 @@ impl Server {
                 let link = if service == Service::Pop3 { pop3::Link::Plain } else { pop3::Link::ImplicitTls };
                 let (services, sessions) = (Arc::clone(&pop3), pop3_sessions.clone());
                 tokio::spawn(pop3::serve(listener, link, services, pop3_limits, sessions, stop))
+            }
+            Service::Ctrl | Service::Ctrls => {
+                let security =
+                    if service == Service::Ctrl { ctrl::Security::Plain } else { ctrl::Security::Tls };
+                let (services, sessions) = (Arc::clone(&ctrl), Arc::clone(&ctrl_sessions));
+                tokio::spawn(ctrl::serve(listener, security, services, ctrl_limits, sessions, stop))
             }
             _ => tokio::spawn(async move {
                 stop.cancelled().await;
@@ -295,10 +341,7 @@ async fn open_spool(
             per_destination: options.delivery_workers,
             remote: REMOTE_DELIVERIES_MAX.max(options.delivery_workers),
         },
-        lane_of: Arc::new(move |first_part| {
-            let _ = (&lanes, first_part);
-            crate::spool::Lane::Local
-        }),
+        lane_of: Arc::new(move |first_part| delivery::lane_of(&lanes.current(), first_part)),
         disk: disk.clone(),
         clock: clock.clone(),
     };

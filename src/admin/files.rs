@@ -58,8 +58,8 @@ impl Admin {
             .filter_map(|entry| {
                 let name = entry.file_name().into_string().ok()?;
                 let meta = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-                let listed = !name.starts_with(OUR_PREFIX)
-                    && wildcard::matches(pattern.as_bytes(), name.as_bytes());
+                let listed =
+                    !name.starts_with(OUR_PREFIX) && wildcard::matches(pattern.as_bytes(), name.as_bytes());
                 listed.then(|| ListedFile { name, bytes: meta.len() })
             })
             .collect();

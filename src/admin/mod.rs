@@ -151,7 +151,8 @@ impl Admin {
         if password.len() > auth::PASSWORD_BYTES_MAX {
             return Err(AdminError::PasswordTooLong { length: password.len() });
         }
-        if tables.server.text("PasswordScheme").is_some_and(|scheme| scheme.eq_ignore_ascii_case("argon2id")) {
+        if tables.server.text("PasswordScheme").is_some_and(|scheme| scheme.eq_ignore_ascii_case("argon2id"))
+        {
             return Ok(auth::hash_password(password)?.into());
         }
         Ok(auth::xmail_encode(password).into())

@@ -204,7 +204,9 @@ fn parse_users(name: &str, arguments: &[&str]) -> Option<Command> {
         }
         ("userlist", patterns) => Command::UserList(optional(patterns)?),
         ("usergetmproc", &[domain, user]) => Command::UserGetMproc(account(domain, user), "DU".into()),
-        ("usergetmproc", &[domain, user, flags]) => Command::UserGetMproc(account(domain, user), flags.into()),
+        ("usergetmproc", &[domain, user, flags]) => {
+            Command::UserGetMproc(account(domain, user), flags.into())
+        }
         ("usersetmproc", &[domain, user]) => {
             Command::Upload(Upload::UserSetMproc(account(domain, user), "U".into()))
         }
@@ -252,11 +254,9 @@ fn parse_domains(name: &str, arguments: &[&str]) -> Option<Command> {
 
 fn parse_links(name: &str, arguments: &[&str]) -> Option<Command> {
     Some(match (name, arguments) {
-        ("poplnkadd", &[ref link @ .., password, options]) => Command::PopLnkAdd {
-            link: exactly(link)?,
-            password: password.into(),
-            options: options.into(),
-        },
+        ("poplnkadd", &[ref link @ .., password, options]) => {
+            Command::PopLnkAdd { link: exactly(link)?, password: password.into(), options: options.into() }
+        }
         ("poplnkdel", arguments) => Command::PopLnkDel(exactly(arguments)?),
         ("poplnklist", patterns) => Command::PopLnkList(optional(patterns)?),
         ("poplnkenable", &[enable, domain, user, ref remote @ ..]) => Command::PopLnkEnable {
@@ -337,11 +337,8 @@ mod tests {
     #[test]
     fn variables_come_in_pairs_and_may_be_deleted() {
         let parsed = parse(b"uservarsset\td\tu\tA\t1\tB\t.|rm\tC\t\"\"");
-        let expected = vec![
-            ("A".into(), Some("1".into())),
-            ("B".into(), None),
-            ("C".into(), Some(String::new())),
-        ];
+        let expected =
+            vec![("A".into(), Some("1".into())), ("B".into(), None), ("C".into(), Some(String::new()))];
         assert_eq!(parsed, Ok(Command::UserVarsSet(account("d", "u"), expected)));
         assert_eq!(parse(b"uservarsset\td\tu\tA"), Err(SyntaxError));
         assert_eq!(parse(b"uservarsset\td\tu"), Err(SyntaxError));

@@ -278,7 +278,10 @@ impl LoggedLogIn {
 
 /// Runs something that blocks; `None` when the runtime is going down, or it panicked.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    tokio::task::spawn_blocking(work).await.inspect_err(|error| tracing::error!(%error, "CTRL task lost")).ok()
+    tokio::task::spawn_blocking(work)
+        .await
+        .inspect_err(|error| tracing::error!(%error, "CTRL task lost"))
+        .ok()
 }
 
 /// `<seconds.random@address>`: where XMail has its thread id we have a random number, so that no two are equal.

@@ -349,11 +349,7 @@ impl Job {
             Err(_) => self.services.clock.mail_date(),
         };
         let last = slog::attempts(&self.attempt.slog()).last_unix_secs;
-        Note {
-            tried: date(last),
-            attempts: self.attempt.number(),
-            next: date(self.attempt.next_unix_secs()),
-        }
+        Note { tried: date(last), attempts: self.attempt.number(), next: date(self.attempt.next_unix_secs()) }
     }
 
     fn quoted(&self) -> Vec<u8> {
@@ -416,11 +412,7 @@ impl Job {
         };
         let messages: Vec<NewMessage> = recipients.iter().map(message).collect();
         let mut draft = spool.draft();
-        let failed = |source| SpoolError::Disk {
-            action: "read",
-            path: self.file.path().to_owned(),
-            source,
-        };
+        let failed = |source| SpoolError::Disk { action: "read", path: self.file.path().to_owned(), source };
         let mut data = self.file.data().map_err(failed)?;
         let mut piece = vec![0; COPY_BYTES];
         loop {

@@ -52,9 +52,8 @@ fn is_full(job: &Job, account: &Account) -> bool {
 fn put(job: &Job, account: &Account) -> Result<Delivered, String> {
     let mut message = job.file.data().map_err(|error| error.to_string())?;
     let sender = job.file.reverse_path.mailbox();
-    let local = sender.and_then(|sender| {
-        job.snapshot.ext_aliases.get(sender.domain.as_str(), sender.local_part.as_str())
-    });
+    let local = sender
+        .and_then(|sender| job.snapshot.ext_aliases.get(sender.domain.as_str(), sender.local_part.as_str()));
     let local = local.map(|row| format!("{}@{}", row.name, row.domain));
     let shown = local.clone().unwrap_or_else(|| job.file.reverse_path.to_string());
     let prefix = mailbox_prefix(&job.head, &shown, &account.address());
@@ -121,8 +120,10 @@ fn with_reply_to(fields: &[u8], address: &str) -> Vec<u8> {
         }
         found = true;
         let value = field.raw_value;
-        let bracketed = value.rfind_byte(b'<').zip(value.rfind_byte(b'>')).filter(|(open, close)| open < close);
-        let name_end = whole.len() - whole.find_byte(b':').map_or(whole.len(), |colon| whole.len() - colon - 1);
+        let bracketed =
+            value.rfind_byte(b'<').zip(value.rfind_byte(b'>')).filter(|(open, close)| open < close);
+        let name_end =
+            whole.len() - whole.find_byte(b':').map_or(whole.len(), |colon| whole.len() - colon - 1);
         text.extend_from_slice(&whole[..name_end]);
         match bracketed {
             Some((open, close)) => {

@@ -143,7 +143,11 @@ pub async fn run(services: Arc<Services>, stop: CancellationToken) {
         tasks.spawn(work(Arc::clone(&services), attempt, stop.clone(), drop_all.clone()));
     }
     services.spool.outbox().close();
-    let all = async { while let Some(ended) = tasks.join_next().await { report(ended) } };
+    let all = async {
+        while let Some(ended) = tasks.join_next().await {
+            report(ended)
+        }
+    };
     tokio::pin!(all);
     if tokio::time::timeout(STOP_GRACE, &mut all).await.is_err() {
         drop_all.cancel();

@@ -10,9 +10,9 @@
 //! CRLF throughout and dot-stuffed as stored (decision 1): the quoted message is stuffed already, the rest is stuffed
 //! here. The marks `[<0n>]` and `XMail bounce:` are kept verbatim, programs look for them.
 
-use crate::net::dots::{Stuffer, ToCrlf, Transform};
-use crate::message::{HEADER_BLOCK_BYTES_MAX, header_end};
 use crate::mailroot::Snapshot;
+use crate::message::{HEADER_BLOCK_BYTES_MAX, header_end};
+use crate::net::dots::{Stuffer, ToCrlf, Transform};
 use crate::status::{PRODUCT, VERSION};
 
 /// How much of a message is read for section 5 besides its headers, in bytes. Ours: notices stay small.

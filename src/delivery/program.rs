@@ -9,7 +9,7 @@ use bstr::{BString, ByteSlice};
 use super::attempt::Job;
 use super::on_disk;
 use crate::durable::FILE_MODE;
-use crate::exec::{self, Exit, ExecError};
+use crate::exec::{self, ExecError, Exit};
 use crate::mailroot::command_file::{Priority, ProgramCommand};
 use crate::message::auth_user;
 
@@ -100,7 +100,9 @@ pub(super) async fn run(
     let wait = exec::wait_from_column(i64::try_from(command.wait_secs).unwrap_or(i64::MAX));
     let result = match exec::Command::from_words(&words) {
         Some(command) => exec::run(command.with_priority(priority), wait).await,
-        None => Err(ExecError::NotStarted { program: PathBuf::new(), source: io::ErrorKind::NotFound.into() }),
+        None => {
+            Err(ExecError::NotStarted { program: PathBuf::new(), source: io::ErrorKind::NotFound.into() })
+        }
     };
     Some((job, Run { program, result }))
 }

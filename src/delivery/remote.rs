@@ -197,11 +197,8 @@ async fn send_again(
         }
     };
     let (host, medium) = (connection.host, connection.medium);
-    let sent = Sent::Delivered {
-        medium,
-        host: host.label.clone(),
-        remote_id: super::client::remote_id(&reply),
-    };
+    let sent =
+        Sent::Delivered { medium, host: host.label.clone(), remote_id: super::client::remote_id(&reply) };
     *open = Some(Open {
         connection: link.connection,
         dialogue: link.dialogue,
@@ -437,7 +434,11 @@ impl Link {
     }
 
     /// Runs the dialogue until it is ready (`None`) or a transaction is over.
-    async fn drive(&mut self, mut action: Action, message: Option<&Outgoing<'_>>) -> Result<Option<Reply>, Failure> {
+    async fn drive(
+        &mut self,
+        mut action: Action,
+        message: Option<&Outgoing<'_>>,
+    ) -> Result<Option<Reply>, Failure> {
         loop {
             action = match action {
                 Action::Exchange(octets, wait) => {

@@ -67,9 +67,9 @@ pub(super) fn lane_of(snapshot: &Snapshot, first_part: &str) -> Lane {
     let waits = |row: &crate::mailroot::command_file::CommandRow| {
         matches!(row.command, Command::External(_) | Command::Filter(_) | Command::SmtpRelay(_))
     };
-    let is_slow = account.filter(|account| account.kind == AccountKind::User).is_some_and(|account| {
-        snapshot.mailproc(&account).iter().any(|file| file.rows().iter().any(waits))
-    });
+    let is_slow = account
+        .filter(|account| account.kind == AccountKind::User)
+        .is_some_and(|account| snapshot.mailproc(&account).iter().any(|file| file.rows().iter().any(waits)));
     if is_slow { own() } else { Lane::Local }
 }
 
