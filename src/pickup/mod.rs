@@ -212,10 +212,17 @@ impl Drop {
         }
     }
 
-    /// One message for each recipient; lines are taken as they are, and a malformed one is found at delivery.
+    /// One message for each recipient; lines are taken as they are. A malformed one is found at delivery; such a message
+    /// has no `Received` of ours, as in XMail (golden `spool_sendmail`).
     fn messages(&self, domain: &str, number: &str, date: &str) -> Vec<NewMessage> {
         let product = status::product("LMAIL Server");
         let sender = path_text(&self.mail_from);
+        let received = |rcpt_to: &BString| {
+            let (sender, recipient) = (sender.as_deref()?, path_text(rcpt_to)?);
+            let field =
+                LocalReceived { root_domain: domain, product: &product, recipient: &recipient, sender, date };
+            Some(BString::from(field.to_bytes()))
+        };
         let message = |rcpt_to: &BString| NewMessage {
             header: Header {
                 trace: format!("[127.0.0.1]:0;[127.0.0.1]:0;{date}").into(),
@@ -224,29 +231,18 @@ impl Drop {
                 mail_from: self.mail_from.clone(),
                 rcpt_to: rcpt_to.clone(),
             },
-            trace_fields: LocalReceived {
-                root_domain: domain,
-                product: &product,
-                recipient: &path_text(rcpt_to),
-                sender: &sender,
-                date,
-            }
-            .to_bytes()
-            .into(),
+            trace_fields: received(rcpt_to).unwrap_or_default(),
         };
         self.rcpt_to.iter().map(message).collect()
     }
 }
 
-/// The path of a line without its brackets; what stands between them where it is not a path.
-fn path_text(line: &[u8]) -> String {
-    match parse_angle(line, Utf8::Allowed) {
-        Ok((RawPath::Path(path), _)) => path.to_string(),
-        Ok((RawPath::Null, _)) => String::new(),
-        _ => {
-            let inner = line.split_once_str("<").map_or(line, |(_, rest)| rest);
-            inner.split_once_str(">").map_or(inner, |(path, _)| path).to_str_lossy().into_owned()
-        }
+/// The path of a line without its brackets; empty when null.
+fn path_text(line: &[u8]) -> Option<String> {
+    match parse_angle(line, Utf8::Allowed).ok()?.0 {
+        RawPath::Path(path) => Some(path.to_string()),
+        RawPath::Null => Some(String::new()),
+        RawPath::Postmaster => None,
     }
 }
 
