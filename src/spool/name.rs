@@ -93,6 +93,14 @@ impl Generator {
     }
 }
 
+/// Whether a file name has the five parts that [`Generator`], or XMail, gives: `MS.TID.PID.SEQ.HOST`.
+pub(super) fn is_generated(file_name: &str) -> bool {
+    let parts: Vec<&str> = file_name.splitn(5, '.').collect();
+    let all = |part: &str, fits: fn(&u8) -> bool| !part.is_empty() && part.as_bytes().iter().all(fits);
+    matches!(parts[..], [ms, tid, pid, seq, host]
+        if all(ms, u8::is_ascii_digit) && [tid, pid, seq].iter().all(|part| all(part, u8::is_ascii_hexdigit)) && !host.is_empty())
+}
+
 /// The smallest prime that is at least `n` (`-Mx` is raised to it).
 pub(super) fn next_prime(n: u32) -> u32 {
     let is_prime = |n: u32| n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d));
@@ -122,7 +130,7 @@ mod tests {
         let (one, two) =
             (names.name(names.place(), 1_795_434_299_251), names.name(names.place(), 1_795_434_299_251));
         assert!(one.file_name().starts_with("1795434299251."));
-        assert!(one.file_name().splitn(5, '.').count() == 5);
+        assert!(is_generated(one.file_name()) && !is_generated("100.a.host") && !is_generated("notes.txt"));
         assert_ne!(one.file_name(), two.file_name());
         assert!(one.place().level1 < 3 && one.place().level2 < 3);
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::file::{HEADER_BYTES_MAX, first_part_of};
-use super::name::{Name, Place};
+use super::name::{Name, Place, is_generated};
 use super::outbox::Ready;
 use super::{Header, Spool, SpoolError, State, slog};
 
@@ -17,7 +17,7 @@ pub struct Recovery {
     pub ready: usize,
     /// Messages in `rsnd`, tried at their time.
     pub waiting: usize,
-    /// Unfinished files removed from `temp`; nobody was told 250 for them.
+    /// Unfinished files removed from `temp` and `tmp/`; nobody was told 250 for them.
     pub unfinished: usize,
     /// Files in `slog`, `mprc`, `cust`, `info` without their message, removed.
     pub orphans: usize,
@@ -28,6 +28,7 @@ pub struct Recovery {
 pub(super) fn run(spool: &Spool) -> Result<Recovery, SpoolError> {
     make_directories(spool)?;
     let mut recovery = Recovery::default();
+    empty_drafts(spool, &mut recovery);
     for place in places(spool)? {
         empty_temp(spool, place, &mut recovery);
         load(spool, place, State::Mess, &mut recovery);
@@ -84,6 +85,18 @@ pub(super) fn names_in(spool: &Spool, place: Place, state: State) -> Vec<Name> {
         files.filter_map(|entry| Name::existing(place, entry.file_name().to_str()?)).collect();
     names.sort_unstable();
     names
+}
+
+/// Mail data that was being received when the server ended: files of ours in `tmp/`, which have spool names.
+fn empty_drafts(spool: &Spool, recovery: &mut Recovery) {
+    let Ok(entries) = fs::read_dir(spool.root().path().join("tmp")) else { return };
+    for entry in entries.flatten() {
+        let ours = entry.file_name().to_str().is_some_and(is_generated)
+            && entry.file_type().is_ok_and(|kind| kind.is_file());
+        if ours && spool.disk().remove(&entry.path()).is_ok() {
+            recovery.unfinished += 1;
+        }
+    }
 }
 
 fn empty_temp(spool: &Spool, place: Place, recovery: &mut Recovery) {

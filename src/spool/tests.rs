@@ -253,8 +253,13 @@ fn mail_above_the_split_level_is_found_and_garbage_does_not_stop_the_start() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "no message").unwrap();
     }
+    fs::create_dir_all(dir.path().join("tmp")).unwrap();
+    fs::write(dir.path().join("tmp/1795434299251.7f35317fa6c0.36c.d.mail.example.test"), "half a message")
+        .unwrap();
+    fs::write(dir.path().join("tmp/notes.txt"), "somebody's").unwrap();
     let (spool, recovery) = open(dir.path());
-    assert_eq!((recovery.ready, recovery.waiting, recovery.unfinished, recovery.orphans), (1, 1, 1, 1));
+    assert_eq!((recovery.ready, recovery.waiting, recovery.unfinished, recovery.orphans), (1, 1, 2, 1));
+    assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 1);
     assert!(take(&spool).unwrap().load().is_err());
 }
 
