@@ -1,0 +1,226 @@
+//! What a session asks of the tables' files, the disk, the passwords and the DNS.
+//!
+//! Everything here may block or wait; [`answer`] puts what blocks on a blocking thread.
+
+use std::io;
+use std::net::IpAddr;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::serve::Services;
+use super::session::{
+    Answer, FilterVerdict, LoginVerdict, Opening, Question, Quota, SpoolFailure, SubmitFailure, Verified,
+};
+use crate::address::Mailbox;
+use crate::auth::{Credentials, Mechanism, Proof, check_account, check_smtp_auth, split_login};
+use crate::clock::Clock;
+use crate::dns::Presence;
+use crate::mailbox::Mailboxes;
+use crate::mailroot::{Account, MailRoot, Snapshot};
+use crate::policy::recipient::recipient;
+use crate::policy::{Asker, Grant, Recipient, RecipientRefusal, quota_verdict};
+use crate::spool::{Origin, Spool, SpoolError};
+use crate::tab::wildcard;
+
+/// Runs on a blocking thread; `None` when the task was lost, which happens only at a hurried stop.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
+/// Answers every question but [`Question::Submit`], for which the caller has the data.
+pub(super) async fn answer(services: &Services, peer: IpAddr, question: Question) -> Answer {
+    match question {
+        Question::SenderDomain(domain) => {
+            Answer::SenderDomain(match services.resolver.has_mx_or_address(domain.as_str()).await {
+                Presence::Yes => Some(true),
+                Presence::No => Some(false),
+                Presence::Unknown(_) => None,
+            })
+        }
+        Question::PopBeforeSmtp { snapshot, sender } => {
+            let (clock, lifetime) = (services.clock.clone(), services.limits.pop_auth_lifetime);
+            let found = blocking(move || pop_before_smtp(&snapshot, &sender, peer, &clock, lifetime)).await;
+            Answer::PopBeforeSmtp(found.flatten())
+        }
+        Question::Open => {
+            let (spool, date) = (services.spool.clone(), services.clock.mail_date());
+            let opening = blocking(move || open(&spool, date)).await;
+            Answer::Open(opening.unwrap_or(Err(SpoolFailure::Disk)))
+        }
+        Question::Login { snapshot, mechanism, credentials } => {
+            let verdict = blocking(move || login(&snapshot, mechanism, &credentials)).await;
+            Answer::Login(verdict.unwrap_or(LoginVerdict::Unavailable))
+        }
+        Question::Recipient { snapshot, mailbox, asker, size_bytes } => {
+            let mailboxes = services.mailboxes.clone();
+            let verdict =
+                blocking(move || accept(&snapshot, &mailboxes, &mailbox, &asker, size_bytes)).await;
+            Answer::Recipient(verdict.unwrap_or(Err(RecipientRefusal::WillNotFit)))
+        }
+        Question::Verify { snapshot, mailbox } => {
+            Answer::Verify(blocking(move || verify(&snapshot, &mailbox)).await.flatten())
+        }
+        Question::FlushQueue(pattern) => {
+            let moved = services.spool.outbox().flush(|first_part| flushes(&pattern, first_part));
+            tracing::info!(pattern, moved, "ETRN");
+            Answer::FlushQueue
+        }
+        // SMTP filters are not run by this version; their tables are warned about when a session begins.
+        Question::Filter(_) => Answer::Filter(FilterVerdict::Accept),
+        Question::Submit(_) => Answer::Submit(Err(SubmitFailure::Spool(SpoolFailure::Disk))),
+    }
+}
+
+/// The account of the sender, if its `.ipconn` names the peer and is young enough (`mailroot.md` 12.7, decision 25).
+pub(super) fn pop_before_smtp(
+    snapshot: &Snapshot,
+    sender: &Mailbox,
+    peer: IpAddr,
+    clock: &Clock,
+    lifetime: Duration,
+) -> Option<(String, Grant)> {
+    let resolved = snapshot.resolve(sender.domain.as_str(), sender.local_part.as_str())?;
+    let file = snapshot.root().path().join(MailRoot::account_directory(&resolved.account)).join(IP_CONN);
+    let modified = std::fs::metadata(&file).ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    let now = u64::try_from(clock.unix_secs()).ok()?;
+    if now.saturating_sub(modified.as_secs()) > lifetime.as_secs() {
+        return None;
+    }
+    let text = std::fs::read_to_string(&file).ok()?;
+    let address: IpAddr = text.trim().parse().ok()?;
+    let grant = || Grant::of_account(snapshot, &resolved.account);
+    (address.to_canonical() == peer.to_canonical()).then(|| (resolved.account.address(), grant()))
+}
+
+/// The file of the last POP3 log-in in an account's directory.
+const IP_CONN: &str = ".ipconn";
+
+fn open(spool: &Spool, date: String) -> Result<Opening, SpoolFailure> {
+    match spool.next_number(Origin::Smtp) {
+        Ok(number) => Ok(Opening { number: number.to_string(), date }),
+        Err(error) => Err(failure(&error)),
+    }
+}
+
+/// XMail's order (`mailflow.md` 3.10): external programs, accounts, `smtpauth.tab`. Programs are not run by this
+/// version, so a mechanism of `smtpextauth.tab` lets nobody in.
+fn login(snapshot: &Snapshot, mechanism: Mechanism, credentials: &Credentials) -> LoginVerdict {
+    if let Some(row) = snapshot.smtp_ext_auth.for_mechanism(mechanism.name()) {
+        tracing::warn!("smtpextauth.tab:{}: external authentication is not run by this version", row.line);
+        return LoginVerdict::Unavailable;
+    }
+    let proof = match credentials {
+        Credentials::Password { password, .. } => Proof::Password(password),
+        Credentials::CramMd5 { challenge, digest, .. } => Proof::CramMd5 { challenge, digest },
+    };
+    let user = credentials.user();
+    let account = std::str::from_utf8(user).ok().and_then(|user| match split_login(user) {
+        (name, Some(domain)) => check_account(snapshot, domain, name, &proof),
+        (_, None) => None,
+    });
+    let grant = account.map(|account| Grant::of_account(snapshot, &account));
+    let grant = grant.or_else(|| check_smtp_auth(snapshot, user, &proof).map(Grant::of_perms));
+    grant.map_or(LoginVerdict::Refused, LoginVerdict::Granted)
+}
+
+fn accept(
+    snapshot: &Snapshot,
+    mailboxes: &Mailboxes,
+    mailbox: &Mailbox,
+    asker: &Asker,
+    size_bytes: u64,
+) -> Result<Recipient, RecipientRefusal> {
+    let found = recipient(snapshot, mailbox, asker)?;
+    if let Recipient::Local { account, mailbox_bytes_max: Some(limit) } = &found {
+        quota_verdict(stored_bytes(mailboxes, account), *limit, size_bytes)?;
+    }
+    Ok(found)
+}
+
+/// A mailbox that cannot be measured takes mail: delivery will find out what is wrong with it, and keeps the mail.
+fn stored_bytes(mailboxes: &Mailboxes, account: &Account) -> u64 {
+    match mailboxes.usage(account) {
+        Ok(usage) => usage.bytes,
+        Err(error) => {
+            tracing::warn!(account = account.address(), %error, "mailbox size unknown");
+            0
+        }
+    }
+}
+
+/// Whether the message can go to somebody (decision 9). When only some mailboxes are too small it is accepted, as XMail
+/// accepts it: SMTP has one reply for all, and one full mailbox must not lose the others their mail.
+pub(super) fn fits(
+    mailboxes: &Mailboxes,
+    quotas: &[(Mailbox, Quota)],
+    recipients: usize,
+    bytes: u64,
+) -> Result<(), SubmitFailure> {
+    let too_small = |quota: &Quota| {
+        quota_verdict(stored_bytes(mailboxes, &quota.account), quota.bytes_max, bytes).is_err()
+    };
+    match quotas.first() {
+        Some((first, _)) if quotas.len() == recipients && quotas.iter().all(|(_, quota)| too_small(quota)) => {
+            Err(SubmitFailure::MailboxFull(first.clone()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn verify(snapshot: &Snapshot, mailbox: &Mailbox) -> Option<Verified> {
+    let (domain, name) = (mailbox.domain.as_str(), mailbox.local_part.as_str());
+    if snapshot.cmdalias(domain, name).is_some() {
+        return Some(Verified::CommandAlias { address: mailbox.to_string() });
+    }
+    let account = snapshot.resolve(domain, name)?.account;
+    let user = snapshot.user_tab(&account);
+    let real_name = user.text("RealName").unwrap_or("Unknown").to_owned();
+    Some(Verified::Account { real_name, address: account.address() })
+}
+
+/// ETRN's pattern: with `@` on the whole first path part, else on its domain (`mailflow.md` 2.8).
+fn flushes(pattern: &str, first_part: &str) -> bool {
+    let text = match pattern.contains('@') {
+        true => first_part,
+        false => first_part.rsplit('@').next().unwrap_or(first_part),
+    };
+    wildcard::matches(pattern.as_bytes(), text.as_bytes())
+}
+
+/// What a client may know of what the disk did.
+pub(super) fn failure(error: &SpoolError) -> SpoolFailure {
+    tracing::error!(%error, "mail not accepted");
+    match error {
+        SpoolError::Disk { source, .. }
+            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+        {
+            SpoolFailure::DiskFull
+        }
+        _ => SpoolFailure::Disk,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn etrn_patterns() {
+        assert!(flushes("example.test", "bob@Example.test"));
+        assert!(flushes("*.test", "@relay.test"));
+        assert!(!flushes("example.test", "bob@sub.example.test"));
+        assert!(flushes("*@example.test", "bob@example.test"));
+        assert!(!flushes("@example.test", "bob@example.test"));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_apart() {
+        let disk = |kind: io::ErrorKind| SpoolError::Disk {
+            action: "write",
+            path: "x".into(),
+            source: kind.into(),
+        };
+        assert_eq!(failure(&disk(io::ErrorKind::StorageFull)), SpoolFailure::DiskFull);
+        assert_eq!(failure(&disk(io::ErrorKind::PermissionDenied)), SpoolFailure::Disk);
+        assert_eq!(failure(&SpoolError::Stopping), SpoolFailure::Disk);
+    }
+}

@@ -1,0 +1,584 @@
+//! The shell around the session: sockets, deadlines, streams and the log. The only place here that waits.
+//!
+//! Deadlines: `-St` for a command, [`IO_TIMEOUT`] for everything else. Memory of one session: one line of at most
+//! [`AUTH_OCTETS_MAX`], one read, and the spool draft's own bound. At stop a session finishes its command, says 421 and
+//! leaves; data under way is dropped without a 250.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::answers::{self, blocking};
+use super::chunks::ChunkReader;
+use super::command::{AUTH_OCTETS_MAX, parse};
+use super::greeting::{Admission, admit};
+use super::reply;
+use super::session::{
+    Action, Answer, Context, DataFault, Intake, Link, LogLine, Question, Received, Session, SpoolFailure,
+    Submission, SubmitFailure,
+};
+use crate::clock::Clock;
+use crate::dns::Resolver;
+use crate::logs::{LogKind, Logs};
+use crate::mailbox::Mailboxes;
+use crate::mailroot::{Snapshot, Tables};
+use crate::net::dots::{BareLf, DataReader};
+use crate::net::tls::TlsStore;
+use crate::net::{Connection, IO_TIMEOUT, Line, Listener, ReadError, Stream};
+use crate::policy::Refusal;
+use crate::spool::{Draft, MEMORY_BYTES_MAX, Spool};
+use crate::status::Reply;
+
+/// What SMTP sessions use. One for all listeners, so that they share the session limit.
+pub struct Services {
+    /// The tables.
+    pub tables: Tables,
+    /// Where mail goes.
+    pub spool: Spool,
+    /// For quota.
+    pub mailboxes: Mailboxes,
+    /// For names, lists and sender domains.
+    pub resolver: Resolver,
+    /// For dates.
+    pub clock: Clock,
+    /// The smtp log.
+    pub logs: Logs,
+    /// For STARTTLS and SMTPS.
+    pub tls: Arc<TlsStore>,
+    /// The options.
+    pub limits: Limits,
+    /// One permit per session: [`Limits::permits`].
+    pub sessions: Arc<Semaphore>,
+    /// What was said about filters.
+    pub filter_notice: FilterNotice,
+}
+
+/// XMail's `-S` options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `-St`: how long a session waits for a command.
+    pub idle: Duration,
+    /// `-SX`: sessions at once, SMTP and SMTPS together.
+    pub sessions_max: usize,
+    /// `-Sr`: recipients of one message.
+    pub recipients_max: usize,
+    /// `-Se`: how long a POP3 log-in opens SMTP.
+    pub pop_auth_lifetime: Duration,
+}
+
+impl Default for Limits {
+    /// XMail's defaults (`mailflow.md` 1.1).
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(90),
+            sessions_max: 1024,
+            recipients_max: 100,
+            pop_auth_lifetime: Duration::from_secs(900),
+        }
+    }
+}
+
+impl Limits {
+    /// The permits for [`Services::sessions`].
+    pub fn permits(&self) -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(self.sessions_max.min(Semaphore::MAX_PERMITS)))
+    }
+}
+
+/// Remembers for which tables it was said that SMTP filters are not run.
+#[derive(Debug, Default)]
+pub struct FilterNotice {
+    generation: AtomicU64,
+}
+
+impl FilterNotice {
+    fn look_at(&self, snapshot: &Snapshot) {
+        let tables = [
+            ("filters.post-rcpt.tab", &snapshot.filters_post_rcpt),
+            ("filters.pre-data.tab", &snapshot.filters_pre_data),
+            ("filters.post-data.tab", &snapshot.filters_post_data),
+        ];
+        let with_rows: Vec<_> =
+            tables.iter().filter(|(_, table)| !table.rows().is_empty()).map(|(name, _)| *name).collect();
+        let generation = snapshot.generation();
+        if !with_rows.is_empty() && self.generation.swap(generation, Ordering::Relaxed) != generation {
+            tracing::warn!(tables = with_rows.join(", "), "SMTP filters are not run by this version: mail passes");
+        }
+    }
+}
+
+/// Whether TLS begins with the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Implicit {
+    /// SMTP: plain, with STARTTLS.
+    Plain,
+    /// SMTPS.
+    Tls,
+}
+
+/// Accepts until `stop`, then waits for the sessions to leave. Dropping the future ends all sessions at once.
+pub async fn serve(listener: Listener, tls: Implicit, services: Arc<Services>, stop: CancellationToken) {
+    let mut sessions = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(ended) = sessions.join_next(), if !sessions.is_empty() => report(ended),
+            (socket, peer) = listener.accept() => {
+                let permit = Arc::clone(&services.sessions).try_acquire_owned().ok();
+                if permit.is_none() && sessions.len() >= services.limits.sessions_max + REFUSALS_MAX {
+                    tracing::debug!(%peer, "connection dropped: too many sessions");
+                    continue;
+                }
+                sessions.spawn(connection(socket, tls, Arc::clone(&services), stop.clone(), permit));
+            }
+        }
+    }
+    drop(listener);
+    while let Some(ended) = sessions.join_next().await {
+        report(ended);
+    }
+}
+
+/// A session that panics ends alone.
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "SMTP session failed");
+    }
+}
+
+/// Peers that are told "too busy" at once, over `-SX`; more are dropped without a word. Ours.
+const REFUSALS_MAX: usize = 64;
+
+async fn connection(
+    socket: TcpStream,
+    tls: Implicit,
+    services: Arc<Services>,
+    stop: CancellationToken,
+    permit: Option<OwnedSemaphorePermit>,
+) {
+    let Ok(stream) = Stream::plain(socket) else { return };
+    let peer = stream.peer();
+    let mut connection = Connection::new(stream);
+    if tls == Implicit::Tls {
+        let Some(acceptor) = services.tls.acceptor() else {
+            tracing::warn!(%peer, "SMTPS connection closed: no certificate");
+            return;
+        };
+        if let Err(error) = connection.upgrade_to_tls(&acceptor).await {
+            tracing::debug!(%peer, %error, "TLS handshake failed");
+            return;
+        }
+    }
+    let end = match permit {
+        None => {
+            connection.queue(&reply::too_busy().to_wire());
+            End::Closed
+        }
+        Some(_permit) => {
+            let end = begin(&mut connection, &services, &stop).await;
+            if end == End::Stopping {
+                connection.queue(&reply::stopping().to_wire());
+            }
+            // The permit is held until the goodbye is out.
+            if end != End::Lost {
+                let _ = connection.close().await;
+            }
+            end
+        }
+    };
+    if end != End::Lost {
+        let _ = connection.close().await;
+    }
+}
+
+/// How a session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The last reply is queued.
+    Closed,
+    /// The server stops.
+    Stopping,
+    /// The peer is gone or silent: nobody to talk to.
+    Lost,
+}
+
+impl From<ReadError> for End {
+    fn from(_: ReadError) -> Self {
+        Self::Lost
+    }
+}
+
+impl From<std::io::Error> for End {
+    fn from(_: std::io::Error) -> Self {
+        Self::Lost
+    }
+}
+
+async fn begin(connection: &mut Connection, services: &Arc<Services>, stop: &CancellationToken) -> End {
+    let tables = services.tables.clone();
+    let Some(snapshot) = blocking(move || tables.fresh()).await else { return End::Stopping };
+    services.filter_notice.look_at(&snapshot);
+    let (peer, local) = (connection.stream().peer(), connection.stream().local());
+    let admitted = tokio::select! {
+        biased;
+        () = stop.cancelled() => return End::Stopping,
+        admitted = admit(services, &snapshot, peer.ip().to_canonical(), local) => admitted,
+    };
+    let log = Log { logs: services.logs.clone(), clock: services.clock.clone(), peer };
+    let admission = match admitted {
+        Ok(admission) => admission,
+        Err(refusal) => {
+            log.refusal(&refusal).await;
+            connection.queue(&reply::refused(&refusal, &snapshot.server).to_wire());
+            return End::Closed;
+        }
+    };
+    let stamp = stamp(services.clock.unix_secs(), &admission.server_domain);
+    let date = services.clock.mail_date();
+    connection.queue(&reply::greeting(&admission.server_domain, &stamp, &date).to_wire());
+    let link = Link {
+        peer,
+        local,
+        is_tls: connection.stream().is_tls(),
+        server_domain: admission.server_domain.clone(),
+        stamp,
+    };
+    let session = Session::new(link, admission.standing.clone());
+    let services = Arc::clone(services);
+    let mut shell = Shell { connection, services, stop, session, log, admission, sink: None };
+    let end = shell.run().await;
+    shell.write_log().await;
+    end
+}
+
+/// `<seconds.number@domain>` (`mailflow.md` 1.3). XMail's number is a thread's; ours is random, because the stamp is
+/// CRAM-MD5's challenge.
+fn stamp(now: i64, domain: &str) -> String {
+    let number = getrandom::u64().unwrap_or_else(|_| std::process::id().into());
+    format!("<{now}.{number}@{domain}>")
+}
+
+/// One session and its connection.
+struct Shell<'a> {
+    connection: &'a mut Connection,
+    services: Arc<Services>,
+    stop: &'a CancellationToken,
+    session: Session,
+    log: Log,
+    admission: Admission,
+    sink: Option<Sink>,
+}
+
+impl Shell<'_> {
+    async fn run(&mut self) -> End {
+        loop {
+            match self.turn().await {
+                Ok(()) => {}
+                Err(end) => return end,
+            }
+        }
+    }
+
+    /// One line and everything that follows from it.
+    async fn turn(&mut self) -> Result<(), End> {
+        let idle = self.services.limits.idle;
+        let line = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(End::Stopping),
+            line = self.connection.read_line(AUTH_OCTETS_MAX, idle) => line?,
+        };
+        self.wait(self.session.command_delay()).await?;
+        let context = self.context();
+        let mut action = match line {
+            Line::TooLong => self.session.on_long_line(&context),
+            Line::Text(text, _) if self.session.expects_response() => self.session.on_response(&text, &context),
+            Line::Text(text, _) => self.session.on_command(parse(&text), &context),
+        };
+        loop {
+            action = match self.perform(action, &context).await? {
+                Some(next) => next,
+                None => break,
+            };
+        }
+        if !self.session.is_chunking() {
+            self.sink = None;
+        }
+        self.write_log().await;
+        Ok(())
+    }
+
+    fn context(&self) -> Context {
+        Context {
+            snapshot: self.services.tables.current(),
+            is_tls_available: self.services.tls.available(),
+            recipients_max: self.services.limits.recipients_max,
+        }
+    }
+
+    /// Carries out an action; `None` when the next line is to be read.
+    async fn perform(&mut self, action: Action, context: &Context) -> Result<Option<Action>, End> {
+        match action {
+            Action::Reply(reply) => {
+                let pause = self.session.take_pause();
+                self.wait(pause).await?;
+                self.connection.queue(&reply.to_wire());
+                Ok(None)
+            }
+            Action::Ask(question) => {
+                let answer = self.answer(*question).await;
+                Ok(Some(self.session.on_answer(answer, context)))
+            }
+            Action::ReceiveData(reply, intake) => {
+                self.connection.queue(&reply.to_wire());
+                let received = self.receive_data(intake).await?;
+                Ok(Some(self.session.on_data(received, context)))
+            }
+            Action::ReceiveChunk(chunk, intake) => {
+                let received = self.receive_chunk(chunk.octets, chunk.is_last, intake).await?;
+                Ok(Some(self.session.on_data(received, context)))
+            }
+            Action::SkipChunk(octets, reply) => {
+                self.each_piece(octets, |_| {}).await?;
+                self.connection.queue(&reply.to_wire());
+                Ok(None)
+            }
+            Action::StartTls(reply) => self.start_tls(&reply).await.map(|()| None),
+            Action::Close(reply) => {
+                self.connection.queue(&reply.to_wire());
+                Err(End::Closed)
+            }
+        }
+    }
+
+    async fn wait(&self, delay: Duration) -> Result<(), End> {
+        if delay.is_zero() {
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(End::Stopping),
+            () = tokio::time::sleep(delay) => Ok(()),
+        }
+    }
+
+    async fn start_tls(&mut self, reply: &Reply) -> Result<(), End> {
+        let Some(acceptor) = self.services.tls.acceptor() else {
+            self.connection.queue(&reply::no_tls_now().to_wire());
+            return Ok(());
+        };
+        self.connection.queue(&reply.to_wire());
+        match self.connection.upgrade_to_tls(&acceptor).await {
+            Ok(()) => {
+                self.session.on_tls();
+                Ok(())
+            }
+            Err(error) => {
+                tracing::debug!(peer = %self.log.peer, %error, "STARTTLS handshake failed");
+                self.session.on_tls_failure();
+                Err(End::Lost)
+            }
+        }
+    }
+
+    async fn answer(&mut self, question: Question) -> Answer {
+        match question {
+            Question::Submit(submission) => Answer::Submit(self.submit(submission).await),
+            other => answers::answer(&self.services, self.log.peer.ip().to_canonical(), other).await,
+        }
+    }
+
+    /// **After `Ok` the message is on stable storage** and 250 may be said. Not interrupted by a stop.
+    async fn submit(&mut self, submission: Submission) -> Result<(), SubmitFailure> {
+        let lost = SubmitFailure::Spool(SpoolFailure::Disk);
+        let Some(Sink { draft: Some(draft), .. }) = self.sink.take() else { return Err(lost) };
+        let mailboxes = self.services.mailboxes.clone();
+        let Submission { messages, quotas } = submission;
+        let recipients = messages.len();
+        let finished = blocking(move || {
+            answers::fits(&mailboxes, &quotas, recipients, draft.bytes())?;
+            draft.finish().map_err(|error| SubmitFailure::Spool(answers::failure(&error)))
+        });
+        let data = finished.await.unwrap_or(Err(lost))?;
+        let submitted = self.services.spool.submit(messages, data).await;
+        submitted.map(drop).map_err(|error| SubmitFailure::Spool(answers::failure(&error)))
+    }
+
+    async fn receive_data(&mut self, intake: Intake) -> Result<Received, End> {
+        let mut sink = Sink::new(&self.services.spool);
+        let mut reader = DataReader::new(intake.bare_lf);
+        let is_too_big = |reader: &DataReader| intake.bytes_max.is_some_and(|max| reader.size_bytes() > max);
+        while !reader.has_ended() {
+            let mut stored = Vec::new();
+            let input = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Err(End::Stopping),
+                input = self.connection.fill(IO_TIMEOUT) => input?,
+            };
+            let feed = reader.feed(input, &mut stored);
+            self.connection.consume(feed.consumed);
+            if is_too_big(&reader) {
+                // What came so far is no use any more; the rest is read to the dot and forgotten.
+                sink.draft = None;
+            } else {
+                sink.write(stored).await;
+            }
+        }
+        let has_bad_content = reader.saw_nul() || reader.is_refused();
+        let fault = match sink.failure {
+            _ if is_too_big(&reader) => Some(DataFault::TooBig),
+            _ if has_bad_content => Some(DataFault::BadContent),
+            Some(failure) => Some(DataFault::Spool(failure)),
+            None => None,
+        };
+        self.sink = Some(sink);
+        Ok(Received { bytes: reader.size_bytes(), fault })
+    }
+
+    async fn receive_chunk(&mut self, octets: u64, is_last: bool, intake: Intake) -> Result<Received, End> {
+        let mut sink = match self.sink.take() {
+            Some(sink) => sink,
+            None => Sink::new(&self.services.spool),
+        };
+        let mut left = octets;
+        while left > 0 {
+            let mut stored = Vec::new();
+            let input = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Err(End::Stopping),
+                input = self.connection.fill(IO_TIMEOUT) => input?,
+            };
+            let count = input.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            sink.chunks.feed(&input[..count], &mut stored);
+            self.connection.consume(count);
+            left -= count as u64;
+            sink.write(stored).await;
+        }
+        if is_last {
+            let mut stored = Vec::new();
+            sink.chunks.finish(&mut stored);
+            sink.write(stored).await;
+        }
+        let refuses_bare = intake.bare_lf == BareLf::Reject && sink.chunks.saw_bare;
+        let fault = match sink.failure {
+            _ if sink.chunks.saw_nul || refuses_bare => Some(DataFault::BadContent),
+            Some(failure) => Some(DataFault::Spool(failure)),
+            None => None,
+        };
+        let bytes = sink.draft.as_ref().map_or(0, Draft::bytes);
+        self.sink = Some(sink);
+        Ok(Received { bytes, fault })
+    }
+
+    async fn each_piece(&mut self, octets: u64, mut take: impl FnMut(&[u8])) -> Result<(), End> {
+        let mut left = octets;
+        while left > 0 {
+            let input = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Err(End::Stopping),
+                input = self.connection.fill(IO_TIMEOUT) => input?,
+            };
+            let count = input.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            take(&input[..count]);
+            self.connection.consume(count);
+            left -= count as u64;
+        }
+        Ok(())
+    }
+
+    async fn write_log(&mut self) {
+        for line in self.session.take_log() {
+            self.log.line(&self.admission, line).await;
+        }
+    }
+}
+
+/// Mail data on its way into the spool.
+struct Sink {
+    /// `None` after a failure.
+    draft: Option<Draft>,
+    chunks: ChunkReader,
+    failure: Option<SpoolFailure>,
+}
+
+impl Sink {
+    fn new(spool: &Spool) -> Self {
+        Self { draft: Some(spool.draft()), chunks: ChunkReader::default(), failure: None }
+    }
+
+    /// Goes to a blocking thread when the disk is involved. After a failure octets are dropped: the client is told when
+    /// it has said everything.
+    async fn write(&mut self, octets: Vec<u8>) {
+        let Some(mut draft) = self.draft.take() else { return };
+        let touches_disk = draft.is_on_disk() || draft.bytes() + octets.len() as u64 > MEMORY_BYTES_MAX as u64;
+        let written = match touches_disk {
+            true => blocking(move || draft.write(&octets).map(|()| draft)).await,
+            false => Some(draft.write(&octets).map(|()| draft)),
+        };
+        match written {
+            Some(Ok(draft)) => self.draft = Some(draft),
+            Some(Err(error)) => self.failure = Some(answers::failure(&error)),
+            None => self.failure = Some(SpoolFailure::Disk),
+        }
+    }
+}
+
+/// The smtp log of one session (`mailflow.md` 15).
+struct Log {
+    logs: Logs,
+    clock: Clock,
+    peer: SocketAddr,
+}
+
+impl Log {
+    /// A peer that got no session; the server's names are not known yet then.
+    async fn refusal(&self, refusal: &Refusal) {
+        let status = match refusal {
+            Refusal::IpMap => "SNDRIP=EIPBAN".to_owned(),
+            Refusal::Spammer => "SNDRIP=EIPSPAM".to_owned(),
+            Refusal::Map(zone) => format!("SNDRIP=EIPMAP ({zone})"),
+            _ => {
+                tracing::warn!(peer = %self.peer, ?refusal, "SMTP session refused");
+                return;
+            }
+        };
+        self.write("", "", "", LogLine { status, ..LogLine::default() }).await;
+    }
+
+    async fn line(&self, admission: &Admission, line: LogLine) {
+        self.write(&admission.server_name, &admission.server_domain, &admission.peer_name, line).await;
+    }
+
+    async fn write(&self, server_name: &str, server_domain: &str, peer_name: &str, line: LogLine) {
+        if !self.logs.is_enabled(LogKind::Smtp) {
+            return;
+        }
+        let columns: Vec<Vec<u8>> = vec![
+            server_name.into(),
+            server_domain.into(),
+            self.peer.ip().to_canonical().to_string().into(),
+            self.clock.log_date().into(),
+            line.helo.into(),
+            line.recipient_domain.into(),
+            line.sender.into(),
+            line.recipient.into(),
+            line.number.into(),
+            line.status.into(),
+            line.login.into(),
+            line.size_bytes.to_string().into(),
+            peer_name.into(),
+        ];
+        let logs = self.logs.clone();
+        let write = move || {
+            let columns: Vec<&[u8]> = columns.iter().map(Vec::as_slice).collect();
+            logs.write(LogKind::Smtp, &columns);
+        };
+        let _ = blocking(write).await;
+    }
+}
