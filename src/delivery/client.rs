@@ -335,5 +335,4 @@ const SERVICE_CLOSING: u16 = 421;
 const AUTH_CONTINUE: u16 = 334;
 
 #[cfg(test)]
-#[path = "client_tests.rs"]
 mod tests;

@@ -145,7 +145,7 @@ fn with_reply_to(fields: &[u8], address: &str) -> Vec<u8> {
 }
 
 /// XMail's `Unable to create file` (`mailflow.md` 16).
-const FILE_CREATE: i32 = 18;
+const FILE_CREATE: i32 = 10;
 
 #[cfg(test)]
 mod tests {

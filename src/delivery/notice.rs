@@ -189,5 +189,4 @@ pub(super) fn is_notified_try(pattern: &str, attempt: u32) -> bool {
 }
 
 #[cfg(test)]
-#[path = "notice_tests.rs"]
 mod tests;

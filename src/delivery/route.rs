@@ -118,7 +118,8 @@ impl HostList {
         effective: GatewayList,
     ) -> Self {
         let labels = own.hosts.iter().map(|gateway| match keyword {
-            "MX" => gateway.host.to_string(),
+            // The options of smtpfwd.tab stand in a column of their own, which XMail does not show.
+            "MX" | "FWD" => gateway.host.to_string(),
             _ => label_with_options(gateway),
         });
         let hosts = labels.zip(effective.hosts).map(|(label, gateway)| Host { label, gateway }).collect();
@@ -159,7 +160,7 @@ pub(super) fn route(snapshot: &Snapshot, path: &ForwardPath) -> Route {
         return Route::Hosts(HostList::single("CMX", first.host_text(), options));
     }
     let domain = first.as_str();
-    if let Some(row) = snapshot.smtp_fwd.matching(domain).filter(|row| !row.gateways.hosts.is_empty()) {
+    if let Some(row) = snapshot.smtp_fwd.matching(domain) {
         let effective = row.gateways.clone().with_options(options);
         return Route::Hosts(HostList::of_gateways("FWD", "FWD", &row.gateways, effective));
     }
@@ -186,5 +187,4 @@ pub(super) fn wire_paths(sender: &ReversePath, recipient: &ForwardPath) -> (Stri
 }
 
 #[cfg(test)]
-#[path = "route_tests.rs"]
 mod tests;
