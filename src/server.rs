@@ -29,7 +29,7 @@ use crate::net::TlsStore;
 use crate::net::tls::ensure_self_signed;
 use crate::options::{Options, Service};
 use crate::spool::{Config as SpoolConfig, Limits, Spool, SpoolError};
-use crate::{ctrl, delivery, pickup, pop3};
+use crate::{ctrl, delivery, pickup, pop3, smtp};
 use listeners::Listeners;
 use process::{PidFile, Request, ShutdownFile, Signals};
 
@@ -212,6 +212,7 @@ impl Server {
             hang_on_bad_login: self.options.pop3.hang_on_bad_login,
         };
         let pop3_sessions = pop3::SessionCounter::default();
+        let smtp = Arc::new(self.smtp_services(mailboxes, logs, tls));
         Box::new(move |service, listener, stop| match service {
             Service::Pop3 | Service::Pop3s => {
                 let link = if service == Service::Pop3 { pop3::Link::Plain } else { pop3::Link::ImplicitTls };
@@ -224,11 +225,37 @@ impl Server {
                 let (services, sessions) = (Arc::clone(&ctrl), Arc::clone(&ctrl_sessions));
                 tokio::spawn(ctrl::serve(listener, security, services, ctrl_limits, sessions, stop))
             }
-            _ => tokio::spawn(async move {
+            Service::Smtp | Service::Smtps => {
+                let link = if service == Service::Smtp { smtp::Implicit::Plain } else { smtp::Implicit::Tls };
+                tokio::spawn(smtp::serve(listener, link, Arc::clone(&smtp), stop))
+            }
+            Service::Finger => tokio::spawn(async move {
                 stop.cancelled().await;
                 drop(listener);
             }),
         })
+    }
+
+    fn smtp_services(&self, mailboxes: &Mailboxes, logs: &Logs, tls: &Arc<TlsStore>) -> smtp::Services {
+        let options = &self.options.smtp;
+        let limits = smtp::Limits {
+            idle: options.idle,
+            sessions_max: options.sessions_max,
+            recipients_max: options.recipients_max,
+            pop_auth_lifetime: options.pop_auth_lifetime,
+        };
+        smtp::Services {
+            tables: self.tables.clone(),
+            spool: self.spool.clone(),
+            mailboxes: mailboxes.clone(),
+            resolver: self.resolver.clone(),
+            clock: self.clock.clone(),
+            logs: logs.clone(),
+            tls: Arc::clone(tls),
+            sessions: limits.permits(),
+            limits,
+            filter_notice: smtp::FilterNotice::default(),
+        }
     }
 
     /// Follows the tables, the signals and the trigger file until one of them says stop.
