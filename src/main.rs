@@ -16,10 +16,12 @@ fn main() -> ExitCode {
     let called = words.next().unwrap_or_default();
     let program =
         Path::new(&called).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let words: Vec<OsString> = words.collect();
     let outcome = match program.as_str() {
-        "XMail" => as_xmail(words.collect()),
-        "sendmail" => return send(&to_text(words.collect())),
-        "XMCrypt" => as_xmcrypt(words.collect()),
+        "XMail" => as_xmail(&words),
+        "sendmail" => return send(&to_text(&words)),
+        "XMCrypt" => as_xmcrypt(words),
+        _ if words.first().is_some_and(is_xmail_option) => as_xmail(&words),
         _ => run(Cli::parse(), &program),
     };
     match outcome {
@@ -55,8 +57,14 @@ fn run(cli: Cli, program: &str) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Whether a command line begins as XMail's do, with a service letter and an option letter: scripts that start XMail may
+/// start tabmail by its own name.
+fn is_xmail_option(word: &OsString) -> bool {
+    matches!(word.as_encoded_bytes(), [b'-', service, _] if service.is_ascii_uppercase())
+}
+
 /// XMail itself: in the background unless `-Md` is given on the command line.
-fn as_xmail(words: Vec<OsString>) -> anyhow::Result<ExitCode> {
+fn as_xmail(words: &[OsString]) -> anyhow::Result<ExitCode> {
     let words = to_text(words);
     let stay = words.iter().any(|word| word == "-Md");
     if !stay && server::go_to_background().context("cannot go to the background")? {
@@ -104,8 +112,8 @@ fn serve(words: &[String], program: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn to_text(words: Vec<OsString>) -> Vec<String> {
-    words.into_iter().map(|word| word.to_string_lossy().into_owned()).collect()
+fn to_text(words: &[OsString]) -> Vec<String> {
+    words.iter().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 /// Says something to the person at the terminal.

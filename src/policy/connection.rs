@@ -119,11 +119,7 @@ impl Standing {
     ///
     /// # Errors
     /// [`Refusal::IpMap`], [`Refusal::Spammer`].
-    pub fn by_address(
-        snapshot: &Snapshot,
-        peer: IpAddr,
-        properties: Properties,
-    ) -> Result<Self, Refusal> {
+    pub fn by_address(snapshot: &Snapshot, peer: IpAddr, properties: Properties) -> Result<Self, Refusal> {
         let mut standing = Self { properties, ..Self::default() };
         if properties.white_list {
             return Ok(standing);
@@ -269,7 +265,8 @@ mod tests {
 
     #[test]
     fn maps_are_read_in_order() {
-        let (_root, snapshot) = snapshot(&[("server.tab", "\"CustMapsList\"\t\"a.test.:1,b.test.:0,,c.:-4\"\n")]);
+        let (_root, snapshot) =
+            snapshot(&[("server.tab", "\"CustMapsList\"\t\"a.test.:1,b.test.:0,,c.:-4\"\n")]);
         let zones = map_zones(&snapshot.server);
         let text: Vec<_> = zones.iter().map(|zone| format!("{} {}", zone.zone, zone.code)).collect();
         assert_eq!(text, ["a.test. 1", "b.test. 0", "c. -4"]);
@@ -300,7 +297,8 @@ mod tests {
     fn the_server_domain_is_derived_in_xmails_order() {
         let tables = [("server.tab", "\"RootDomain\"\t\"root.test\"\n"), ("domains.tab", "\"home.test\"\n")];
         let (_root, tables) = snapshot(&tables);
-        let check = |name, expected: &str| assert_eq!(server_domain(&tables, name).as_deref(), Some(expected));
+        let check =
+            |name, expected: &str| assert_eq!(server_domain(&tables, name).as_deref(), Some(expected));
         check(Some("mx.sub.home.test"), "home.test");
         check(Some("localhost"), "localhost");
         check(None, "root.test");

@@ -56,7 +56,11 @@ pub enum RecipientRefusal {
 ///
 /// # Errors
 /// [`RecipientRefusal`].
-pub fn recipient(snapshot: &Snapshot, mailbox: &Mailbox, asker: &Asker) -> Result<Recipient, RecipientRefusal> {
+pub fn recipient(
+    snapshot: &Snapshot,
+    mailbox: &Mailbox,
+    asker: &Asker,
+) -> Result<Recipient, RecipientRefusal> {
     let (name, domain) = (mailbox.local_part.as_str(), mailbox.domain.as_str());
     if snapshot.cmdalias(domain, name).is_some() {
         return Ok(Recipient::CommandAlias);
@@ -94,7 +98,11 @@ fn may_relay(snapshot: &Snapshot, domain: &str, asker: &Asker) -> bool {
 ///
 /// # Errors
 /// [`RecipientRefusal::MailboxFull`], [`RecipientRefusal::WillNotFit`].
-pub fn quota_verdict(stored_bytes: u64, limit_bytes: u64, message_bytes: u64) -> Result<(), RecipientRefusal> {
+pub fn quota_verdict(
+    stored_bytes: u64,
+    limit_bytes: u64,
+    message_bytes: u64,
+) -> Result<(), RecipientRefusal> {
     if stored_bytes >= limit_bytes {
         return Err(RecipientRefusal::MailboxFull);
     }

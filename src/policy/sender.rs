@@ -107,7 +107,8 @@ impl SmtpConfig {
     /// The options for a local address: the most specific variable counts alone.
     pub fn of(server: &ServerTab, local: SocketAddr) -> Self {
         let ip = local.ip().to_canonical();
-        let names = [format!("SmtpConfig-{ip},{}", local.port()), format!("SmtpConfig-{ip}"), "SmtpConfig".into()];
+        let names =
+            [format!("SmtpConfig-{ip},{}", local.port()), format!("SmtpConfig-{ip}"), "SmtpConfig".into()];
         let Some(value) = names.iter().find_map(|name| server.bytes(name)) else { return Self::default() };
         let options = OptionList::parse(value);
         Self {
@@ -187,7 +188,9 @@ mod tests {
         excused.properties.no_auth = true;
         assert_eq!(may_send(config, &excused, none, true), Ok(()));
         assert!(SmtpConfig { want_tls: true, ..plain }.needs_tls(Properties::default(), none));
-        assert!(!SmtpConfig { want_tls: true, ..plain }.needs_tls(Properties::default(), SmtpPerms::parse(b"S")));
+        assert!(
+            !SmtpConfig { want_tls: true, ..plain }.needs_tls(Properties::default(), SmtpPerms::parse(b"S"))
+        );
         let ease = Properties { ease_tls: true, ..Properties::default() };
         assert!(!SmtpConfig { want_tls: true, ..plain }.needs_tls(ease, none), "decision 37");
     }
@@ -197,8 +200,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let account = root.path().join("domains/home.test/anna");
         std::fs::create_dir_all(&account).unwrap();
-        std::fs::write(root.path().join("mailusers.tab"), "\"home.test\"\t\"anna\"\t\"00\"\t1\t\"anna\"\t\"U\"\n")
-            .unwrap();
+        std::fs::write(
+            root.path().join("mailusers.tab"),
+            "\"home.test\"\t\"anna\"\t\"00\"\t1\t\"anna\"\t\"U\"\n",
+        )
+        .unwrap();
         let grant = |user: &str, server: &str| {
             std::fs::write(account.join("user.tab"), user).unwrap();
             std::fs::write(root.path().join("server.tab"), server).unwrap();

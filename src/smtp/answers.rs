@@ -52,8 +52,7 @@ pub(super) async fn answer(services: &Services, peer: IpAddr, question: Question
         }
         Question::Recipient { snapshot, mailbox, asker, size_bytes } => {
             let mailboxes = services.mailboxes.clone();
-            let verdict =
-                blocking(move || accept(&snapshot, &mailboxes, &mailbox, &asker, size_bytes)).await;
+            let verdict = blocking(move || accept(&snapshot, &mailboxes, &mailbox, &asker, size_bytes)).await;
             Answer::Recipient(verdict.unwrap_or(Err(RecipientRefusal::WillNotFit)))
         }
         Question::Verify { snapshot, mailbox } => {
@@ -159,7 +158,9 @@ pub(super) fn fits(
         quota_verdict(stored_bytes(mailboxes, &quota.account), quota.bytes_max, bytes).is_err()
     };
     match quotas.first() {
-        Some((first, _)) if quotas.len() == recipients && quotas.iter().all(|(_, quota)| too_small(quota)) => {
+        Some((first, _))
+            if quotas.len() == recipients && quotas.iter().all(|(_, quota)| too_small(quota)) =>
+        {
             Err(SubmitFailure::MailboxFull(first.clone()))
         }
         _ => Ok(()),
@@ -214,11 +215,8 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_told_apart() {
-        let disk = |kind: io::ErrorKind| SpoolError::Disk {
-            action: "write",
-            path: "x".into(),
-            source: kind.into(),
-        };
+        let disk =
+            |kind: io::ErrorKind| SpoolError::Disk { action: "write", path: "x".into(), source: kind.into() };
         assert_eq!(failure(&disk(io::ErrorKind::StorageFull)), SpoolFailure::DiskFull);
         assert_eq!(failure(&disk(io::ErrorKind::PermissionDenied)), SpoolFailure::Disk);
         assert_eq!(failure(&SpoolError::Stopping), SpoolFailure::Disk);

@@ -266,7 +266,9 @@ mod tests {
         check("HELO", Ok(Command::Helo(words(&[]))));
         check("auth plain =", Ok(Command::Auth(words(&["plain", "="]))));
         check("STARTTLS foo", Ok(Command::StartTls));
-        for line in ["NOOPX", "EXPN list", "MAIL", "MAIL FROM", "MAIL FROM :<a@b.c>", "RCPT", "RCPT TO", "TURN"] {
+        for line in
+            ["NOOPX", "EXPN list", "MAIL", "MAIL FROM", "MAIL FROM :<a@b.c>", "RCPT", "RCPT TO", "TURN"]
+        {
             check(line, Err(SyntaxError::Unrecognized));
         }
     }
@@ -346,7 +348,11 @@ mod tests {
 
     #[test]
     fn no_prefix_of_a_command_panics() {
-        for line in ["MAIL FROM:<@a.test,@b.test:c@[IPv6:::1]> SIZE=1 SMTPUTF8", "RCPT TO:<jörg@[127.0.0.1]>", "BDAT 12 LAST"] {
+        for line in [
+            "MAIL FROM:<@a.test,@b.test:c@[IPv6:::1]> SIZE=1 SMTPUTF8",
+            "RCPT TO:<jörg@[127.0.0.1]>",
+            "BDAT 12 LAST",
+        ] {
             for end in 0..=line.len() {
                 let _ = parse(&line.as_bytes()[..end]);
             }

@@ -51,10 +51,7 @@ pub fn refused(refusal: &Refusal, server: &ServerTab) -> Reply {
     };
     let default = || {
         let code = refusal.xmail_code();
-        let text = format!(
-            "{} service not available (-{code}), closing transmission channel",
-            server_name()
-        );
+        let text = format!("{} service not available (-{code}), closing transmission channel", server_name());
         Reply::new(421, text)
     };
     words.map_or_else(default, |words| configured(&words, Reply::new(554, words.as_str())))
@@ -123,11 +120,14 @@ pub fn start_data() -> Reply {
 /// 214, three lines. STARTTLS only where it works.
 pub fn help(has_starttls: bool) -> Reply {
     let starttls = if has_starttls { " STARTTLS" } else { "" };
-    Reply::multi_line(214, [
-        format!("HELO EHLO MAIL RCPT DATA AUTH{starttls}"),
-        "RSET VRFY ETRN NOOP HELP QUIT".to_owned(),
-        "For more information please visit : http://www.xmailserver.org".to_owned(),
-    ])
+    Reply::multi_line(
+        214,
+        [
+            format!("HELO EHLO MAIL RCPT DATA AUTH{starttls}"),
+            "RSET VRFY ETRN NOOP HELP QUIT".to_owned(),
+            "For more information please visit : http://www.xmailserver.org".to_owned(),
+        ],
+    )
     .with_enhanced(EnhancedCode(2, 0, 0))
 }
 

@@ -108,7 +108,10 @@ impl FilterNotice {
             tables.iter().filter(|(_, table)| !table.rows().is_empty()).map(|(name, _)| *name).collect();
         let generation = snapshot.generation();
         if !with_rows.is_empty() && self.generation.swap(generation, Ordering::Relaxed) != generation {
-            tracing::warn!(tables = with_rows.join(", "), "SMTP filters are not run by this version: mail passes");
+            tracing::warn!(
+                tables = with_rows.join(", "),
+                "SMTP filters are not run by this version: mail passes"
+            );
         }
     }
 }
@@ -298,7 +301,9 @@ impl Shell<'_> {
         let context = self.context();
         let mut action = match line {
             Line::TooLong => self.session.on_long_line(&context),
-            Line::Text(text, _) if self.session.expects_response() => self.session.on_response(&text, &context),
+            Line::Text(text, _) if self.session.expects_response() => {
+                self.session.on_response(&text, &context)
+            }
             Line::Text(text, _) => self.session.on_command(parse(&text), &context),
         };
         loop {
@@ -516,7 +521,8 @@ impl Sink {
     /// it has said everything.
     async fn write(&mut self, octets: Vec<u8>) {
         let Some(mut draft) = self.draft.take() else { return };
-        let touches_disk = draft.is_on_disk() || draft.bytes() + octets.len() as u64 > MEMORY_BYTES_MAX as u64;
+        let touches_disk =
+            draft.is_on_disk() || draft.bytes() + octets.len() as u64 > MEMORY_BYTES_MAX as u64;
         let written = match touches_disk {
             true => blocking(move || draft.write(&octets).map(|()| draft)).await,
             false => Some(draft.write(&octets).map(|()| draft)),

@@ -708,4 +708,3 @@ fn is_error(reply: &Reply) -> bool {
 }
 
 const NOT_VERIFIED: u16 = 252;
-

@@ -7,7 +7,12 @@ fn plan() -> Plan {
 }
 
 fn envelope() -> Envelope {
-    Envelope { mail_from: "a@us.test".into(), rcpt_to: "b@them.test".into(), size_bytes: 99, ..Envelope::default() }
+    Envelope {
+        mail_from: "a@us.test".into(),
+        rcpt_to: "b@them.test".into(),
+        size_bytes: 99,
+        ..Envelope::default()
+    }
 }
 
 /// Plays the server's lines of `script` and compares all others with what the client does.
@@ -41,7 +46,11 @@ fn check(plan: Plan, envelope: &Envelope, script: &str) {
                     Ok(_) => seen.push_str(&format!("OK ready={}\n", dialogue.is_ready())),
                     Err(f) => {
                         let kind = if f.is_permanent { "permanent" } else { "transient" };
-                        seen.push_str(&format!("FAIL {} {kind} {}\n", f.error, f.reason.replace("\r\n", "|")));
+                        seen.push_str(&format!(
+                            "FAIL {} {kind} {}\n",
+                            f.error,
+                            f.reason.replace("\r\n", "|")
+                        ));
                     }
                 }
                 break;
@@ -54,7 +63,8 @@ fn check(plan: Plan, envelope: &Envelope, script: &str) {
         let wire = text.split('|').map(|line| format!("{line}\r\n")).collect::<String>();
         action = dialogue.on_reply(&Reply::parse(wire.as_bytes()).unwrap());
     }
-    let expected: String = script.lines().map(str::trim).filter(|l| !l.is_empty()).map(|l| format!("{l}\n")).collect();
+    let expected: String =
+        script.lines().map(str::trim).filter(|l| !l.is_empty()).map(|l| format!("{l}\n")).collect();
     assert_eq!(seen, expected);
 }
 
@@ -130,15 +140,12 @@ fn pipelining_sends_the_envelope_at_once() {
 fn starttls_is_used_as_need_tls_says() {
     let with = |need_tls| Plan { need_tls, ..plan() };
     let offered = "S: 220 x\nC: EHLO us.test\nS: 250-x|250-PIPELINING|250 STARTTLS\n";
-    let secured = format!("{offered}C: STARTTLS\nS: 220 go\nTLS\nC: EHLO us.test\nS: 250 x\nC: MAIL FROM:<a@us.test>");
+    let secured =
+        format!("{offered}C: STARTTLS\nS: 220 go\nTLS\nC: EHLO us.test\nS: 250 x\nC: MAIL FROM:<a@us.test>");
     check(with(NeedTls::Required), &envelope(), &secured);
     check(with(NeedTls::IfOffered), &envelope(), &secured);
     let refused = format!("{offered}C: STARTTLS\nS: 454 not now\n");
-    check(
-        with(NeedTls::Required),
-        &envelope(),
-        &format!("{refused}FAIL 41 transient 454 not now"),
-    );
+    check(with(NeedTls::Required), &envelope(), &format!("{refused}FAIL 41 transient 454 not now"));
     check(
         with(NeedTls::IfOffered),
         &envelope(),
@@ -178,7 +185,8 @@ fn log_ins_come_before_mail() {
 #[test]
 fn limits_and_extensions_of_the_server_are_kept() {
     let start = "S: 220 x\nC: EHLO us.test\n";
-    let too_big = format!("{start}S: 250-x|250 SIZE 98\nFAIL 202 permanent Message too big for the remote SMTP server");
+    let too_big =
+        format!("{start}S: 250-x|250 SIZE 98\nFAIL 202 permanent Message too big for the remote SMTP server");
     check(plan(), &envelope(), &too_big);
     check(plan(), &envelope(), &format!("{start}S: 250-x|250 SIZE 99\nC: MAIL FROM:<a@us.test> SIZE=99"));
     let eight = Envelope { is_8bit: true, ..envelope() };

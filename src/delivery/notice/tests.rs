@@ -67,7 +67,9 @@ fn facts() -> Facts {
             attempts: 1,
             next: "Mon, 23 Nov 2026 10:34:45 +0000".into(),
         }),
-        slog: Some(b"[PeekTime] 1795430083 : Mon, 23 Nov 2026 10:34:43 +0000\n<<\nErrCode   = -77\n>>\n".to_vec()),
+        slog: Some(
+            b"[PeekTime] 1795430083 : Mon, 23 Nov 2026 10:34:43 +0000\n<<\nErrCode   = -77\n>>\n".to_vec(),
+        ),
         quoted: quoted(b"From: <alice@example.test>\r\nSubject: test\r\n\r\nbody\r\n", 0),
     }
 }

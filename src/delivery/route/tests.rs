@@ -92,7 +92,10 @@ fn routes_have_an_order() {
             Route::Hosts(list) => {
                 let host = |host: &Host| {
                     let GatewayOptions { need_tls, out_bind } = host.gateway.options;
-                    format!("{}={}:{:?} {need_tls:?} {out_bind:?}", host.label, host.gateway.host.host, host.gateway.host.port)
+                    format!(
+                        "{}={}:{:?} {need_tls:?} {out_bind:?}",
+                        host.label, host.gateway.host.host, host.gateway.host.port
+                    )
                 };
                 let hosts: Vec<_> = list.hosts.iter().map(host).collect();
                 format!("{} {} {} [{}]", list.keyword, list.medium, list.is_random, hosts.join("; "))

@@ -50,13 +50,7 @@ impl Session {
         }
     }
 
-    fn on_step(
-        &mut self,
-        mechanism: Mechanism,
-        exchange: Exchange,
-        step: Step,
-        context: &Context,
-    ) -> Action {
+    fn on_step(&mut self, mechanism: Mechanism, exchange: Exchange, step: Step, context: &Context) -> Action {
         match step {
             Step::Challenge(text) => {
                 self.state = State::Sasl { mechanism, exchange };

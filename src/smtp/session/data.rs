@@ -1,8 +1,8 @@
 //! DATA and BDAT: from the last recipient to the spool (`mailflow.md` 3.7, RFC 3030).
 
 use super::{
-    AcceptedRecipient, Action, Context, DataFault, FilterPoint, FilterVerdict, Intake, MailTransaction, Opening, Question,
-    Received, Session, State, Submission, SubmitFailure, Waiting,
+    AcceptedRecipient, Action, Context, DataFault, FilterPoint, FilterVerdict, Intake, MailTransaction,
+    Opening, Question, Received, Session, State, Submission, SubmitFailure, Waiting,
 };
 use crate::message::{self, ReceivedHdrType};
 use crate::net::bracketed;

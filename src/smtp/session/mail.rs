@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bstr::BString;
 
 use super::{
-    AcceptedRecipient, Action, Context, FilterPoint, FilterVerdict, Identity, Login, LogLine,
+    AcceptedRecipient, Action, Context, FilterPoint, FilterVerdict, Identity, LogLine, Login,
     MailTransaction, Opening, Question, Quota, Session, SpoolFailure, Waiting,
 };
 use crate::address::{ForwardPath, Mailbox, PathError, RawPath, ReversePath};
@@ -30,9 +30,7 @@ impl Session {
             return self.out_of_sequence(context);
         }
         let server = &context.snapshot.server;
-        if !self.link.is_tls
-            && self.config(server).needs_tls(self.standing.properties, self.perms())
-        {
+        if !self.link.is_tls && self.config(server).needs_tls(self.standing.properties, self.perms()) {
             return self.say(reply::tls_needed(), context);
         }
         if mail.parameters.is_binary {
@@ -81,8 +79,7 @@ impl Session {
         }
         let is_enabled = snapshot.server.flag("EnableAuthSMTP-POP3", true);
         if is_enabled && self.login().is_none() && snapshot.handles(sender.domain.as_str()) {
-            let question =
-                Question::PopBeforeSmtp { snapshot: Arc::clone(snapshot), sender: sender.clone() };
+            let question = Question::PopBeforeSmtp { snapshot: Arc::clone(snapshot), sender: sender.clone() };
             return self.ask(Waiting::PopBeforeSmtp(draft), question);
         }
         self.examine_size(draft, context)
@@ -121,8 +118,7 @@ impl Session {
         let server = &draft.snapshot.server;
         let sender = draft.reverse_path.mailbox();
         let is_ours = sender.is_some_and(|sender| draft.snapshot.handles(sender.domain.as_str()));
-        let claims_local_domain =
-            is_ours && self.login().is_none() && server.flag("LocalDomainAuth", false);
+        let claims_local_domain = is_ours && self.login().is_none() && server.flag("LocalDomainAuth", false);
         may_send(self.config(server), &self.standing(), self.perms(), claims_local_domain)
     }
 
