@@ -25,8 +25,8 @@ use crate::durable::Disk;
 use crate::logs::Logs;
 use crate::mailbox::Mailboxes;
 use crate::mailroot::{MailRoot, Snapshot, Tables, tabindex, watch};
-use crate::net::TlsStore;
 use crate::net::tls::ensure_self_signed;
+use crate::net::{Door, Link, SessionCounter, TlsStore};
 use crate::options::{Options, Service};
 use crate::spool::{Config as SpoolConfig, Limits, Spool, SpoolError};
 use crate::{ctrl, delivery, pickup, pop3, smtp};
@@ -207,17 +207,18 @@ impl Server {
         });
         let pop3_limits = pop3::Limits {
             idle: self.options.pop3.idle,
-            sessions_max: self.options.pop3.sessions_max,
             bad_login_pause: self.options.pop3.bad_login_pause,
             hang_on_bad_login: self.options.pop3.hang_on_bad_login,
         };
-        let pop3_sessions = pop3::SessionCounter::default();
-        let smtp = Arc::new(self.smtp_services(mailboxes, logs, tls));
+        let (pop3_sessions, pop3_sessions_max) = (SessionCounter::default(), self.options.pop3.sessions_max);
+        let tls = Arc::clone(tls);
+        let smtp = Arc::new(self.smtp_services(mailboxes, logs, &tls));
         Box::new(move |service, listener, stop| match service {
             Service::Pop3 | Service::Pop3s => {
-                let link = if service == Service::Pop3 { pop3::Link::Plain } else { pop3::Link::ImplicitTls };
-                let (services, sessions) = (Arc::clone(&pop3), pop3_sessions.clone());
-                tokio::spawn(pop3::serve(listener, link, services, pop3_limits, sessions, stop))
+                let link = if service == Service::Pop3 { Link::Plain } else { Link::ImplicitTls };
+                let (tls, sessions) = (Arc::clone(&tls), pop3_sessions.clone());
+                let door = Door { listener, link, tls, sessions, sessions_max: pop3_sessions_max };
+                tokio::spawn(pop3::serve(door, Arc::clone(&pop3), pop3_limits, stop))
             }
             Service::Ctrl | Service::Ctrls => {
                 let security =

@@ -25,6 +25,10 @@ pub(super) fn admit(snapshot: &Snapshot, arrival: Arrival<'_>) -> Result<String,
     if !arrival.has_seat {
         return Err(Reply::error_number(number::TOO_BUSY));
     }
+    if !snapshot.server.exists() {
+        // golden smtp_opt_noserver: without server.tab nobody is served.
+        return Err(Reply::error_number(number::NO_SERVER_TAB));
+    }
     let wanted = snapshot.server.kilobytes("Pop3MinVirtMemSpace");
     if let (Some(wanted), Some(free)) = (wanted, arrival.free_memory_bytes)
         && free < wanted

@@ -19,4 +19,4 @@ mod outside;
 mod serve;
 mod top;
 
-pub use serve::{Limits, Link, Services, SessionCounter, serve};
+pub use serve::{Limits, Services, serve};

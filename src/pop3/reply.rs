@@ -62,6 +62,8 @@ fn push_clean(reply: &mut String, text: &str) {
 
 /// Numbers of XMail's errors that POP3 sends (`mailflow.md` 16).
 pub mod number {
+    /// User profile file not found: XMail says so of a missing server.tab.
+    pub const NO_SERVER_TAB: i32 = 15;
     /// Server shutdown.
     pub const SHUTDOWN: i32 = 1;
     /// Unable to know server domain.

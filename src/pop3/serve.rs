@@ -8,11 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::admission::{Arrival, admit, free_memory_bytes, needs_local_name};
 use super::command::{LINE_BYTES_MAX, parse};
@@ -30,7 +28,7 @@ use crate::mailbox::Mailboxes;
 use crate::mailroot::{Snapshot, Tables};
 use crate::net::dots::{END_OF_DATA, ToCrlf, Transform};
 use crate::net::tls::TlsStore;
-use crate::net::{Connection, Line, Listener, Stream, plain_ip};
+use crate::net::{self, Connection, Door, Line, Seat, plain_ip};
 
 /// What the sessions work with.
 #[derive(Clone, Debug)]
@@ -54,8 +52,6 @@ pub struct Services {
 pub struct Limits {
     /// `-Pt`: how long a client may take for its next command.
     pub idle: Duration,
-    /// `-PX`: sessions at the same time, on all listeners together.
-    pub sessions_max: usize,
     /// `-Pw`: the first pause after a failed log-in; doubled at each further one of a session.
     pub bad_login_pause: Duration,
     /// `-Ph`: hang up after a failed log-in instead.
@@ -66,98 +62,24 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             idle: Duration::from_secs(90),
-            sessions_max: 1024,
             bad_login_pause: Duration::from_secs(5),
             hang_on_bad_login: false,
         }
     }
 }
 
-/// What a listener's connections begin with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
-    /// POP3: plain, STLS possible.
-    Plain,
-    /// POP3S: a TLS handshake (RFC 8314).
-    ImplicitTls,
-}
-
-/// Counts the sessions of all POP3 and POP3S listeners together. Clones count together.
-#[derive(Clone, Debug, Default)]
-pub struct SessionCounter(Arc<AtomicUsize>);
-
-/// A session that is counted until this is dropped.
-#[derive(Debug)]
-struct Seat(Arc<AtomicUsize>);
-
-impl SessionCounter {
-    /// How many sessions there are.
-    pub fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn enter(&self, sessions_max: usize) -> Option<Seat> {
-        let seat = Seat(Arc::clone(&self.0));
-        // On the way out of this function a seat too many is given back.
-        (self.0.fetch_add(1, Ordering::Relaxed) < sessions_max).then_some(seat)
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Serves a listener until `stop`. Then every session finishes its command, is told so and closed without removing
+/// Serves a listener until its stop. Then every session finishes its command, is told so and closed without removing
 /// anything; returns when the last is over. A session may still be sending to a slow client for long: the caller
 /// decides how long it waits.
-pub async fn serve(
-    listener: Listener,
-    link: Link,
-    services: Arc<Services>,
-    limits: Limits,
-    sessions: SessionCounter,
-    stop: CancellationToken,
-) {
-    let tracker = TaskTracker::new();
-    loop {
-        let (socket, _) = tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        let seat = sessions.enter(limits.sessions_max);
-        tracker.spawn(attend(socket, link, Arc::clone(&services), limits, seat, stop.clone()));
-    }
-    drop(listener);
-    tracker.close();
-    tracker.wait().await;
+pub async fn serve(door: Door, services: Arc<Services>, limits: Limits, stop: CancellationToken) {
+    let session_stop = stop.clone();
+    door.attend(stop, move |arrival| attend(arrival, Arc::clone(&services), limits, session_stop.clone()))
+        .await;
 }
 
-/// One connection from its beginning to its end.
-async fn attend(
-    socket: TcpStream,
-    link: Link,
-    services: Arc<Services>,
-    limits: Limits,
-    seat: Option<Seat>,
-    stop: CancellationToken,
-) {
-    let Ok(stream) = Stream::plain(socket) else { return };
-    let mut connection = Connection::new(stream);
-    if link == Link::ImplicitTls {
-        // Beyond the limit a handshake would cost more than it tells.
-        let acceptor = if seat.is_some() { services.tls.acceptor() } else { None };
-        let Some(acceptor) = acceptor else { return };
-        let shaken = tokio::select! {
-            () = stop.cancelled() => return,
-            shaken = connection.upgrade_to_tls(&acceptor) => shaken,
-        };
-        if let Err(error) = shaken {
-            return tracing::debug!(peer = %connection.stream().peer(), %error, "POP3S");
-        }
-    }
+/// One connection from its greeting to its end.
+async fn attend(arrival: net::Arrival, services: Arc<Services>, limits: Limits, stop: CancellationToken) {
+    let net::Arrival { mut connection, seat } = arrival;
     if let Err(error) = Client::admit(&mut connection, &services, limits, seat.as_ref(), stop).await {
         tracing::debug!(peer = %connection.stream().peer(), %error, "POP3 session ended early");
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::JoinHandle;
 
@@ -16,8 +17,9 @@ use crate::dns::stub::{Stub, Zone};
 use crate::durable::Disk;
 use crate::mailbox::Kind;
 use crate::mailroot::MailRoot;
+use crate::net::tls::TlsStore;
 use crate::net::tls::{ClientTls, ClientVerify, ensure_self_signed};
-use crate::net::{BindAddress, ListenOptions};
+use crate::net::{BindAddress, Link, ListenOptions, Listener, SessionCounter, Stream};
 
 const SERVER_TAB: &str = "\"RootDomain\"\t\"example.test\"\n\"POP3Domain\"\t\"example.test\"\n";
 
@@ -35,13 +37,20 @@ struct Setup {
     server_tab: String,
     limits: Limits,
     link: Link,
+    sessions_max: usize,
     files: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let limits = Limits { bad_login_pause: Duration::from_millis(1), ..Limits::default() };
-        Self { server_tab: SERVER_TAB.to_owned(), limits, link: Link::Plain, files: Vec::new() }
+        Self {
+            server_tab: SERVER_TAB.to_owned(),
+            limits,
+            sessions_max: 1024,
+            link: Link::Plain,
+            files: Vec::new(),
+        }
     }
 }
 
@@ -100,14 +109,14 @@ impl Setup {
         let listener = Listener::bind(any, &ListenOptions::default()).unwrap();
         let address = listener.local_addr();
         let (sessions, stop) = (SessionCounter::default(), CancellationToken::new());
-        let task = tokio::spawn(serve(
+        let door = Door {
             listener,
-            self.link,
-            Arc::new(services),
-            self.limits,
-            sessions.clone(),
-            stop.clone(),
-        ));
+            link: self.link,
+            tls: Arc::clone(&services.tls),
+            sessions: sessions.clone(),
+            sessions_max: self.sessions_max,
+        };
+        let task = tokio::spawn(serve(door, Arc::new(services), self.limits, stop.clone()));
         Server { root, address, sessions, stop, task, _dns: dns }
     }
 }
@@ -376,8 +385,7 @@ async fn a_silent_client_is_dropped_without_a_word() {
 
 #[tokio::test]
 async fn one_session_too_many_is_told_so() {
-    let limits = Limits { sessions_max: 1, ..Limits::default() };
-    let server = Setup { limits, ..Setup::default() }.start().await;
+    let server = Setup { sessions_max: 1, ..Setup::default() }.start().await;
     let mut first = server.connect().await;
     first.line().await;
     let mut second = server.connect().await;
