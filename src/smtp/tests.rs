@@ -186,7 +186,7 @@ impl Server {
 }
 
 /// `C: ` lines are sent with CRLF, `S: ` lines are expected; one that ends in `…` only has to begin so. `S: <closed>` is
-/// the end of the connection. `C64: text` is sent as base64, `@` in it stands for NUL and `~` for `@`.
+/// the end of the connection.
 async fn talk(stream: &mut BufReader<TcpStream>, text: &str) {
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if let Some(sent) = line.strip_prefix("C: ") {
@@ -631,7 +631,7 @@ async fn size_counts_what_is_stored_and_ends_with_552() {
             talk(&mut stream, "S: 220 …\nC: HELO c\nS: 250 …").await;
         }
         talk(&mut stream, "C: MAIL FROM:<a@client.test>\nS: 250 …\nC: RCPT TO:<alice@example.test>\nS: 250 …\nC: DATA\nS: 354 …").await;
-        stream.write_all("y".repeat(98).repeat(1).as_bytes()).await.unwrap();
+        stream.write_all("y".repeat(98).as_bytes()).await.unwrap();
         for _ in 0..lines {
             stream.write_all(format!("\r\n{}", "y".repeat(98)).as_bytes()).await.unwrap();
         }
@@ -821,7 +821,7 @@ async fn starttls_forgets_everything() {
     let server = start_in(root, Limits::default(), Implicit::Plain).await;
     let stream = crate::net::Stream::connect(server.address, None, PATIENCE).await.unwrap();
     let mut client = crate::net::Connection::new(stream);
-    let mut say = async |client: &mut crate::net::Connection, line: &str| {
+    let say = async |client: &mut crate::net::Connection, line: &str| {
         if !line.is_empty() {
             client.queue(format!("{line}\r\n").as_bytes());
             client.flush().await.unwrap();
