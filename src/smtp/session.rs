@@ -714,3 +714,6 @@ fn is_error(reply: &Reply) -> bool {
 }
 
 const NOT_VERIFIED: u16 = 252;
+
+#[cfg(test)]
+mod tests;
