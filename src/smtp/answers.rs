@@ -167,12 +167,14 @@ pub(super) fn fits(
     }
 }
 
+/// Accounts before command aliases, the other way round than RCPT (golden `smtp_aliases`).
 fn verify(snapshot: &Snapshot, mailbox: &Mailbox) -> Option<Verified> {
     let (domain, name) = (mailbox.domain.as_str(), mailbox.local_part.as_str());
-    if snapshot.cmdalias(domain, name).is_some() {
-        return Some(Verified::CommandAlias { address: mailbox.to_string() });
-    }
-    let account = snapshot.resolve(domain, name)?.account;
+    let Some(resolved) = snapshot.resolve(domain, name) else {
+        let address = mailbox.to_string();
+        return snapshot.cmdalias(domain, name).map(|_| Verified::CommandAlias { address });
+    };
+    let account = resolved.account;
     let user = snapshot.user_tab(&account);
     let real_name = user.text("RealName").unwrap_or("Unknown").to_owned();
     Some(Verified::Account { real_name, address: account.address() })

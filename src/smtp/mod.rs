@@ -24,4 +24,7 @@ pub mod reply;
 mod serve;
 pub mod session;
 
+#[cfg(test)]
+mod tests;
+
 pub use serve::{FilterNotice, Implicit, Limits, Services, serve};

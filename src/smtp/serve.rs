@@ -174,32 +174,46 @@ async fn connection(
             tracing::warn!(%peer, "SMTPS connection closed: no certificate");
             return;
         };
-        if let Err(error) = connection.upgrade_to_tls(&acceptor).await {
+        let handshake = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            handshake = connection.upgrade_to_tls(&acceptor) => handshake,
+        };
+        if let Err(error) = handshake {
             tracing::debug!(%peer, %error, "TLS handshake failed");
             return;
         }
     }
-    let end = match permit {
+    // The permit is held until the goodbye is out.
+    let end = match &permit {
         None => {
             connection.queue(&reply::too_busy().to_wire());
             End::Closed
         }
-        Some(_permit) => {
-            let end = begin(&mut connection, &services, &stop).await;
-            if end == End::Stopping {
-                connection.queue(&reply::stopping().to_wire());
-            }
-            // The permit is held until the goodbye is out.
-            if end != End::Lost {
-                let _ = connection.close().await;
-            }
-            end
-        }
+        Some(_) => begin(&mut connection, &services, &stop).await,
     };
+    if end == End::Stopping {
+        connection.queue(&reply::stopping().to_wire());
+    }
     if end != End::Lost {
-        let _ = connection.close().await;
+        say_goodbye(&mut connection, &stop).await;
     }
 }
+
+/// A peer that reads nothing must not hold up a stop.
+async fn say_goodbye(connection: &mut Connection, stop: &CancellationToken) {
+    let stopped = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GOODBYE_LIMIT).await;
+    };
+    tokio::select! {
+        _ = connection.close() => {}
+        () = stopped => {}
+    }
+}
+
+/// How long the last reply may take to be sent while the server stops. Ours.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
 
 /// How a session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -337,7 +351,7 @@ impl Shell<'_> {
                 Ok(None)
             }
             Action::Ask(question) => {
-                let answer = self.answer(*question).await;
+                let answer = self.answer(*question).await?;
                 Ok(Some(self.session.on_answer(answer, context)))
             }
             Action::ReceiveData(reply, intake) => {
@@ -379,7 +393,12 @@ impl Shell<'_> {
             return Ok(());
         };
         self.connection.queue(&reply.to_wire());
-        match self.connection.upgrade_to_tls(&acceptor).await {
+        let handshake = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(End::Lost),
+            handshake = self.connection.upgrade_to_tls(&acceptor) => handshake,
+        };
+        match handshake {
             Ok(()) => {
                 self.session.on_tls();
                 Ok(())
@@ -392,10 +411,17 @@ impl Shell<'_> {
         }
     }
 
-    async fn answer(&mut self, question: Question) -> Answer {
-        match question {
-            Question::Submit(submission) => Answer::Submit(self.submit(submission).await),
-            other => answers::answer(&self.services, self.log.peer.ip().to_canonical(), other).await,
+    async fn answer(&mut self, question: Question) -> Result<Answer, End> {
+        let peer = self.log.peer.ip().to_canonical();
+        let question = match question {
+            Question::Submit(submission) => return Ok(Answer::Submit(self.submit(submission).await)),
+            other => other,
+        };
+        // The DNS may take longer than a stop should.
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(End::Stopping),
+            answer = answers::answer(&self.services, peer, question) => Ok(answer),
         }
     }
 

@@ -581,7 +581,7 @@ impl Session {
 
     fn on_vrfy(&mut self, arguments: &Arguments, context: &Context) -> Action {
         if !self.may_verify(&context.snapshot.server) {
-            self.note("VRFY=EACCESS", "");
+            self.note_access("VRFY=EACCESS");
             return self.say(reply::not_verified(), context);
         }
         let mailbox = arguments.only().and_then(|text| Mailbox::parse(text).ok());
@@ -594,7 +594,7 @@ impl Session {
 
     fn on_etrn(&mut self, arguments: &Arguments, context: &Context) -> Action {
         if !self.may_flush(&context.snapshot.server) {
-            self.note("ETRN=EACCESS", "");
+            self.note_access("ETRN=EACCESS");
             return self.say(reply::etrn_not_accepted(), context);
         }
         let Some(pattern) = arguments.only().and_then(|text| text.to_str().ok()) else {
@@ -678,6 +678,12 @@ impl Session {
         self.log.push(line);
     }
 
+    /// VRFY and ETRN lines have no sender, even inside a transaction (golden `smtp_opt_popbeforesmtp`).
+    fn note_access(&mut self, status: &str) {
+        let line = LogLine { sender: String::new(), ..self.log_line(status, "") };
+        self.log.push(line);
+    }
+
     fn log_line(&self, status: &str, recipient: &str) -> LogLine {
         let mut line = LogLine {
             helo: self.helo.clone().unwrap_or_default(),
@@ -708,3 +714,6 @@ fn is_error(reply: &Reply) -> bool {
 }
 
 const NOT_VERIFIED: u16 = 252;
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use super::{
     AcceptedRecipient, Action, Context, FilterPoint, FilterVerdict, Identity, LogLine, Login,
     MailTransaction, Opening, Question, Quota, Session, SpoolFailure, Waiting,
 };
-use crate::address::{ForwardPath, Mailbox, PathError, RawPath, ReversePath};
+use crate::address::{ForwardPath, Mailbox, Path, PathError, RawPath, ReversePath};
 use crate::mailroot::{ServerTab, Snapshot};
 use crate::policy::sender::may_send;
 use crate::policy::{Asker, Grant, Recipient, RecipientRefusal, SenderRefusal};
@@ -244,10 +244,9 @@ impl Draft {
     /// A source route is accepted and ignored (decision 41); the line for the spool loses it.
     fn of(mail: Mail, snapshot: &Arc<Snapshot>) -> Result<Self, PathError> {
         let reverse_path = mail.path?.into_reverse_path()?;
-        if let Some(path) = reverse_path.path() {
-            if !path.is_ascii() && !mail.parameters.is_smtputf8 {
-                return Err(PathError::NonAscii);
-            }
+        let is_ascii = reverse_path.path().is_none_or(Path::is_ascii);
+        if !is_ascii && !mail.parameters.is_smtputf8 {
+            return Err(PathError::NonAscii);
         }
         let (reverse_path, line) = match reverse_path {
             ReversePath::Path(path) if path.is_routed() => {
