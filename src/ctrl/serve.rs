@@ -61,18 +61,18 @@ impl Limits {
 
 /// How a port begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
+pub enum Link {
     /// CTRL: plain, with `#!TLS` on request.
     Plain,
     /// CTRLS: TLS from the first octet.
-    Tls,
+    ImplicitTls,
 }
 
 /// Serves one listener until `stop`; returns when the last of its sessions has ended. A session ends at its next
 /// command; one that waits for a command ends at once.
 pub async fn serve(
     listener: Listener,
-    security: Security,
+    link: Link,
     services: Arc<Services>,
     limits: Limits,
     sessions: Arc<Semaphore>,
@@ -81,12 +81,13 @@ pub async fn serve(
     let tracker = TaskTracker::new();
     loop {
         let (socket, peer) = tokio::select! {
+            biased;
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         let (services, sessions, stop) = (Arc::clone(&services), Arc::clone(&sessions), stop.clone());
         tracker.spawn(async move {
-            let ended = connection(socket, security, services, limits, sessions, stop).await;
+            let ended = connection(socket, link, services, limits, sessions, stop).await;
             if let Err(error) = ended {
                 tracing::debug!(%peer, %error, "CTRL session ended");
             }
@@ -114,14 +115,14 @@ enum SessionEnd {
 
 async fn connection(
     socket: TcpStream,
-    security: Security,
+    link: Link,
     services: Arc<Services>,
     limits: Limits,
     sessions: Arc<Semaphore>,
     stop: CancellationToken,
 ) -> Result<(), SessionEnd> {
     let mut connection = Connection::new(Stream::plain(socket)?);
-    if security == Security::Tls {
+    if link == Link::ImplicitTls {
         start_tls(&mut connection, &services.tls).await?;
     }
     let peer = plain_ip(connection.stream().peer().ip());
@@ -290,3 +291,6 @@ fn stamp(clock: &Clock, local: IpAddr) -> String {
     let random = getrandom::u64().unwrap_or_else(|_| clock.now().as_nanosecond() as u64) >> 16;
     format!("<{}.{random}@{local}>", clock.unix_secs())
 }
+
+#[cfg(test)]
+mod tests;
