@@ -61,18 +61,18 @@ impl Limits {
 
 /// How a port begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
+pub enum Security {
     /// CTRL: plain, with `#!TLS` on request.
     Plain,
     /// CTRLS: TLS from the first octet.
-    ImplicitTls,
+    Tls,
 }
 
 /// Serves one listener until `stop`; returns when the last of its sessions has ended. A session ends at its next
 /// command; one that waits for a command ends at once.
 pub async fn serve(
     listener: Listener,
-    link: Link,
+    security: Security,
     services: Arc<Services>,
     limits: Limits,
     sessions: Arc<Semaphore>,
@@ -87,7 +87,7 @@ pub async fn serve(
         };
         let (services, sessions, stop) = (Arc::clone(&services), Arc::clone(&sessions), stop.clone());
         tracker.spawn(async move {
-            let ended = connection(socket, link, services, limits, sessions, stop).await;
+            let ended = connection(socket, security, services, limits, sessions, stop).await;
             if let Err(error) = ended {
                 tracing::debug!(%peer, %error, "CTRL session ended");
             }
@@ -115,14 +115,14 @@ enum SessionEnd {
 
 async fn connection(
     socket: TcpStream,
-    link: Link,
+    security: Security,
     services: Arc<Services>,
     limits: Limits,
     sessions: Arc<Semaphore>,
     stop: CancellationToken,
 ) -> Result<(), SessionEnd> {
     let mut connection = Connection::new(Stream::plain(socket)?);
-    if link == Link::ImplicitTls {
+    if security == Security::Tls {
         start_tls(&mut connection, &services.tls).await?;
     }
     let peer = plain_ip(connection.stream().peer().ip());
