@@ -175,6 +175,21 @@ async fn stopping_closes_waiting_sessions_and_ends() {
 }
 
 #[tokio::test]
+async fn a_handshake_that_does_not_come_does_not_keep_the_server() {
+    for security in [Security::Plain, Security::Tls] {
+        let server = start(security, Limits::default(), &[]).await;
+        ensure_self_signed(server.root.path(), &["example.test".to_owned()]).unwrap();
+        let mut client = Client::connect(&server).await;
+        if security == Security::Plain {
+            client.line().await;
+            assert_eq!(client.say("#!TLS").await, "+00000 Ready to start TLS mode");
+        }
+        server.stop.cancel();
+        server.task.await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn tls_on_request_and_from_the_start() {
     let client_tls = || {
         let verify = ClientVerify { want_verify: false, ..ClientVerify::default() };
