@@ -60,7 +60,7 @@ impl Admin {
                 let meta = entry.metadata().ok().filter(fs::Metadata::is_file)?;
                 let listed =
                     !name.starts_with(OUR_PREFIX) && wildcard::matches(pattern.as_bytes(), name.as_bytes());
-                listed.then(|| ListedFile { name, bytes: meta.len() })
+                listed.then_some(ListedFile { name, bytes: meta.len() })
             })
             .collect();
         files.sort_by(|a, b| a.name.cmp(&b.name));

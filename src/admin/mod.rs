@@ -24,8 +24,6 @@ mod links;
 mod lists;
 mod mailproc;
 mod queue;
-#[cfg(test)]
-mod tests;
 mod users;
 
 use std::fs;

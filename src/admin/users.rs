@@ -1,16 +1,14 @@
 //! Accounts: `mailusers.tab`, the account's directory, `user.tab` (`mailroot.md` 7.3, 9).
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::Path;
 
 use bstr::{BString, ByteSlice};
-use jiff::Timestamp;
 
 use super::aliases::fits;
 use super::{AccountChange, Admin, AdminError, account, is_directory_name};
 use crate::address::is_rfc822_name;
 use crate::auth;
+use crate::mailbox::LastLogin;
 use crate::mailroot::{Account, AccountKind, MailRoot, Snapshot};
 
 /// An account as it is listed.
@@ -36,11 +34,8 @@ pub struct AccountStatus {
     /// Messages in its mailbox.
     pub mailbox_messages: u64,
     /// The last POP3 log-in and the peer's address, if there ever was one.
-    pub last_login: Option<(Timestamp, String)>,
+    pub last_login: Option<LastLogin>,
 }
-
-/// The record of the last POP3 log-in in an account's directory (`mailroot.md` 12.7).
-const IPCONN: &str = ".ipconn";
 
 /// Names of files that stand beside the account directories of a domain.
 const FILES_OF_A_DOMAIN: [&str; 2] = ["userdef.tab", "mailproc.tab"];
@@ -235,16 +230,8 @@ impl Admin {
             address: account.address(),
             mailbox_bytes: usage.bytes,
             mailbox_messages: usage.messages,
-            last_login: self.last_login(&account),
+            last_login: self.mailboxes.last_login(&account)?,
         })
-    }
-
-    fn last_login(&self, account: &Account) -> Option<(Timestamp, String)> {
-        let path: PathBuf = self.root().path().join(MailRoot::account_directory(account)).join(IPCONN);
-        let content = fs::read(&path).ok()?;
-        let modified = fs::metadata(&path).and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-        let address = content.lines().next().unwrap_or_default().to_str_lossy().into_owned();
-        Some((Timestamp::try_from(modified).ok()?, address))
     }
 
     /// The variables of an account in file order (`uservars`). Of equal names each shows the first's value, the one

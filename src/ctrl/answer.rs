@@ -209,7 +209,10 @@ fn mailproc_files(flags: &str) -> Vec<MailProcFile> {
 fn user_status(account: &Account, admin: &Admin, clock: &Clock) -> Result<Reply, AdminError> {
     let status = admin.user_status(&account.domain, &account.user)?;
     // Never logged in shows as now and no address (golden `ctrl_commands`).
-    let (at, ip) = status.last_login.unwrap_or_else(|| (clock.now(), "0.0.0.0".into()));
+    let (at, ip) = match status.last_login {
+        Some(login) => (Timestamp::try_from(login.at).unwrap_or_default(), login.peer.to_string()),
+        None => (clock.now(), "0.0.0.0".into()),
+    };
     let rows = [
         ("RealAddress", status.address),
         ("MailboxSize", status.mailbox_bytes.to_string()),

@@ -81,6 +81,7 @@ pub async fn serve(
     let tracker = TaskTracker::new();
     loop {
         let (socket, peer) = tokio::select! {
+            biased;
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
@@ -122,7 +123,7 @@ async fn connection(
 ) -> Result<(), SessionEnd> {
     let mut connection = Connection::new(Stream::plain(socket)?);
     if security == Security::Tls {
-        start_tls(&mut connection, &services.tls).await?;
+        start_tls(&mut connection, &services.tls, &stop).await?;
     }
     let peer = plain_ip(connection.stream().peer().ip());
     let _permit = match admit(&services, peer, sessions).await {
@@ -135,9 +136,18 @@ async fn connection(
     Shell::new(connection, services, limits, stop, peer).run().await
 }
 
-async fn start_tls(connection: &mut Connection, tls: &TlsStore) -> Result<(), SessionEnd> {
+/// A client that keeps us waiting for its handshake does not keep the server from stopping.
+async fn start_tls(
+    connection: &mut Connection,
+    tls: &TlsStore,
+    stop: &CancellationToken,
+) -> Result<(), SessionEnd> {
     let acceptor = tls.acceptor().ok_or(SessionEnd::NoCertificate)?;
-    Ok(connection.upgrade_to_tls(&acceptor).await?)
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(SessionEnd::Stopping),
+        shaken = connection.upgrade_to_tls(&acceptor) => Ok(shaken?),
+    }
 }
 
 /// `ctrl.ipmap.tab`, then the number of sessions (`mailflow.md` 11.1).
@@ -196,7 +206,7 @@ impl Shell {
                     self.connection.queue(&Reply::ReadyForTls.to_bytes());
                     self.connection.flush().await?;
                     // Without a certificate the client has read "Ready" all the same (golden `ctrl_auth`).
-                    start_tls(&mut self.connection, &self.services.tls).await?;
+                    start_tls(&mut self.connection, &self.services.tls, &self.stop).await?;
                     session.on_tls();
                 }
                 Action::Close(reply) => {
@@ -290,3 +300,6 @@ fn stamp(clock: &Clock, local: IpAddr) -> String {
     let random = getrandom::u64().unwrap_or_else(|_| clock.now().as_nanosecond() as u64) >> 16;
     format!("<{}.{random}@{local}>", clock.unix_secs())
 }
+
+#[cfg(test)]
+mod tests;
