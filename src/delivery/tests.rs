@@ -28,7 +28,10 @@ const TABLES: &[(&str, &str)] = &[
         "mailusers.tab",
         "\"home.test\"\t\"anna\"\t\"\"\t1\t\"anna\"\t\"U\"\n\"home.test\"\t\"bert\"\t\"\"\t2\t\"bert\"\t\"U\"\n\"home.test\"\t\"all\"\t\"\"\t3\t\"all\"\t\"M\"\n",
     ),
-    ("domains/home.test/all/mlusers.tab", "\"bert@home.test\"\t\"RW\"\n\"quiet@far.test\"\t\"W\"\n\"anna@home.test\"\n"),
+    (
+        "domains/home.test/all/mlusers.tab",
+        "\"bert@home.test\"\t\"RW\"\n\"quiet@far.test\"\t\"W\"\n\"anna@home.test\"\n",
+    ),
     ("logs/.keep", ""),
 ];
 
@@ -213,10 +216,12 @@ async fn serve(
         let reply = match (in_data, line.split(' ').next().unwrap_or_default()) {
             (true, ".") => {
                 in_data = false;
-                gate.acquire().await.unwrap().forget();
+                let Ok(permit) = gate.acquire().await else { return };
+                permit.forget();
                 "250 accepted <id7>"
             }
             (true, _) => continue,
+            (false, "RCPT") if line.contains("<refused@") => "550 5.1.1 refused",
             (false, "RCPT") => rcpt_reply,
             (false, "DATA") => {
                 in_data = true;
@@ -304,7 +309,11 @@ async fn a_temporary_refusal_is_tried_again_at_its_time_and_then_returned() {
     sink.hear("RCPT TO:<x@far.test>").await;
     assert_eq!(house.spooled("rsnd").len(), 1);
     let notices = house.mail_of("anna");
-    assert!(notices[0].contains("try to resend the message at : Mon, 23 Nov 2026 10:35:43 +0000"), "{}", notices[0]);
+    assert!(
+        notices[0].contains("try to resend the message at : Mon, 23 Nov 2026 10:35:43 +0000"),
+        "{}",
+        notices[0]
+    );
     assert_eq!(house.services.spool.outbox().counts(), (0, 1));
     house.clock.advance(Duration::from_secs(60));
     house.begin().await.await.unwrap();
@@ -327,7 +336,10 @@ async fn a_permanent_refusal_is_returned_at_once() {
     house.settle().await;
     assert_eq!(house.spooled("froz").len(), 1);
     let notice = &house.mail_of("anna")[0];
-    assert!(notice.contains(&format!("Server:    <127.0.0.1:{0}> [127.0.0.1:{0}]\r\n", sink.port)), "{notice}");
+    assert!(
+        notice.contains(&format!("Server:    <127.0.0.1:{0}> [127.0.0.1:{0}]\r\n", sink.port)),
+        "{notice}"
+    );
     assert!(notice.contains("was:\r\n\r\n550-5.1.1 no\r\n550 5.1.1 never\r\n"), "{notice}");
 }
 
@@ -389,6 +401,46 @@ async fn a_waiting_message_goes_through_the_open_connection() {
     assert!(!rest.contains("(connected)"), "{rest}");
     assert_eq!(house.smail().len(), 3);
     assert_eq!(house.services.spool.outbox().counts(), (0, 0));
+}
+
+/// The server that refuses one of three recipients says so once; the others go on over a fresh connection.
+#[tokio::test]
+async fn a_refusal_on_a_used_connection_is_final() {
+    let mut sink = Sink::start("250 ok").await;
+    let directory = mail_root(&[("smtpfwd.tab", &sink.forwarding("far.test"))]);
+    let house = House::at(directory.path(), Disk::default(), 1).await;
+    house.submit("anna@home.test", "one@far.test").await;
+    let running = house.begin().await;
+    sink.hear(".").await;
+    house.submit("anna@home.test", "refused@far.test").await;
+    house.submit("anna@home.test", "three@far.test").await;
+    sink.open();
+    running.await.unwrap();
+    house.settle().await;
+    let rest = sink.until("RCPT TO:<three@far.test>").await;
+    assert_eq!(rest.matches("RCPT TO:<refused@far.test>").count(), 1, "{rest}");
+    assert_eq!(rest.matches("(connected)").count(), 1, "{rest}");
+    assert_eq!(house.spooled("froz").len(), 1);
+    assert!(house.mail_of("anna")[0].contains("Error=[550 5.1.1 refused]"));
+}
+
+/// A server that vanishes after the final dot may have the message: no other host gets it in the same attempt.
+#[tokio::test]
+async fn a_doubtful_end_is_not_followed_by_another_host() {
+    let mut first = Sink::start("250 ok").await;
+    let second = Sink::start("250 ok").await;
+    let row = format!("\"far.test\"\t\"127.0.0.1:{};127.0.0.1:{}\"\n", first.port, second.port);
+    let directory = mail_root(&[("smtpfwd.tab", &row)]);
+    let house = House::at(directory.path(), Disk::default(), 1).await;
+    house.submit("", "one@far.test").await;
+    let running = house.begin().await;
+    first.hear(".").await;
+    // The server's task fails without its gate, and drops the connection.
+    first.gate.close();
+    running.await.unwrap();
+    assert_eq!(house.slog().matches("ErrCode").count(), 1, "{}", house.slog());
+    assert!(second.heard.is_empty());
+    assert_eq!(house.spooled("rsnd").len(), 1);
 }
 
 #[tokio::test]
@@ -473,7 +525,15 @@ async fn a_mailproc_redirects_and_keeps_a_copy() {
 /// Decision 11.
 #[tokio::test]
 async fn commands_without_effect_lose_no_mail() {
-    for commands in ["", "# nothing\n", "\"smtp\"\n", "\"frobnicate\"\n", "\"redirect\"\t\"not@@valid\"\n", "\"external\"\t\"0\"\t\"5\"\t\"/no/such/program\"\t\"x\"\n", "\"filter\"\t\"0\"\t\"5\"\t\"/bin/true\"\t\"x\"\n"] {
+    for commands in [
+        "",
+        "# nothing\n",
+        "\"smtp\"\n",
+        "\"frobnicate\"\n",
+        "\"redirect\"\t\"not@@valid\"\n",
+        "\"external\"\t\"0\"\t\"5\"\t\"/no/such/program\"\t\"x\"\n",
+        "\"filter\"\t\"0\"\t\"5\"\t\"/bin/true\"\t\"x\"\n",
+    ] {
         let directory = mail_root(&[("domains/home.test/anna/mailproc.tab", commands)]);
         let house = House::at(directory.path(), Disk::default(), 2).await;
         house.submit("x@far.test", "anna@home.test").await;
@@ -507,7 +567,9 @@ async fn a_program_gets_its_arguments_and_16_stops() {
     let house = House::at(directory.path(), Disk::default(), 2).await;
     house.submit("x@far.test", "anna@home.test").await;
     house.settle().await;
-    assert!(fs::read_to_string(out).unwrap().contains("RCPT TO:<anna@home.test>\r\n<<MAIL-DATA>>\r\nSubject: hi"));
+    assert!(
+        fs::read_to_string(out).unwrap().contains("RCPT TO:<anna@home.test>\r\n<<MAIL-DATA>>\r\nSubject: hi")
+    );
     assert!(house.mail_of("anna").is_empty());
     assert_eq!(house.smail(), ["x@far.test anna@home.test EXTRN /bin/sh "]);
 }
