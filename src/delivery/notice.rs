@@ -95,7 +95,7 @@ impl Facts {
         let Self { spool_name, root_domain, number, .. } = self;
         let reason = self.reason.as_deref().unwrap_or_default();
         let mut text = format!(
-            "Date:   {date}\nX-MessageId: <{spool_name}>\nX-SmtpMessageId: <{number}>\n\
+            "Date: {date}\nX-MessageId: <{spool_name}>\nX-SmtpMessageId: <{number}>\n\
              From: {root_domain} PostMaster <{postmaster}>\nTo: {addressee}\n\
              Subject: Error sending message [{spool_name}] from [{root_domain}]\n\
              X-MailerServer: {PRODUCT} {VERSION}\n\

@@ -55,6 +55,13 @@ pub(super) struct Outgoing<'a> {
     pub(super) has_sent: &'a AtomicBool,
 }
 
+impl Outgoing<'_> {
+    /// The final dot was sent and no reply came: the server may or may not have the message.
+    fn is_in_doubt(&self, failure: &Failure) -> bool {
+        self.has_sent.load(Ordering::Relaxed) && failure.info.is_none()
+    }
+}
+
 /// Who sends: slog texts differ (`mailflow.md` 4.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
@@ -98,6 +105,7 @@ pub(super) struct Open {
     dialogue: Dialogue,
     route: Route,
     host: Host,
+    keyword: &'static str,
     medium: &'static str,
     login: Login,
     snapshot_generation: u64,
@@ -145,7 +153,7 @@ pub(super) async fn send(
     log: &mut Vec<slog::Entry>,
 ) -> Sent {
     if let Some(connection) = open.take()
-        && let Some(sent) = send_again(connection, snapshot, outgoing, route, open).await
+        && let Some(sent) = send_again(connection, snapshot, outgoing, route, open, log).await
     {
         return sent;
     }
@@ -177,11 +185,13 @@ async fn send_again(
     outgoing: &Outgoing<'_>,
     route: &Route,
     open: &mut Option<Open>,
+    log: &mut Vec<slog::Entry>,
 ) -> Option<Sent> {
     if !connection.fits(snapshot, route) {
         connection.quit();
         return None;
     }
+    outgoing.has_sent.store(false, Ordering::Relaxed);
     let mut link = Link {
         connection: connection.connection,
         dialogue: connection.dialogue,
@@ -190,13 +200,20 @@ async fn send_again(
     };
     let reply = match link.transact(outgoing).await {
         Ok(reply) => reply,
-        // Its word about this message is heard on a fresh connection, where it is logged.
-        Err(_) => {
+        Err(failure) => {
+            // A server may end an old connection at any time before it has the message; a fresh one is tried then.
+            // Once the final dot is out that could deliver twice, and a refusal is the server's last word.
+            let is_answer = failure.is_permanent || outgoing.is_in_doubt(&failure);
             link.leave();
-            return None;
+            if !is_answer {
+                return None;
+            }
+            let label = &connection.host.label;
+            log.push(entry(outgoing, connection.keyword, label, &failure));
+            return Some(verdict(failure, label));
         }
     };
-    let (host, medium) = (connection.host, connection.medium);
+    let (host, keyword, medium) = (connection.host, connection.keyword, connection.medium);
     let sent =
         Sent::Delivered { medium, host: host.label.clone(), remote_id: super::client::remote_id(&reply) };
     *open = Some(Open {
@@ -205,6 +222,7 @@ async fn send_again(
         host,
         messages: connection.messages + 1,
         route: connection.route,
+        keyword,
         medium,
         login: connection.login,
         snapshot_generation: connection.snapshot_generation,
@@ -258,6 +276,7 @@ async fn walk(
         return Sent::Transient;
     }
     for host in list.hosts {
+        outgoing.has_sent.store(false, Ordering::Relaxed);
         match try_host(services, snapshot, outgoing, &host, list.keyword).await {
             Ok((link, login, reply)) => {
                 let remote_id = super::client::remote_id(&reply);
@@ -267,6 +286,7 @@ async fn walk(
                     dialogue: link.dialogue,
                     route: route.clone(),
                     host,
+                    keyword: list.keyword,
                     medium: list.medium,
                     login,
                     snapshot_generation: snapshot.generation(),
@@ -277,7 +297,8 @@ async fn walk(
             }
             Err(failure) => {
                 log.push(entry(outgoing, list.keyword, &host.label, &failure));
-                if failure.is_permanent {
+                // In doubt the next host would likely be the second one to deliver it.
+                if failure.is_permanent || outgoing.is_in_doubt(&failure) {
                     return verdict(failure, &host.label);
                 }
             }

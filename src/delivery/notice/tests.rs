@@ -1,7 +1,7 @@
 use super::*;
 
 /// golden spool_notifytry, the copy of the first temporary notice, with our product name and time zone.
-const TEMPORARY: &str = "Date:   Mon, 23 Nov 2026 10:34:43 +0000
+const TEMPORARY: &str = "Date: Mon, 23 Nov 2026 10:34:43 +0000
 X-MessageId: <1795430083058.7f304dff36c0.79f.5.mail.example.test>
 X-SmtpMessageId: <S4>
 From: example.test PostMaster <postmaster@example.test>
