@@ -194,9 +194,8 @@ impl Server {
             logs: logs.clone(),
             tls: Arc::clone(tls),
         });
-        let ctrl_limits =
-            ctrl::Limits { idle: self.options.ctrl.idle, sessions_max: self.options.ctrl.sessions_max };
-        let ctrl_sessions = ctrl_limits.sessions();
+        let ctrl_limits = ctrl::Limits { idle: self.options.ctrl.idle };
+        let (ctrl_sessions, ctrl_sessions_max) = (SessionCounter::default(), self.options.ctrl.sessions_max);
         let pop3 = Arc::new(pop3::Services {
             tables: self.tables.clone(),
             mailboxes: mailboxes.clone(),
@@ -212,6 +211,7 @@ impl Server {
         };
         let (pop3_sessions, pop3_sessions_max) = (SessionCounter::default(), self.options.pop3.sessions_max);
         let tls = Arc::clone(tls);
+        let (smtp_sessions, smtp_sessions_max) = (SessionCounter::default(), self.options.smtp.sessions_max);
         let smtp = Arc::new(self.smtp_services(mailboxes, logs, &tls));
         Box::new(move |service, listener, stop| match service {
             Service::Pop3 | Service::Pop3s => {
@@ -221,14 +221,16 @@ impl Server {
                 tokio::spawn(pop3::serve(door, Arc::clone(&pop3), pop3_limits, stop))
             }
             Service::Ctrl | Service::Ctrls => {
-                let security =
-                    if service == Service::Ctrl { ctrl::Security::Plain } else { ctrl::Security::Tls };
-                let (services, sessions) = (Arc::clone(&ctrl), Arc::clone(&ctrl_sessions));
-                tokio::spawn(ctrl::serve(listener, security, services, ctrl_limits, sessions, stop))
+                let link = if service == Service::Ctrl { Link::Plain } else { Link::ImplicitTls };
+                let (tls, sessions) = (Arc::clone(&tls), ctrl_sessions.clone());
+                let door = Door { listener, link, tls, sessions, sessions_max: ctrl_sessions_max };
+                tokio::spawn(ctrl::serve(door, Arc::clone(&ctrl), ctrl_limits, stop))
             }
             Service::Smtp | Service::Smtps => {
-                let link = if service == Service::Smtp { smtp::Implicit::Plain } else { smtp::Implicit::Tls };
-                tokio::spawn(smtp::serve(listener, link, Arc::clone(&smtp), stop))
+                let link = if service == Service::Smtp { Link::Plain } else { Link::ImplicitTls };
+                let (tls, sessions) = (Arc::clone(&tls), smtp_sessions.clone());
+                let door = Door { listener, link, tls, sessions, sessions_max: smtp_sessions_max };
+                tokio::spawn(smtp::serve(door, Arc::clone(&smtp), stop))
             }
             Service::Finger => tokio::spawn(async move {
                 stop.cancelled().await;
@@ -241,7 +243,6 @@ impl Server {
         let options = &self.options.smtp;
         let limits = smtp::Limits {
             idle: options.idle,
-            sessions_max: options.sessions_max,
             recipients_max: options.recipients_max,
             pop_auth_lifetime: options.pop_auth_lifetime,
         };
@@ -253,7 +254,6 @@ impl Server {
             clock: self.clock.clone(),
             logs: logs.clone(),
             tls: Arc::clone(tls),
-            sessions: limits.permits(),
             limits,
             filter_notice: smtp::FilterNotice::default(),
         }

@@ -26,4 +26,4 @@ pub mod session;
 #[cfg(test)]
 mod tests;
 
-pub use serve::{Limits, Security, Services, serve};
+pub use serve::{Limits, Services, serve};

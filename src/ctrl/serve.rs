@@ -5,10 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::answer::answer;
 use super::reply::Reply;
@@ -18,7 +15,7 @@ use crate::clock::Clock;
 use crate::logs::{LogKind, Logs};
 use crate::mailroot::Tables;
 use crate::net::tls::{TlsError, TlsStore};
-use crate::net::{Connection, IO_TIMEOUT, Line, Listener, ReadError, Stream, plain_ip};
+use crate::net::{self, Arrival, Connection, Door, IO_TIMEOUT, Line, ReadError, Seat, plain_ip};
 use crate::status::{number, product_name};
 
 /// What a session needs from the house.
@@ -41,61 +38,28 @@ pub struct Services {
 pub struct Limits {
     /// `-Ct`: how long a session may wait for a command.
     pub idle: Duration,
-    /// `-CX`: sessions at a time, plain and TLS together.
-    pub sessions_max: usize,
 }
 
 impl Default for Limits {
     /// XMail's (`mailflow.md` 1.1).
     fn default() -> Self {
-        Self { idle: Duration::from_secs(120), sessions_max: 512 }
+        Self { idle: Duration::from_secs(120) }
     }
-}
-
-impl Limits {
-    /// The counter that all listeners of the service share.
-    pub fn sessions(&self) -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(self.sessions_max.min(Semaphore::MAX_PERMITS)))
-    }
-}
-
-/// How a port begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
-    /// CTRL: plain, with `#!TLS` on request.
-    Plain,
-    /// CTRLS: TLS from the first octet.
-    Tls,
 }
 
 /// Serves one listener until `stop`; returns when the last of its sessions has ended. A session ends at its next
 /// command; one that waits for a command ends at once.
-pub async fn serve(
-    listener: Listener,
-    security: Security,
-    services: Arc<Services>,
-    limits: Limits,
-    sessions: Arc<Semaphore>,
-    stop: CancellationToken,
-) {
-    let tracker = TaskTracker::new();
-    loop {
-        let (socket, peer) = tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        let (services, sessions, stop) = (Arc::clone(&services), Arc::clone(&sessions), stop.clone());
-        tracker.spawn(async move {
-            let ended = connection(socket, security, services, limits, sessions, stop).await;
-            if let Err(error) = ended {
-                tracing::debug!(%peer, %error, "CTRL session ended");
-            }
-        });
+pub async fn serve(door: Door, services: Arc<Services>, limits: Limits, stop: CancellationToken) {
+    let session_stop = stop.clone();
+    door.attend(stop, move |arrival| attend(arrival, Arc::clone(&services), limits, session_stop.clone()))
+        .await;
+}
+
+async fn attend(arrival: Arrival, services: Arc<Services>, limits: Limits, stop: CancellationToken) {
+    let peer = arrival.connection.stream().peer();
+    if let Err(error) = connection(arrival, services, limits, stop).await {
+        tracing::debug!(%peer, %error, "CTRL session ended");
     }
-    drop(listener);
-    tracker.close();
-    tracker.wait().await;
 }
 
 /// Why a session ended without a word.
@@ -114,25 +78,17 @@ enum SessionEnd {
 }
 
 async fn connection(
-    socket: TcpStream,
-    security: Security,
+    arrival: Arrival,
     services: Arc<Services>,
     limits: Limits,
-    sessions: Arc<Semaphore>,
     stop: CancellationToken,
 ) -> Result<(), SessionEnd> {
-    let mut connection = Connection::new(Stream::plain(socket)?);
-    if security == Security::Tls {
-        start_tls(&mut connection, &services.tls, &stop).await?;
-    }
+    let Arrival { mut connection, seat } = arrival;
     let peer = plain_ip(connection.stream().peer().ip());
-    let _permit = match admit(&services, peer, sessions).await {
-        Ok(permit) => permit,
-        Err(number) => {
-            connection.queue(&Reply::Error(number).to_bytes());
-            return Ok(connection.close().await?);
-        }
-    };
+    if let Err(number) = admit(&services, peer, seat.as_ref()).await {
+        connection.queue(&Reply::Error(number).to_bytes());
+        return Ok(connection.close().await?);
+    }
     Shell::new(connection, services, limits, stop, peer).run().await
 }
 
@@ -151,17 +107,13 @@ async fn start_tls(
 }
 
 /// `ctrl.ipmap.tab`, then the number of sessions (`mailflow.md` 11.1).
-async fn admit(
-    services: &Arc<Services>,
-    peer: IpAddr,
-    sessions: Arc<Semaphore>,
-) -> Result<OwnedSemaphorePermit, i32> {
+async fn admit(services: &Arc<Services>, peer: IpAddr, seat: Option<&Seat>) -> Result<(), i32> {
     let tables = services.tables.clone();
     let allowed = blocking(move || tables.fresh().ctrl_ipmap.verdict(peer).allowed).await;
     if allowed != Some(true) {
         return Err(number::PEER_IP_REFUSED);
     }
-    sessions.try_acquire_owned().map_err(|_| number::SERVER_TOO_BUSY)
+    seat.map(drop).ok_or(number::SERVER_TOO_BUSY)
 }
 
 /// One session at work.
@@ -184,7 +136,7 @@ impl Shell {
         peer: IpAddr,
     ) -> Self {
         let local = plain_ip(connection.stream().local().ip());
-        let stamp = stamp(&services.clock, local).into();
+        let stamp = net::stamp(services.clock.unix_secs(), &local.to_string()).into();
         Self { connection, services, limits, stop, peer, stamp }
     }
 
@@ -292,13 +244,6 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         .await
         .inspect_err(|error| tracing::error!(%error, "CTRL task lost"))
         .ok()
-}
-
-/// `<seconds.random@address>`: where XMail has its thread id we have a random number, so that no two are equal.
-fn stamp(clock: &Clock, local: IpAddr) -> String {
-    // Without random bytes the time still tells greetings apart.
-    let random = getrandom::u64().unwrap_or_else(|_| clock.now().as_nanosecond() as u64) >> 16;
-    format!("<{}.{random}@{local}>", clock.unix_secs())
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 pub use connection::{Connection, Line, LineEnding, ReadError};
 pub use listener::{BindAddress, BindAddressError, ListenOptions, Listener};
-pub use service::{Arrival, Door, Link, Seat, SessionCounter};
+pub use service::{Arrival, Door, Link, Seat, SessionCounter, stamp};
 pub use stream::Stream;
 pub use tls::TlsStore;
 

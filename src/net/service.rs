@@ -46,6 +46,18 @@ impl Drop for Seat {
     }
 }
 
+/// Peers that are told "too busy" at once, over the session limit; more are dropped without a word.
+const REFUSALS_MAX: usize = 64;
+
+/// The time stamp of a greeting, `<seconds.number@name>`, never the same twice (RFC 1939 §7; `mailflow.md` 1.3). XMail's
+/// number is a thread's id; ours is random, because the stamp is what APOP and CRAM-MD5 digests are made of.
+pub fn stamp(unix_secs: i64, name: &str) -> String {
+    static COUNTER: AtomicUsize = AtomicUsize::new(1);
+    // Without random numbers the process's count still makes it unique.
+    let number = getrandom::u64().unwrap_or_else(|_| COUNTER.fetch_add(1, Ordering::Relaxed) as u64);
+    format!("<{unix_secs}.{number}@{name}>")
+}
+
 /// A client at the door.
 pub struct Arrival {
     /// The connection, after the handshake on a TLS port.
@@ -84,6 +96,10 @@ impl Door {
                 accepted = self.listener.accept() => accepted,
             };
             let seat = self.sessions.enter(self.sessions_max);
+            if seat.is_none() && tracker.len() >= self.sessions_max.saturating_add(REFUSALS_MAX) {
+                tracing::debug!(%peer, "connection dropped: too many sessions");
+                continue;
+            }
             let (link, tls, stop, session) =
                 (self.link, Arc::clone(&self.tls), stop.clone(), session.clone());
             tracker.spawn(async move {

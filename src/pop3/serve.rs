@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
@@ -138,7 +137,7 @@ impl<'a> Client<'a> {
                 return Ok(());
             }
         };
-        let stamp = stamp(&services.clock, &domain);
+        let stamp = net::stamp(services.clock.unix_secs(), &domain);
         let on_bad_login =
             if limits.hang_on_bad_login { BadLogin::HangUp } else { BadLogin::Pause(limits.bad_login_pause) };
         let session = Session::new(domain, on_bad_login);
@@ -371,15 +370,6 @@ async fn send_file(connection: &mut Connection, file: File, body_lines_max: Opti
 async fn fresh(tables: &Tables) -> io::Result<Arc<Snapshot>> {
     let tables = tables.clone();
     Ok(spawn_blocking(move || tables.fresh()).await?)
-}
-
-/// `<secs.number@domain>`, never the same twice (RFC 1939 section 7): the number is random, where XMail has a thread's
-/// id (`mailflow.md` 1.3).
-fn stamp(clock: &Clock, domain: &str) -> String {
-    static COUNTER: AtomicUsize = AtomicUsize::new(1);
-    // Without random numbers the process's count still makes it unique.
-    let number = getrandom::u64().unwrap_or_else(|_| COUNTER.fetch_add(1, Ordering::Relaxed) as u64);
-    format!("<{}.{number}@{domain}>", clock.unix_secs())
 }
 
 /// Octets of a file in memory at once.

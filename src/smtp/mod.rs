@@ -27,4 +27,4 @@ pub mod session;
 #[cfg(test)]
 mod tests;
 
-pub use serve::{FilterNotice, Implicit, Limits, Services, serve};
+pub use serve::{FilterNotice, Limits, Services, serve};

@@ -9,9 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{self, blocking};
@@ -30,7 +27,7 @@ use crate::mailbox::Mailboxes;
 use crate::mailroot::{Snapshot, Tables};
 use crate::net::dots::{BareLf, DataReader};
 use crate::net::tls::TlsStore;
-use crate::net::{Connection, IO_TIMEOUT, Line, Listener, ReadError, Stream};
+use crate::net::{self, Arrival, Connection, Door, IO_TIMEOUT, Line, ReadError};
 use crate::policy::Refusal;
 use crate::spool::{Draft, MEMORY_BYTES_MAX, Spool};
 use crate::status::Reply;
@@ -53,8 +50,6 @@ pub struct Services {
     pub tls: Arc<TlsStore>,
     /// The options.
     pub limits: Limits,
-    /// One permit per session: [`Limits::permits`].
-    pub sessions: Arc<Semaphore>,
     /// What was said about filters.
     pub filter_notice: FilterNotice,
 }
@@ -64,8 +59,6 @@ pub struct Services {
 pub struct Limits {
     /// `-St`: how long a session waits for a command.
     pub idle: Duration,
-    /// `-SX`: sessions at once, SMTP and SMTPS together.
-    pub sessions_max: usize,
     /// `-Sr`: recipients of one message.
     pub recipients_max: usize,
     /// `-Se`: how long a POP3 log-in opens SMTP.
@@ -77,17 +70,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             idle: Duration::from_secs(90),
-            sessions_max: 1024,
             recipients_max: 100,
             pop_auth_lifetime: Duration::from_secs(900),
         }
-    }
-}
-
-impl Limits {
-    /// The permits for [`Services::sessions`].
-    pub fn permits(&self) -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(self.sessions_max.min(Semaphore::MAX_PERMITS)))
     }
 }
 
@@ -116,76 +101,17 @@ impl FilterNotice {
     }
 }
 
-/// Whether TLS begins with the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Implicit {
-    /// SMTP: plain, with STARTTLS.
-    Plain,
-    /// SMTPS.
-    Tls,
-}
-
 /// Accepts until `stop`, then waits for the sessions to leave. Dropping the future ends all sessions at once.
-pub async fn serve(listener: Listener, tls: Implicit, services: Arc<Services>, stop: CancellationToken) {
-    let mut sessions = JoinSet::new();
-    loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            Some(ended) = sessions.join_next(), if !sessions.is_empty() => report(ended),
-            (socket, peer) = listener.accept() => {
-                let permit = Arc::clone(&services.sessions).try_acquire_owned().ok();
-                if permit.is_none() && sessions.len() >= services.limits.sessions_max + REFUSALS_MAX {
-                    tracing::debug!(%peer, "connection dropped: too many sessions");
-                    continue;
-                }
-                sessions.spawn(connection(socket, tls, Arc::clone(&services), stop.clone(), permit));
-            }
-        }
-    }
-    drop(listener);
-    while let Some(ended) = sessions.join_next().await {
-        report(ended);
-    }
+pub async fn serve(door: Door, services: Arc<Services>, stop: CancellationToken) {
+    let session_stop = stop.clone();
+    door.attend(stop, move |arrival| attend(arrival, Arc::clone(&services), session_stop.clone())).await;
 }
 
-/// A session that panics ends alone.
-fn report(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "SMTP session failed");
-    }
-}
-
-/// Peers that are told "too busy" at once, over `-SX`; more are dropped without a word. Ours.
-const REFUSALS_MAX: usize = 64;
-
-async fn connection(
-    socket: TcpStream,
-    tls: Implicit,
-    services: Arc<Services>,
-    stop: CancellationToken,
-    permit: Option<OwnedSemaphorePermit>,
-) {
-    let Ok(stream) = Stream::plain(socket) else { return };
-    let peer = stream.peer();
-    let mut connection = Connection::new(stream);
-    if tls == Implicit::Tls {
-        let Some(acceptor) = services.tls.acceptor() else {
-            tracing::warn!(%peer, "SMTPS connection closed: no certificate");
-            return;
-        };
-        let handshake = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            handshake = connection.upgrade_to_tls(&acceptor) => handshake,
-        };
-        if let Err(error) = handshake {
-            tracing::debug!(%peer, %error, "TLS handshake failed");
-            return;
-        }
-    }
-    // The permit is held until the goodbye is out.
-    let end = match &permit {
+/// One connection from its greeting to its end.
+async fn attend(arrival: Arrival, services: Arc<Services>, stop: CancellationToken) {
+    let Arrival { mut connection, seat } = arrival;
+    // The seat is held until the goodbye is out.
+    let end = match &seat {
         None => {
             connection.queue(&reply::too_busy().to_wire());
             End::Closed
@@ -257,7 +183,7 @@ async fn begin(connection: &mut Connection, services: &Arc<Services>, stop: &Can
             return End::Closed;
         }
     };
-    let stamp = stamp(services.clock.unix_secs(), &admission.server_domain);
+    let stamp = net::stamp(services.clock.unix_secs(), &admission.server_domain);
     let date = services.clock.mail_date();
     connection.queue(&reply::greeting(&admission.server_domain, &stamp, &date).to_wire());
     let link = Link {
@@ -273,13 +199,6 @@ async fn begin(connection: &mut Connection, services: &Arc<Services>, stop: &Can
     let end = shell.run().await;
     shell.write_log().await;
     end
-}
-
-/// `<seconds.number@domain>` (`mailflow.md` 1.3). XMail's number is a thread's; ours is random, because the stamp is
-/// CRAM-MD5's challenge.
-fn stamp(now: i64, domain: &str) -> String {
-    let number = getrandom::u64().unwrap_or_else(|_| std::process::id().into());
-    format!("<{now}.{number}@{domain}>")
 }
 
 /// One session and its connection.

@@ -20,7 +20,7 @@ use crate::logs::{LogKind, Logs};
 use crate::mailbox::{Kind, Mailboxes};
 use crate::mailroot::{MailRoot, Tables};
 use crate::net::tls::{TlsStore, ensure_self_signed};
-use crate::net::{BindAddress, ListenOptions, Listener};
+use crate::net::{BindAddress, Door, Link as Port, ListenOptions, Listener, SessionCounter};
 use crate::spool::{self, Lane, RetryPlan, Spool};
 
 /// A running server and its MailRoot.
@@ -76,10 +76,10 @@ fn mailroot(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 async fn start(files: &[(&str, &str)], limits: Limits) -> Server {
-    start_in(mailroot(files), limits, Implicit::Plain).await
+    start_in(mailroot(files), limits, 1024).await
 }
 
-async fn start_in(root: tempfile::TempDir, limits: Limits, tls: Implicit) -> Server {
+async fn start_in(root: tempfile::TempDir, limits: Limits, sessions_max: usize) -> Server {
     let mail_root = MailRoot::new(root.path());
     std::fs::create_dir_all(root.path().join("logs")).unwrap();
     let clock = Clock::manual(NOW.parse().unwrap());
@@ -111,14 +111,15 @@ async fn start_in(root: tempfile::TempDir, limits: Limits, tls: Implicit) -> Ser
         clock,
         logs: Logs::new(root.path(), move || log_clock.zoned(), hours, [LogKind::Smtp]),
         tls: Arc::new(TlsStore::new(root.path())),
-        sessions: limits.permits(),
         limits,
         filter_notice: FilterNotice::default(),
     };
     let listener =
         Listener::bind(BindAddress::parse("127.0.0.1:0", 0).unwrap(), &ListenOptions::default()).unwrap();
     let (address, stop) = (listener.local_addr(), CancellationToken::new());
-    let task = tokio::spawn(serve(listener, tls, Arc::new(services), stop.clone()));
+    let tls = Arc::clone(&services.tls);
+    let door = Door { listener, link: Port::Plain, tls, sessions: SessionCounter::default(), sessions_max };
+    let task = tokio::spawn(serve(door, Arc::new(services), stop.clone()));
     Server { root, address, stop, task, _dns: dns }
 }
 
@@ -818,7 +819,7 @@ async fn routes_of_smtpgw_are_put_in_front() {
 async fn starttls_forgets_everything() {
     let root = mailroot(&[]);
     ensure_self_signed(root.path(), &["mx.example.test".to_owned()]).unwrap();
-    let server = start_in(root, Limits::default(), Implicit::Plain).await;
+    let server = start_in(root, Limits::default(), 1024).await;
     let stream = crate::net::Stream::connect(server.address, None, PATIENCE).await.unwrap();
     let mut client = crate::net::Connection::new(stream);
     let say = async |client: &mut crate::net::Connection, line: &str| {
@@ -853,8 +854,7 @@ async fn starttls_forgets_everything() {
 
 #[tokio::test]
 async fn sessions_beyond_the_limit_hear_421() {
-    let limits = Limits { sessions_max: 1, ..Limits::default() };
-    let server = start(&[], limits).await;
+    let server = start_in(mailroot(&[]), Limits::default(), 1).await;
     let mut first = server.connect().await;
     talk(&mut first, HELLO).await;
     let busy = format!("S: 421 {} - Server too busy, retry later\nS: <closed>", reply::server_name());

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -13,7 +14,7 @@ use crate::durable::Disk;
 use crate::mailbox::{Kind, Mailboxes};
 use crate::mailroot::MailRoot;
 use crate::net::tls::{ClientTls, ClientVerify, ensure_self_signed};
-use crate::net::{BindAddress, ListenOptions};
+use crate::net::{BindAddress, Link, ListenOptions, Listener, SessionCounter, Stream};
 
 /// A MailRoot and the service on it.
 struct Server {
@@ -23,7 +24,11 @@ struct Server {
     task: JoinHandle<()>,
 }
 
-async fn start(security: Security, limits: Limits, files: &[(&str, &str)]) -> Server {
+async fn start(link: Link, limits: Limits, files: &[(&str, &str)]) -> Server {
+    start_with(link, limits, 512, files).await
+}
+
+async fn start_with(link: Link, limits: Limits, sessions_max: usize, files: &[(&str, &str)]) -> Server {
     let root = tempfile::tempdir().unwrap();
     let put = |name: &str, text: &str| fs::write(root.path().join(name), text).unwrap();
     put("server.tab", "\"RootDomain\"\t\"example.test\"\n");
@@ -48,8 +53,9 @@ async fn start(security: Security, limits: Limits, files: &[(&str, &str)]) -> Se
     let address = BindAddress::parse("127.0.0.1:0", 6017).unwrap();
     let listener = Listener::bind(address, &ListenOptions::default()).unwrap();
     let (address, stop) = (listener.local_addr(), CancellationToken::new());
-    let sessions = limits.sessions();
-    let task = tokio::spawn(serve(listener, security, Arc::new(services), limits, sessions, stop.clone()));
+    let tls = Arc::clone(&services.tls);
+    let door = Door { listener, link, tls, sessions: SessionCounter::default(), sessions_max };
+    let task = tokio::spawn(serve(door, Arc::new(services), limits, stop.clone()));
     Server { root, address, stop, task }
 }
 
@@ -83,7 +89,7 @@ fn stamp_of(greeting: &str) -> &str {
 
 #[tokio::test]
 async fn a_session_from_greeting_to_quit_and_its_log() {
-    let server = start(Security::Plain, Limits::default(), &[]).await;
+    let server = start(Link::Plain, Limits::default(), &[]).await;
     let mut client = Client::connect(&server).await;
     let greeting = client.line().await;
     assert!(greeting.starts_with("+00000 <1795429985."), "{greeting}");
@@ -114,7 +120,7 @@ async fn a_session_from_greeting_to_quit_and_its_log() {
 #[tokio::test]
 async fn hidden_passwords_are_not_logged() {
     let hide = [("server.tab", "\"CtrlHidePasswords\"\t\"1\"\n")];
-    let server = start(Security::Plain, Limits::default(), &hide).await;
+    let server = start(Link::Plain, Limits::default(), &hide).await;
     let mut client = Client::connect(&server).await;
     client.line().await;
     assert_eq!(client.say("admin\tadminpw").await, "+00000 OK");
@@ -125,7 +131,7 @@ async fn hidden_passwords_are_not_logged() {
 #[tokio::test]
 async fn the_ip_map_comes_before_the_greeting() {
     let deny = [("ctrl.ipmap.tab", "\"127.0.0.1\"\t\"255.255.255.255\"\t\"DENY\"\t\"1\"\n")];
-    let server = start(Security::Plain, Limits::default(), &deny).await;
+    let server = start(Link::Plain, Limits::default(), &deny).await;
     let mut client = Client::connect(&server).await;
     assert_eq!(client.line().await, "-00130 Server does not like Your IP");
     assert_eq!(client.line().await, "");
@@ -133,7 +139,7 @@ async fn the_ip_map_comes_before_the_greeting() {
 
 #[tokio::test]
 async fn sessions_are_counted() {
-    let server = start(Security::Plain, Limits { sessions_max: 1, ..Limits::default() }, &[]).await;
+    let server = start_with(Link::Plain, Limits::default(), 1, &[]).await;
     let mut first = Client::connect(&server).await;
     assert!(first.line().await.starts_with("+00000 <"));
     let mut second = Client::connect(&server).await;
@@ -154,8 +160,7 @@ async fn sessions_are_counted() {
 
 #[tokio::test]
 async fn an_idle_session_is_closed_without_a_word() {
-    let server =
-        start(Security::Plain, Limits { idle: Duration::from_millis(20), ..Limits::default() }, &[]).await;
+    let server = start(Link::Plain, Limits { idle: Duration::from_millis(20) }, &[]).await;
     let mut client = Client::connect(&server).await;
     client.line().await;
     assert_eq!(client.say("admin\tadminpw").await, "+00000 OK");
@@ -164,7 +169,7 @@ async fn an_idle_session_is_closed_without_a_word() {
 
 #[tokio::test]
 async fn stopping_closes_waiting_sessions_and_ends() {
-    let server = start(Security::Plain, Limits::default(), &[]).await;
+    let server = start(Link::Plain, Limits::default(), &[]).await;
     let mut client = Client::connect(&server).await;
     client.line().await;
     client.say("admin\tadminpw").await;
@@ -176,11 +181,11 @@ async fn stopping_closes_waiting_sessions_and_ends() {
 
 #[tokio::test]
 async fn a_handshake_that_does_not_come_does_not_keep_the_server() {
-    for security in [Security::Plain, Security::Tls] {
-        let server = start(security, Limits::default(), &[]).await;
+    for link in [Link::Plain, Link::ImplicitTls] {
+        let server = start(link, Limits::default(), &[]).await;
         ensure_self_signed(server.root.path(), &["example.test".to_owned()]).unwrap();
         let mut client = Client::connect(&server).await;
-        if security == Security::Plain {
+        if link == Link::Plain {
             client.line().await;
             assert_eq!(client.say("#!TLS").await, "+00000 Ready to start TLS mode");
         }
@@ -195,17 +200,17 @@ async fn tls_on_request_and_from_the_start() {
         let verify = ClientVerify { want_verify: false, ..ClientVerify::default() };
         ClientTls::new(&verify).unwrap()
     };
-    for security in [Security::Plain, Security::Tls] {
-        let server = start(security, Limits::default(), &[]).await;
+    for link in [Link::Plain, Link::ImplicitTls] {
+        let server = start(link, Limits::default(), &[]).await;
         ensure_self_signed(server.root.path(), &["example.test".to_owned()]).unwrap();
         let stream = Stream::connect(server.address, None, IO_TIMEOUT).await.unwrap();
         let mut client = Connection::new(stream);
-        if security == Security::Tls {
+        if link == Link::ImplicitTls {
             client.start_client_tls(&client_tls(), "example.test").await.unwrap();
         }
         let greeting = text(&mut client).await;
         assert!(greeting.starts_with("+00000 <"), "{greeting}");
-        if security == Security::Plain {
+        if link == Link::Plain {
             client.queue(b"#!TLS\r\n");
             assert_eq!(text(&mut client).await, "+00000 Ready to start TLS mode");
             client.start_client_tls(&client_tls(), "example.test").await.unwrap();
@@ -219,7 +224,7 @@ async fn tls_on_request_and_from_the_start() {
 
 #[tokio::test]
 async fn without_a_certificate_the_session_ends_after_ready() {
-    let server = start(Security::Plain, Limits::default(), &[]).await;
+    let server = start(Link::Plain, Limits::default(), &[]).await;
     let mut client = Client::connect(&server).await;
     client.line().await;
     assert_eq!(client.say("#!TLS").await, "+00000 Ready to start TLS mode");
