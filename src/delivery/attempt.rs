@@ -135,8 +135,12 @@ fn start(services: Arc<Services>, mut attempt: Attempt, has_sent: Arc<AtomicBool
 /// refuses says nothing about the message.
 fn end_unreadable(snapshot: &Snapshot, attempt: Attempt, error: &BadSpoolFile) {
     tracing::error!(%error, "a message cannot be loaded");
-    if matches!(error, BadSpoolFile::Disk { .. }) {
-        return attempt.retry();
+    if let BadSpoolFile::Disk { source, .. } = error {
+        return match source.kind() {
+            // Somebody removed it by hand.
+            std::io::ErrorKind::NotFound => log_disk(attempt.remove()),
+            _ => attempt.retry(),
+        };
     }
     let line = format!("Unable to load spool file \"{}\"", attempt.path().display());
     let mut entry = plain_entry(number::SPOOL_FILE_INVALID, line);

@@ -184,6 +184,7 @@ impl Dialogue {
             let reason = "553 5.6.7 The remote server does not accept internationalized addresses";
             return Action::Finished(Err(Failure::permanent(number::SERVER_RESPONSE, reason)));
         }
+        // XMail also refuses a message of exactly the limit (decision 146; RFC 1870 §4 allows it).
         if self.offers.size.is_some_and(|limit| limit > 0 && envelope.size_bytes > limit) {
             let reason = crate::status::xmail_error_text(number::MESSAGE_TOO_BIG_FOR_PEER);
             return Action::Finished(Err(Failure::permanent(number::MESSAGE_TOO_BIG_FOR_PEER, reason)));

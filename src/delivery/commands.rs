@@ -1,7 +1,7 @@
 //! Command files: `mailproc.tab`, `cmdaliases/`, `custdomains/` worked off line by line (`mailflow.md` 4.2 to 4.4).
 //!
 //! The message carries a private copy of its lines (`mprc`, `cust`). After each line that did something the copy is
-//! rewritten to what is left, so that an interrupted message goes on where it stopped. Lines that failed for now
+//! rewritten to what is left (decision 149; XMail waits for the last line), so that an interrupted message goes on where it stopped. Lines that failed for now
 //! (`smtp`, `smtprelay`, or a full disk) stay in the copy for the next attempt.
 //!
 //! **Never lost because of a table** (decision 11): when all lines are done and none of them did anything with the
@@ -188,7 +188,7 @@ async fn mailbox(job: Box<Job>, setting: &Setting) -> Option<(Box<Job>, Line)> {
         job.warn_of_filters();
         let line = match local::deliver(&job, &account) {
             Fate::Done => Line::Done,
-            // XMail drops the mail when the mailbox cannot be written.
+            // XMail drops the mail when the mailbox cannot be written (decision 148).
             Fate::Again => Line::Kept,
             fate => Line::Stop(fate),
         };
@@ -210,7 +210,7 @@ async fn external(job: Box<Job>, setting: &Setting, command: &ProgramCommand) ->
 
 async fn filter(job: Box<Job>, setting: &Setting, command: &ProgramCommand) -> Option<(Box<Job>, Line)> {
     let (mut job, ran) = run_program(job, setting, command, "FILTER").await?;
-    // Without waiting there is no verdict; XMail takes that for "stop" and loses the mail.
+    // Without waiting there is no verdict; XMail takes that for "stop" and loses the mail (decision 144).
     let Some(Exit::Code(code)) = ran else { return Some((job, Line::Dropped)) };
     on_disk(move || {
         let rejection = || program::take_rejection(&job.attempt.path());

@@ -7,7 +7,7 @@
 //! [<04>] slog                    [<05>] the message's headers and first lines
 //! ```
 //!
-//! CRLF throughout and dot-stuffed as stored (decision 1): the quoted message is stuffed already, the rest is stuffed
+//! A notice that nobody gets takes no message number (decision 141). CRLF throughout and dot-stuffed as stored (decision 1): the quoted message is stuffed already, the rest is stuffed
 //! here. The marks `[<0n>]` and `XMail bounce:` are kept verbatim, programs look for them.
 
 use crate::mailroot::Snapshot;

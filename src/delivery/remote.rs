@@ -56,7 +56,8 @@ pub(super) struct Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    /// The final dot was sent and no reply came: the server may or may not have the message.
+    /// The final dot was sent and no reply came: the server may or may not have the message. XMail goes on to the
+    /// next host (decision 145).
     fn is_in_doubt(&self, failure: &Failure) -> bool {
         self.has_sent.load(Ordering::Relaxed) && failure.info.is_none()
     }
@@ -392,7 +393,8 @@ async fn connect(host: &Host, address: IpAddr) -> std::io::Result<Stream> {
     Stream::connect(peer, bind, CONNECT_TIMEOUT).await
 }
 
-/// `HeloDomain`, else the name of our address, else the address as a literal (RFC 5321 §4.1.3; XMail sends it bare).
+/// `HeloDomain`, else the name of our address, else the address as a literal (RFC 5321 §4.1.3; XMail sends it
+/// bare; decision 143).
 async fn helo(services: &Services, snapshot: &Snapshot, local: IpAddr) -> String {
     if let Some(name) = snapshot.server.text("HeloDomain") {
         return name.to_owned();
@@ -404,6 +406,7 @@ async fn helo(services: &Services, snapshot: &Snapshot, local: IpAddr) -> String
     })
 }
 
+/// `userauth/smtp`, also for hosts from MX records, whose final dot does not count (decision 142).
 fn login(snapshot: &Snapshot, host: &Host) -> Result<Login, Failure> {
     let Some(file) = snapshot.smtp_client_auth(&host.gateway.host.host) else { return Ok(None) };
     let row = file.credentials().map_err(|_| Failure::transient(BAD_AUTH_CONFIG))?;

@@ -53,7 +53,8 @@ pub(super) fn target(snapshot: &Snapshot, path: &ForwardPath, has_copy: bool) ->
 
 /// Which lane of the outbox a recipient stands in; `first_part` is `user@domain` or `@host`.
 ///
-/// What may wait for others (a remote server, a program) has a lane of its own, so that a slow one delays nobody else.
+/// What may wait for others (a remote server, a program) has a lane of its own, so that a slow one delays nobody else
+/// (decision 147).
 pub(super) fn lane_of(snapshot: &Snapshot, first_part: &str) -> Lane {
     let own = || Lane::Remote(first_part.to_ascii_lowercase().into());
     let Some((user, domain)) = first_part.split_once('@') else { return Lane::Local };

@@ -612,6 +612,18 @@ async fn a_full_mailbox_returns_the_mail() {
 }
 
 #[tokio::test]
+async fn a_message_removed_by_hand_is_forgotten() {
+    let directory = mail_root(&[]);
+    let house = House::at(directory.path(), Disk::default(), 2).await;
+    house.submit("anna@home.test", "bert@home.test").await;
+    fs::remove_file(&house.spooled("mess")[0]).unwrap();
+    house.settle().await;
+    assert_eq!(house.services.spool.outbox().counts(), (0, 0));
+    assert!(house.spooled("slog").is_empty());
+    assert!(house.mail_of("anna").is_empty() && house.mail_of("bert").is_empty());
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_message_is_set_aside() {
     let directory = mail_root(&[]);
     let mess = directory.path().join("spool/0/0/mess");

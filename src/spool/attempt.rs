@@ -189,7 +189,11 @@ impl Attempt {
     /// The disk's; the message then stays in the queue.
     pub fn remove(mut self) -> Result<(), SpoolError> {
         let path = self.path();
-        self.spool.disk().remove(&path).map_err(SpoolError::disk("remove", &path))?;
+        match self.spool.disk().remove(&path) {
+            // Somebody removed it by hand: nothing is left to be done.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.map_err(SpoolError::disk("remove", &path))?,
+        }
         self.entry = None;
         if let Some(directory) = path.parent()
             && let Err(error) = self.spool.disk().sync_dir(directory)
