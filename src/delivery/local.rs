@@ -42,11 +42,13 @@ pub(super) fn deliver(job: &Job, account: &Account) -> Fate {
     }
 }
 
-/// What is stored and this message together must fit (decision 9). A mailbox that cannot be read is not full.
+/// Whether what is stored fills the quota already (`mailflow.md` 4.4). This message does not count: the SMTP server has
+/// answered 250 for it after looking at its size (decision 9), and mail that we answered for is delivered. A mailbox that
+/// cannot be read is not full.
 fn is_full(job: &Job, account: &Account) -> bool {
     let Some(limit) = job.snapshot.user_tab(account).mailbox_bytes_max() else { return false };
     let stored = job.services.mailboxes.usage(account).map(|usage| usage.bytes).unwrap_or(0);
-    stored.saturating_add(job.file.data_bytes()) > limit
+    stored >= limit
 }
 
 fn put(job: &Job, account: &Account) -> Result<Delivered, String> {
