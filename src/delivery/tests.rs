@@ -603,7 +603,7 @@ async fn a_full_mailbox_returns_the_mail() {
     let directory = mail_root(&[("domains/home.test/bert/user.tab", "\"MaxMBSize\"\t\"1\"\n")]);
     let new = directory.path().join("domains/home.test/bert/Maildir/new");
     fs::create_dir_all(&new).unwrap();
-    fs::write(new.join("old"), vec![b'x'; 1000]).unwrap();
+    fs::write(new.join("old"), vec![b'x'; 1024]).unwrap();
     let house = House::at(directory.path(), Disk::default(), 2).await;
     house.submit("anna@home.test", "bert@home.test").await;
     house.settle().await;
