@@ -135,8 +135,14 @@ fn accept(
     Ok(found)
 }
 
-/// A mailbox that cannot be measured takes mail: delivery will find out what is wrong with it, and keeps the mail.
+/// An account with a quota but without its mailbox directory is full, as XMail has it (golden boxes_wrongmode). A mailbox
+/// that cannot be measured otherwise takes mail: delivery will find out what is wrong with it, and keeps the mail.
 fn stored_bytes(mailboxes: &Mailboxes, account: &Account) -> u64 {
+    let directory = mailboxes.directory(account);
+    if !directory.is_dir() {
+        tracing::warn!(account = account.address(), "{}: is missing; mail is refused", directory.display());
+        return u64::MAX;
+    }
     match mailboxes.usage(account) {
         Ok(usage) => usage.bytes,
         Err(error) => {
