@@ -60,7 +60,8 @@ fn put(job: &Job, account: &Account) -> Result<Delivered, String> {
     let shown = local.clone().unwrap_or_else(|| job.file.reverse_path.to_string());
     let prefix = mailbox_prefix(&job.head, &shown, &account.address());
 
-    let head = headers_for_mailbox(&job.head, local.as_deref());
+    let is_whole = job.head.len() as u64 == job.file.data_bytes();
+    let head = headers_for_mailbox(&job.head, is_whole, local.as_deref());
     let skipped = std::io::copy(&mut message.by_ref().take(head.replaced as u64), &mut std::io::sink());
     skipped.map_err(|error| error.to_string())?;
     let mut data = Transformed::new(Cursor::new(head.text).chain(message), ToCrlf::default());
@@ -81,10 +82,10 @@ struct Head {
 }
 
 /// `head` is the beginning of the message; `reply_to` the local address of an outside sender.
-fn headers_for_mailbox(head: &[u8], reply_to: Option<&str>) -> Head {
+fn headers_for_mailbox(head: &[u8], is_whole: bool, reply_to: Option<&str>) -> Head {
     let end = header_end(head);
-    let Some(body) = body_of(head, end) else { return Head { text: Vec::new(), replaced: 0 } };
-    let is_missing_blank = matches!(end, HeaderEnd::NotAHeader { .. });
+    let Some(body) = body_of(head, is_whole, end) else { return Head { text: Vec::new(), replaced: 0 } };
+    let is_missing_blank = !matches!(end, HeaderEnd::BlankLine { .. });
     if reply_to.is_none() && !is_missing_blank {
         return Head { text: Vec::new(), replaced: 0 };
     }
@@ -100,12 +101,13 @@ fn headers_for_mailbox(head: &[u8], reply_to: Option<&str>) -> Head {
     Head { text, replaced: body }
 }
 
-/// Where the body begins; `None` when that is not known for sure, because the prefix ends first.
-fn body_of(head: &[u8], end: HeaderEnd) -> Option<usize> {
+/// Where the body begins; `None` when that is not known for sure, because the prefix ends first. The body of a whole
+/// message of headers only is empty, and begins at its end.
+fn body_of(head: &[u8], is_whole: bool, end: HeaderEnd) -> Option<usize> {
     match end {
         HeaderEnd::BlankLine { body } => Some(body),
         HeaderEnd::NotAHeader { body } => head[body..].contains(&b'\n').then_some(body),
-        HeaderEnd::EndOfInput => None,
+        HeaderEnd::EndOfInput => is_whole.then_some(head.len()),
     }
 }
 
@@ -154,7 +156,7 @@ mod tests {
     use super::*;
 
     fn check(message: &str, reply_to: Option<&str>, expected: &str) {
-        let head = headers_for_mailbox(message.as_bytes(), reply_to);
+        let head = headers_for_mailbox(message.as_bytes(), true, reply_to);
         let text = [&head.text[..], &message.as_bytes()[head.replaced..]].concat();
         assert_eq!(text.as_bstr(), expected.as_bytes().as_bstr(), "{message:?} {reply_to:?}");
     }
@@ -162,8 +164,14 @@ mod tests {
     #[test]
     fn the_message_stays_as_it_is_without_an_outside_alias() {
         check("A:\r\nSubject:x\r\n\r\nbody\r\n", None, "A:\r\nSubject:x\r\n\r\nbody\r\n");
-        check("Subject: x\r\n", None, "Subject: x\r\n");
-        check("", None, "");
+    }
+
+    /// golden `smtp_data`, connections `empty` and `headers-only`
+    #[test]
+    fn headers_alone_get_their_blank_line_unless_more_may_follow() {
+        check("Subject: x\r\n", None, "Subject: x\r\n\r\n");
+        check("", None, "\r\n");
+        assert_eq!(headers_for_mailbox(b"Subject: x\r\n", false, None).replaced, 0);
     }
 
     #[test]
