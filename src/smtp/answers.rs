@@ -15,7 +15,7 @@ use crate::auth::{Credentials, Mechanism, Proof, check_account, check_smtp_auth,
 use crate::clock::Clock;
 use crate::dns::Presence;
 use crate::mailbox::Mailboxes;
-use crate::mailroot::{Account, MailRoot, Snapshot};
+use crate::mailroot::{Account, AccountKind, MailRoot, Snapshot};
 use crate::policy::recipient::recipient;
 use crate::policy::{Asker, Grant, Recipient, RecipientRefusal, quota_verdict};
 use crate::spool::{Origin, Spool, SpoolError};
@@ -129,20 +129,29 @@ fn accept(
     size_bytes: u64,
 ) -> Result<Recipient, RecipientRefusal> {
     let found = recipient(snapshot, mailbox, asker)?;
-    if let Recipient::Local { account, mailbox_bytes_max: Some(limit) } = &found {
-        quota_verdict(stored_bytes(mailboxes, account), *limit, size_bytes)?;
+    if let Recipient::Local { account, mailbox_bytes_max } = &found
+        && account.kind == AccountKind::User
+    {
+        refuse_without_mailbox(mailboxes, account)?;
+        if let Some(limit) = mailbox_bytes_max {
+            quota_verdict(stored_bytes(mailboxes, account), *limit, size_bytes)?;
+        }
     }
     Ok(found)
 }
 
-/// An account with a quota but without its mailbox directory is full, as XMail has it (golden boxes_wrongmode). A mailbox
-/// that cannot be measured otherwise takes mail: delivery will find out what is wrong with it, and keeps the mail.
-fn stored_bytes(mailboxes: &Mailboxes, account: &Account) -> u64 {
+/// An account without its mailbox directory takes no mail, as XMail has it (golden boxes_wrongmode).
+fn refuse_without_mailbox(mailboxes: &Mailboxes, account: &Account) -> Result<(), RecipientRefusal> {
     let directory = mailboxes.directory(account);
-    if !directory.is_dir() {
-        tracing::warn!(account = account.address(), "{}: is missing; mail is refused", directory.display());
-        return u64::MAX;
+    if directory.is_dir() {
+        return Ok(());
     }
+    tracing::warn!(account = account.address(), "{}: is missing; mail is refused", directory.display());
+    Err(RecipientRefusal::MailboxFull)
+}
+
+/// A mailbox that cannot be measured takes mail: delivery will find out what is wrong with it, and keeps the mail.
+fn stored_bytes(mailboxes: &Mailboxes, account: &Account) -> u64 {
     match mailboxes.usage(account) {
         Ok(usage) => usage.bytes,
         Err(error) => {

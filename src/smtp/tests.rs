@@ -68,6 +68,10 @@ fn mailroot(files: &[(&str, &str)]) -> tempfile::TempDir {
     write(root.path(), "domains/example.test/alice/user.tab", "\"RealName\"\t\"Alice Tester\"\n");
     write(root.path(), "domains/example.test/bob/user.tab", "\"SmtpPerms\"\t\"M\"\n");
     write(root.path(), "server.tab", SERVER_TAB);
+    for name in ["alice", "bob", "postmaster"] {
+        let mailbox = root.path().join("domains/example.test").join(name).join("Maildir/new");
+        std::fs::create_dir_all(mailbox).unwrap();
+    }
     for (name, text) in files {
         let before = if *name == "server.tab" { SERVER_TAB } else { "" };
         write(root.path(), name, &format!("{before}{text}"));
@@ -850,6 +854,18 @@ async fn starttls_forgets_everything() {
     assert!(say(&mut client, "STARTTLS").await.starts_with("454 4.7.0"));
     assert!(say(&mut client, "MAIL FROM:<a@client.test>").await.starts_with("250"));
     assert!(say(&mut client, "RCPT TO:<x@remote.test>").await.starts_with("550"), "the log-in is forgotten");
+}
+
+#[tokio::test]
+async fn an_account_without_its_mailbox_directory_takes_no_mail() {
+    let root = mailroot(&[]);
+    std::fs::remove_dir_all(root.path().join("domains/example.test/bob")).unwrap();
+    let server = start_in(root, Limits::default(), 1024).await;
+    let mut client = server.connect().await;
+    talk(&mut client, HELLO).await;
+    talk(&mut client, "C: MAIL FROM:<a@client.test>\nS: 250 …\nC: RCPT TO:<bob@example.test>\nS: 552 …")
+        .await;
+    talk(&mut client, "C: RCPT TO:<alice@example.test>\nS: 250 …").await;
 }
 
 #[tokio::test]
