@@ -45,7 +45,7 @@ pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     const FIRST: u32 = 10_000;
     const COUNT: u32 = 22_000;
     static ASKED: AtomicU32 = AtomicU32::new(0);
-    let mut next = || loop {
+    let next = || loop {
         let nth = ASKED.fetch_add(1, Ordering::Relaxed);
         let port = (FIRST + (std::process::id().wrapping_mul(97) + nth) % COUNT) as u16;
         if let Ok(held) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
