@@ -10,6 +10,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use socket2::{Domain, Socket, Type};
 
+use crate::support::eventually;
+
 /// The name in the certificate that is made for a replay.
 pub(crate) const CERTIFICATE_NAME: &str = "mx.example.test";
 
@@ -42,13 +44,12 @@ enum Wire {
 impl Connection {
     /// Connects to a port of 127.0.0.1 from `source`.
     pub(crate) fn open(port: u16, source: Option<Ipv4Addr>) -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        if let Some(source) = source {
-            socket.bind(&SocketAddr::from((source, 0)).into()).expect("an address of the loopback network");
-        }
-        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        socket.connect(&server.into()).expect("the server accepts connections");
-        Self { wire: Some(Wire::Plain(socket.into())), unread: Vec::new(), closed: false }
+        let mut socket = None;
+        eventually("the server accepts connections", || {
+            socket = connect(port, source).ok();
+            socket.is_some()
+        });
+        Self { wire: socket.map(|socket| Wire::Plain(socket.into())), unread: Vec::new(), closed: false }
     }
 
     /// Handshakes; the certificate must be the one given.
@@ -138,4 +139,13 @@ impl Connection {
         }
         true
     }
+}
+
+fn connect(port: u16, source: Option<Ipv4Addr>) -> std::io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    if let Some(source) = source {
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+    }
+    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+    Ok(socket)
 }

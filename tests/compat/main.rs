@@ -112,7 +112,8 @@ fn replay_one(name: &str, rules: &[Deviation]) -> Option<String> {
     let shown = std::env::var("COMPAT_LINES").ok().and_then(|n| n.parse().ok()).unwrap_or(SHOWN_LINES);
     let mut report = String::new();
     for (category, difference) in compare::compare(&recording.capture, &actual, &recording.initial) {
-        let left = deviations::unexplained(&difference, rules, name, category);
+        let mut left = deviations::unexplained(&difference, rules, name, category);
+        left.retain(|line| !line.starts_with([' ', '@']));
         for line in left.iter().take(shown) {
             let _ = writeln!(report, "    {category}| {}", line.chars().take(300).collect::<String>());
         }

@@ -29,7 +29,7 @@ const RECORDED_PORTS: [u16; 7] = [2525, 2110, 6017, 2079, 2465, 2995, 6018];
 const CTRL: u16 = 6017;
 
 /// How long a reply may take: recorded delays are 8 seconds at most.
-const REPLY: Duration = Duration::from_secs(30);
+const REPLY: Duration = Duration::from_secs(15);
 
 /// How long the client looks for something that should not come, or for a close that should.
 const LOOK: Duration = Duration::from_millis(500);
@@ -57,6 +57,7 @@ pub(crate) fn replay(recording: &Recording) -> (Capture, String) {
         continuations: continuations(recording),
         clients: HashMap::new(),
         actual: Capture::default(),
+        start: std::time::Instant::now(),
     };
     player.play();
     settle(&root);
@@ -149,13 +150,20 @@ fn files(root: &Path, places: &Places) -> Files {
 }
 
 fn continuations(recording: &Recording) -> Vec<(String, String)> {
-    let path = recording::fixtures().join("recordings").join(&recording.name).join("continuation.jsonl");
-    let text = fs::read_to_string(path).unwrap_or_default();
-    text.lines()
-        .map(|line| {
-            let row: Value = serde_json::from_str(line).unwrap();
-            (row["connection"].as_str().unwrap().to_owned(), row["line"].as_str().unwrap().to_owned())
-        })
+    let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
+    rows(recording, "continuation.jsonl")
+        .iter()
+        .map(|row| (text(row, "connection"), text(row, "line")))
+        .collect()
+}
+
+/// One JSON object a line of a file beside the recording; none when there is no such file.
+fn rows(recording: &Recording, file: &str) -> Vec<Value> {
+    let path = recording::fixtures().join("recordings").join(&recording.name).join(file);
+    fs::read_to_string(path)
+        .unwrap_or_default()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
         .collect()
 }
 
@@ -200,6 +208,7 @@ struct Player<'a> {
     continuations: Vec<(String, String)>,
     clients: HashMap<String, Client>,
     actual: Capture,
+    start: std::time::Instant,
 }
 
 impl Player<'_> {
@@ -229,6 +238,9 @@ impl Player<'_> {
 
     fn write(&mut self, connection: &str, direction: char, data: &[u8]) {
         let data = recording::from_latin1(data);
+        if std::env::var_os("COMPAT_TRACE").is_some() {
+            eprintln!("{:?} [{connection}] {direction}: {data:?}", self.start.elapsed());
+        }
         self.actual.events.push(Event { at: 0.0, connection: connection.to_owned(), direction, data });
     }
 
@@ -245,6 +257,15 @@ impl Player<'_> {
         let mut files = files(self.root, self.places);
         files.retain(|path, _| is_whole || listed.contains(&top(path)));
         self.actual.snapshots.insert(name.to_owned(), files);
+        self.edit(name);
+    }
+
+    /// Files that the recording's author changed by hand after a snapshot.
+    fn edit(&self, snapshot: &str) {
+        for row in rows(self.recording, "edits.jsonl").iter().filter(|row| row["after"] == snapshot) {
+            let text = row["text"].as_str().unwrap();
+            fs::write(self.root.join(row["path"].as_str().unwrap()), recording::latin1(text)).unwrap();
+        }
     }
 
     fn happening(&mut self, event: &Event, pause_secs: f64) {

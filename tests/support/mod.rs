@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,10 +38,22 @@ pub(crate) fn holds_within(patience: Duration, mut condition: impl FnMut() -> bo
 }
 
 /// Free ports on 127.0.0.1, all different.
+///
+/// They lie below the range that the system gives to clients: a port it lends to some connection between this answer
+/// and the server's bind would be taken.
 pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
-    let held: [TcpListener; N] =
-        std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
-    std::array::from_fn(|n| held[n].local_addr().expect("its address").port())
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 22_000;
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let next = || loop {
+        let nth = ASKED.fetch_add(1, Ordering::Relaxed);
+        let port = (FIRST + (std::process::id().wrapping_mul(97) + nth) % COUNT) as u16;
+        if let Ok(held) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            return (port, held);
+        }
+    };
+    let held: [(u16, TcpListener); N] = std::array::from_fn(|_| next());
+    held.map(|(port, _)| port)
 }
 
 /// A server process; dropping it kills it.
@@ -81,6 +94,7 @@ impl ServerProcess {
     ) -> Self {
         let log = File::options().create(true).append(true).open(output).expect("the output file");
         let child = command
+            .arg("serve")
             .args(flags)
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
