@@ -25,7 +25,7 @@
 //! | 2 the model | [`mailroot`] |
 //! | 3 services | [`spool`], [`mailbox`], [`auth`], [`policy`] |
 //! | 4 work | [`delivery`], [`admin`], [`pickup`] |
-//! | 5 faces | [`smtp`], [`pop3`], [`ctrl`] |
+//! | 5 faces | [`smtp`], [`pop3`], [`ctrl`], [`finger`] |
 //! | 6 roof | [`options`], [`server`], [`commands`] |
 //!
 //! # Invariants
@@ -61,6 +61,7 @@ pub mod delivery;
 pub mod pickup;
 
 pub mod ctrl;
+pub mod finger;
 pub mod pop3;
 pub mod smtp;
 

@@ -29,7 +29,7 @@ use crate::net::tls::ensure_self_signed;
 use crate::net::{Door, Link, SessionCounter, TlsStore};
 use crate::options::{Options, Service};
 use crate::spool::{Config as SpoolConfig, Limits, Spool, SpoolError};
-use crate::{ctrl, delivery, pickup, pop3, smtp};
+use crate::{ctrl, delivery, finger, pickup, pop3, smtp};
 use listeners::Listeners;
 use process::{PidFile, Request, ShutdownFile, Signals};
 
@@ -210,6 +210,13 @@ impl Server {
             hang_on_bad_login: self.options.pop3.hang_on_bad_login,
         };
         let (pop3_sessions, pop3_sessions_max) = (SessionCounter::default(), self.options.pop3.sessions_max);
+        let finger = Arc::new(finger::Services {
+            tables: self.tables.clone(),
+            resolver: self.resolver.clone(),
+            clock: self.clock.clone(),
+            logs: logs.clone(),
+        });
+        let finger_sessions = SessionCounter::default();
         let tls = Arc::clone(tls);
         let (smtp_sessions, smtp_sessions_max) = (SessionCounter::default(), self.options.smtp.sessions_max);
         let smtp = Arc::new(self.smtp_services(mailboxes, logs, &tls));
@@ -232,10 +239,12 @@ impl Server {
                 let door = Door { listener, link, tls, sessions, sessions_max: smtp_sessions_max };
                 tokio::spawn(smtp::serve(door, Arc::clone(&smtp), stop))
             }
-            Service::Finger => tokio::spawn(async move {
-                stop.cancelled().await;
-                drop(listener);
-            }),
+            Service::Finger => {
+                let (tls, sessions) = (Arc::clone(&tls), finger_sessions.clone());
+                let link = Link::Plain;
+                let door = Door { listener, link, tls, sessions, sessions_max: finger::SESSIONS_MAX };
+                tokio::spawn(finger::serve(door, Arc::clone(&finger), stop))
+            }
         })
     }
 
