@@ -4,6 +4,7 @@ use crate::harness::{House, Sink};
 
 fn house_before(sink: &Sink) -> House {
     let mut house = House::new();
+    house.server_tab(&[("NoSenderBounce", "1")]);
     house.write("smtpfwd.tab", &format!("\"*\"\t\"{}\"\n", sink.address()));
     house.start();
     house

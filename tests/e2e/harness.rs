@@ -58,6 +58,7 @@ impl House {
             let _ =
                 writeln!(users, "\"{domain}\"\t\"{user}\"\t\"{password}\"\t{}\t\"{user}\"\t\"U\"", id + 1);
             house.write(&format!("domains/{domain}/{user}/user.tab"), "\"MaxMBSize\"\t\"10000\"\n");
+            house.make_maildir(domain, user);
         }
         house.write("mailusers.tab", &users);
         house.write("ctrlaccounts.tab", "\"admin\"\t\"0401080c0b1512\"\n");
@@ -65,6 +66,14 @@ impl House {
             house.write(&format!("{face}.ipmap.tab"), "\"0.0.0.0\"\t\"0.0.0.0\"\t\"ALLOW\"\t\"1\"\n");
         }
         house
+    }
+
+    /// The mailbox directories of an account, without which it takes no mail.
+    pub(crate) fn make_maildir(&self, domain: &str, user: &str) {
+        for folder in ["tmp", "new", "cur"] {
+            let path = self.path(&format!("domains/{domain}/{user}/Maildir/{folder}"));
+            fs::create_dir_all(path).expect("a Maildir");
+        }
     }
 
     /// A house whose server runs.

@@ -70,6 +70,7 @@ fn a_user_added_by_hand_receives_and_reads_mail_at_once() {
     assert!(!accepts(&mut client, "dora@example.test"));
     let mut users = fs::read_to_string(house.path("mailusers.tab")).unwrap();
     users.push_str("\"example.test\"\t\"dora\"\t\"010a17041512\"\t9\t\"dora\"\t\"U\"\n");
+    house.make_maildir("example.test", "dora");
     house.write("mailusers.tab", &users);
     eventually("the new user", || accepts(&mut client, "dora@example.test"));
     client.talk("C: DATA\nS: 354\nC: Subject: welcome\nC: \nC: .\nS: 250");

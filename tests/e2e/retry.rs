@@ -23,13 +23,14 @@ fn a_temporary_refusal_is_tried_again_and_delivered_once() {
 #[test]
 fn a_message_is_given_up_after_the_last_attempt() {
     let sink = Sink::open(&["451 4.3.0 later"; 10]);
-    let house = House::new();
+    let mut house = House::new();
+    house.server_tab(&[("NotifySendLogToSender", "1")]);
     house.write("smtpfwd.tab", &format!("\"*\"\t\"{}\"\n", sink.address()));
-    let mut house = house;
     house.start();
     house.send_as_alice("x@remote.test", "Subject: patience\n\nbody\n");
     let notice = house.wait_mail("alice@example.test", 1).remove(0);
-    assert!(notice.contains("451 4.3.0 later"), "{notice}");
+    assert!(notice.contains("The maximum number of delivery attempts has been reached"), "{notice}");
+    assert!(notice.contains("451 4.3.0 later"), "the attempt log is there: {notice}");
     house.wait_empty_spool();
     assert_eq!(sink.attempts(), 3, "-Qr 3 means three attempts");
 }
