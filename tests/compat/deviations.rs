@@ -84,6 +84,51 @@ pub(crate) fn load(path: &Path) -> Result<Vec<Deviation>, String> {
         .collect()
 }
 
+/// A line of a difference that is no hunk (how many files, a file that is missing or more than expected), intended:
+/// a row of a recording's `labels.jsonl` with `category`, `label` (pattern, whole line) and `decision`.
+#[derive(Debug)]
+pub(crate) struct Label {
+    category: String,
+    /// As written.
+    pub(crate) pattern: String,
+    /// Whether it occurred.
+    pub(crate) is_used: bool,
+}
+
+/// The rows of a `labels.jsonl`; a missing file holds none.
+pub(crate) fn labels(path: &Path) -> Vec<Label> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let label = |line: &str| {
+        let row: Value = serde_json::from_str(line).expect("labels.jsonl holds objects");
+        assert!(row.get("decision").is_some(), "a label cites its decision: {line}");
+        let text = |key: &str| row[key].as_str().expect("text").to_owned();
+        Label { category: text("category"), pattern: text("label"), is_used: false }
+    };
+    text.lines().map(label).collect()
+}
+
+/// The difference without these lines and, where one announces a whole file, without the lines of that file.
+pub(crate) fn without_labels(difference: Vec<String>, labels: &mut [Label], category: &str) -> Vec<String> {
+    let mut dropping = false;
+    let mut left = difference;
+    left.retain(|line| {
+        let is_label = !line.starts_with([' ', '-', '+', '@']);
+        if is_label {
+            let fits = |label: &&mut Label| {
+                label.category == category
+                    && whole(&label.pattern).is_ok_and(|pattern| matches(&pattern, line))
+            };
+            let mut found = false;
+            for label in labels.iter_mut().filter(|label| fits(&label)) {
+                (label.is_used, found) = (true, true);
+            }
+            dropping = found;
+        }
+        !dropping
+    });
+    left
+}
+
 /// The difference without the hunks that a row explains. A hunk is a run of removed lines followed by a run of added
 /// ones; it is explained as a whole by one row, or line pair by line pair by several.
 pub(crate) fn unexplained(

@@ -111,7 +111,10 @@ fn replay_one(name: &str, rules: &[Deviation]) -> Option<String> {
     };
     let shown = std::env::var("COMPAT_LINES").ok().and_then(|n| n.parse().ok()).unwrap_or(SHOWN_LINES);
     let mut report = String::new();
+    let mut labels =
+        deviations::labels(&recording::fixtures().join("recordings").join(name).join("labels.jsonl"));
     for (category, difference) in compare::compare(&recording.capture, &actual, &recording.initial) {
+        let difference: Vec<String> = deviations::without_labels(difference, &mut labels, category);
         let mut left = deviations::unexplained(&difference, rules, name, category);
         left.retain(|line| !line.starts_with([' ', '@']));
         for line in left.iter().take(shown) {
@@ -120,6 +123,9 @@ fn replay_one(name: &str, rules: &[Deviation]) -> Option<String> {
         if left.len() > shown {
             let _ = writeln!(report, "    {category}| ... {} more lines", left.len() - shown);
         }
+    }
+    for label in labels.iter().filter(|label| !label.is_used) {
+        let _ = writeln!(report, "    labels.jsonl| does not occur any more: {}", label.pattern);
     }
     if report.is_empty() {
         return None;

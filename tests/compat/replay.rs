@@ -4,8 +4,8 @@
 //! at some places everything up to the server's close. The replay does the same, so that a reply that is longer or
 //! shorter than XMail's shows up as a difference instead of shifting everything behind it. Where the client's next
 //! step depended on the answer (message text only after 354, an upload only after +00101, nothing after the server
-//! closed), so does ours. Where XMail closed and we do not (decision 7), `continuation.jsonl` of the recording says
-//! what its client does then: objects with `connection` and `line`.
+//! closed), so does ours. Where XMail closed and we do not (decision 7), or refused DATA and we do not,
+//! `continuation.jsonl` of the recording says what its client does then: objects with `connection` and `line`.
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use crate::connection::{CERTIFICATE_NAME, Connection, Heard};
 use crate::recording::{self, Capture, Event, Files, RECORDED_ROOT, Recording};
-use crate::support::{PATIENCE, ServerProcess, free_ports, holds_within, spool_files};
+use crate::support::{ServerProcess, free_ports, holds_within, spool_files};
 
 /// The ports the original listened on.
 const RECORDED_PORTS: [u16; 7] = [2525, 2110, 6017, 2079, 2465, 2995, 6018];
@@ -34,6 +34,9 @@ const REPLY: Duration = Duration::from_secs(15);
 /// How long the client looks for something that should not come, or for a close that should.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// How long queued mail may take to its mailbox before the client goes on nevertheless.
+const SETTLE: Duration = Duration::from_secs(5);
+
 /// A longer pause of the recorded client was one on purpose (something had to expire) and is kept.
 const DELIBERATE_PAUSE_SECS: f64 = 2.5;
 
@@ -42,7 +45,11 @@ pub(crate) fn replay(recording: &Recording) -> (Capture, String) {
     let folder = TempDir::new().unwrap();
     let root = folder.path().join("MailRoot");
     fs::create_dir(&root).unwrap();
-    let places = Places { root: root.to_string_lossy().into_owned(), ports: free_ports() };
+    let places = Places {
+        root: root.to_string_lossy().into_owned(),
+        pid_folder: folder.path().to_string_lossy().into_owned(),
+        ports: free_ports(),
+    };
     recording.lay_out(&root, |_, text| places.to_ours(text));
     let certificate = certificate(recording, &root);
     let flags: Vec<String> = recording.flags.iter().map(|flag| places.to_ours(flag)).collect();
@@ -73,6 +80,8 @@ pub(crate) fn replay(recording: &Recording) -> (Capture, String) {
 #[derive(Debug)]
 struct Places {
     root: String,
+    /// `/tmp` in the recordings.
+    pid_folder: String,
     ports: [u16; RECORDED_PORTS.len()],
 }
 
@@ -86,7 +95,8 @@ impl Places {
     }
 
     fn to_recorded(&self, text: &str) -> String {
-        self.exchange(text.replace(&self.root, RECORDED_ROOT), self.ports, RECORDED_PORTS)
+        let text = text.replace(&self.root, RECORDED_ROOT).replace(&self.pid_folder, "/tmp");
+        self.exchange(text, self.ports, RECORDED_PORTS)
     }
 
     /// Ports stand behind the loopback address, in flags, tables, spool files and logs.
@@ -130,7 +140,7 @@ fn certificate(recording: &Recording, root: &Path) -> Option<CertificateDer<'sta
 
 /// Waits until nothing is on its way; what waits for a retry may stay.
 fn settle(root: &Path) {
-    holds_within(PATIENCE, || spool_files(root, &["mess", "temp", "lock"]).is_empty());
+    holds_within(SETTLE, || spool_files(root, &["mess", "temp", "lock"]).is_empty());
 }
 
 /// The MailRoot as text.
@@ -293,7 +303,9 @@ impl Player<'_> {
         }
     }
 
+    /// The recorded client let the server finish its work between two sessions.
     fn connect(&mut self, event: &Event, place: &str) {
+        settle(self.root);
         let (port, source) = place.split_once(" from ").unwrap_or((place, ""));
         let port: u16 = port.parse().unwrap();
         let protocol = match port {
@@ -319,6 +331,12 @@ impl Player<'_> {
     }
 
     fn send(&mut self, event: &Event) {
+        let goes_ahead = |client: &Client| {
+            client.previous == 'S' && is_go_ahead(&client.reply) && !is_go_ahead(&client.recorded_reply)
+        };
+        if self.clients.get(&event.connection).is_some_and(goes_ahead) {
+            self.go_on(&event.connection);
+        }
         let Some(client) = self.clients.get_mut(&event.connection) else { return };
         let before = std::mem::replace(&mut client.previous, 'C');
         if before == 'S' {
@@ -541,11 +559,14 @@ mod tests {
 
     #[test]
     fn only_ports_of_the_server_are_exchanged() {
-        let places =
-            Places { root: "/tmp/r".into(), ports: [40000, 40001, 40002, 40003, 40004, 40005, 40006] };
+        let places = Places {
+            root: "/tmp/q/r".into(),
+            pid_folder: "/tmp/q".into(),
+            ports: [40000, 40001, 40002, 40003, 40004, 40005, 40006],
+        };
         assert_eq!(
             places.to_ours("127.0.0.1:2525 127.0.0.1:25250 /var/MailRoot/x"),
-            "127.0.0.1:40000 127.0.0.1:25250 /tmp/r/x"
+            "127.0.0.1:40000 127.0.0.1:25250 /tmp/q/r/x"
         );
         assert_eq!(
             places.to_recorded("[127.0.0.1]:40000;[127.0.0.9]:40000"),

@@ -1,0 +1,8 @@
+//! SMTP command lines: any bytes are a command or a syntax error.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|line: &[u8]| {
+    let _ = tabmail::smtp::command::parse(line);
+});
