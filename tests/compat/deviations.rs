@@ -119,7 +119,7 @@ pub(crate) fn without_labels(difference: Vec<String>, labels: &mut [Label], cate
                     && whole(&label.pattern).is_ok_and(|pattern| matches(&pattern, line))
             };
             let mut found = false;
-            for label in labels.iter_mut().filter(|label| fits(&label)) {
+            for label in labels.iter_mut().filter(fits) {
                 (label.is_used, found) = (true, true);
             }
             dropping = found;

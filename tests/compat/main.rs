@@ -3,6 +3,8 @@
 //!
 //! `COMPAT=smtp_*,pop3_hang` replays some; `COMPAT_LINES=200` shows more of each difference.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic and tell why")]
+
 mod compare;
 mod connection;
 mod deviations;
@@ -21,6 +23,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use deviations::Deviation;
 use recording::Recording;
@@ -101,7 +104,11 @@ fn replay_all(wanted: &[String], rules: &[Deviation]) -> Vec<(String, String)> {
 /// What is different and not intended; none when all is well.
 fn replay_one(name: &str, rules: &[Deviation]) -> Option<String> {
     let recording = Recording::load(name);
+    let start = Instant::now();
     let run = panic::catch_unwind(AssertUnwindSafe(|| replay::replay(&recording)));
+    if std::env::var_os("COMPAT_TRACE").is_some() {
+        eprintln!("{name}: {:?}", start.elapsed());
+    }
     let (actual, printed) = match run {
         Ok(run) => run,
         Err(panic) => {
@@ -130,7 +137,10 @@ fn replay_one(name: &str, rules: &[Deviation]) -> Option<String> {
     if report.is_empty() {
         return None;
     }
-    for line in printed.lines().filter(|line| line.contains("panicked")) {
+    for line in printed
+        .lines()
+        .filter(|line| line.contains("panicked") || line.contains(" WARN ") || line.contains("ERROR"))
+    {
         let _ = writeln!(report, "    server| {line}");
     }
     Some(report)

@@ -1,5 +1,7 @@
 //! The real server on a real MailRoot, by behaviour. Test names finish the sentence that their module begins.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic and tell why")]
+
 mod aliases;
 mod bad_input;
 mod bounces;
