@@ -3,7 +3,7 @@
 //! ```text
 //! S: 250-a|250 b     sends lines
 //! C: EHLO us.test    reads a line
-//! TLS                does the handshake
+//! TLS                does the handshake; TLS FAILED: the client ends it
 //! GARBAGE            sends what is no TLS
 //! FLOOD              sends continuation lines until the client is gone
 //! SILENT 300         says nothing; how many seconds of (paused) time the client waited before it left
@@ -99,7 +99,11 @@ async fn play_connection(socket: TcpStream, peer: SocketAddr, script: &str) -> S
                 }
             }
             "TLS" => {
-                stream = BufReader::new(Box::new(acceptor().accept(stream.into_inner()).await.unwrap()));
+                let Ok(tls) = acceptor().accept(stream.into_inner()).await else {
+                    seen.push_str("TLS FAILED\n");
+                    return seen;
+                };
+                stream = BufReader::new(Box::new(tls));
                 seen.push_str("TLS\n");
             }
             "GARBAGE" => {

@@ -77,6 +77,13 @@ async fn starttls_really_encrypts() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_refused_where_that_matters() {
+    let variables = format!("{}\"SSLWantVerify\"\t\"1\"\n", TABLES[0].1);
+    let script = format!("{BEGIN}S: 250-sink.test|250 STARTTLS\nC: STARTTLS\nS: 220 go\nTLS FAILED\n");
+    check("NeedTLS=2", &[("server.tab", &variables)], &script, "waits: ErrCode   = -234").await;
+}
+
+#[tokio::test]
 async fn without_starttls_only_need_tls_2_refuses() {
     let clear = format!("{BEGIN}{PLAIN}{}", transaction());
     check("NeedTLS=1", &[], &clear, "delivered").await;
@@ -222,6 +229,28 @@ async fn default_gateways_take_their_options_from_smtp_gw_config() {
     );
     assert_eq!(attempt_with(&[("server.tab", &variables)]).await, "delivered");
     server.check().await;
+}
+
+/// All domains behind one gateway are one destination: two connections at once at most, used again across domains.
+#[tokio::test]
+async fn a_gateway_gets_no_more_connections_than_a_destination() {
+    let mut sink = Sink::start("250 ok").await;
+    let row = format!("\"*\"\t\"127.0.0.1:{}\"\n", sink.port);
+    let directory = mail_root(&[("smtpfwd.tab", &row)]);
+    let house = House::at(directory.path(), Disk::default(), 2).await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(run(Arc::clone(&house.services), stop.clone()));
+    for n in 0..20 {
+        house.submit("anna@home.test", &format!("x@far{n}.test")).await;
+    }
+    let mut seen = sink.until(".").await + &sink.until(".").await;
+    sink.open();
+    for _ in 2..20 {
+        seen += &sink.until(".").await;
+    }
+    assert_eq!(seen.matches("(connected)").count(), 2, "{seen}");
+    stop.cancel();
+    running.await.unwrap();
 }
 
 #[tokio::test]
