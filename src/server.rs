@@ -154,6 +154,7 @@ impl Server {
             spool: self.spool.clone(),
             mailboxes: mailboxes.clone(),
             resolver: self.resolver.clone(),
+            smtp_port: delivery::SMTP_PORT,
             clock: self.clock.clone(),
             logs: logs.clone(),
             temp_directory: std::env::var_os("XMAIL_TEMP")

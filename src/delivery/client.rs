@@ -172,6 +172,14 @@ impl Dialogue {
         }
     }
 
+    /// The refusal a pipelined transaction has met already, while replies to the commands behind it are still to come.
+    pub(super) fn refusal(&self) -> Option<Failure> {
+        match &self.state {
+            State::Transaction { refused, .. } => refused.clone(),
+            _ => None,
+        }
+    }
+
     /// The handshake succeeded: everything the server said before is forgotten (RFC 3207 §4.2).
     pub(super) fn on_tls(&mut self) -> Action {
         self.is_tls = true;

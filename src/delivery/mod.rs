@@ -50,6 +50,9 @@ pub const STOP_GRACE: Duration = Duration::from_secs(3);
 /// How much longer a delivery may wait that has sent the final dot: leaving now would send the message twice. Ours.
 pub const STOP_GRACE_FINAL_DOT: Duration = Duration::from_secs(30);
 
+/// The port of mail exchangers (RFC 5321 §2.3.5 with the IANA registry).
+pub const SMTP_PORT: u16 = 25;
+
 /// What delivery works with.
 pub struct Services {
     /// The tables.
@@ -60,6 +63,8 @@ pub struct Services {
     pub mailboxes: Mailboxes,
     /// The DNS.
     pub resolver: Resolver,
+    /// Where hosts without a port of their own are reached: [`SMTP_PORT`].
+    pub smtp_port: u16,
     /// The time.
     pub clock: Clock,
     /// The `smail` log.

@@ -38,8 +38,6 @@ const REPLY_LINE_BYTES_MAX: usize = 4096;
 const MESSAGES_PER_CONNECTION_MAX: u32 = 100;
 /// How long one connection is used again. Ours.
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(60);
-/// The port of mail exchangers (RFC 5321 §2.3.5 with the IANA registry).
-const SMTP_PORT: u16 = 25;
 /// Bytes of a message read at once.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -318,7 +316,7 @@ async fn try_host(
     let login = login(snapshot, host)?;
     let mut failure = None;
     for address in addresses(services, host, keyword).await? {
-        let stream = match connect(host, address).await {
+        let stream = match connect(services, host, address).await {
             Ok(stream) => stream,
             Err(error) => {
                 tracing::debug!(%address, %error, "no connection");
@@ -387,8 +385,8 @@ async fn addresses(services: &Services, host: &Host, keyword: &str) -> Result<Ve
     .with_info(name.to_string()))
 }
 
-async fn connect(host: &Host, address: IpAddr) -> std::io::Result<Stream> {
-    let peer = SocketAddr::new(address, host.gateway.host.port_or(SMTP_PORT));
+async fn connect(services: &Services, host: &Host, address: IpAddr) -> std::io::Result<Stream> {
+    let peer = SocketAddr::new(address, host.gateway.host.port_or(services.smtp_port));
     let bind = host.gateway.options.out_bind.map(|local| SocketAddr::new(local, 0));
     Stream::connect(peer, bind, CONNECT_TIMEOUT).await
 }
@@ -467,8 +465,11 @@ impl Link {
             action = match action {
                 Action::Exchange(octets, wait) => {
                     self.connection.queue(&octets);
-                    let reply = self.read_reply(wait).await?;
-                    self.dialogue.on_reply(&reply)
+                    match self.read_reply(wait).await {
+                        Ok(reply) => self.dialogue.on_reply(&reply),
+                        // A server that refused and hung up has refused.
+                        Err(broken) => return Err(self.dialogue.refusal().unwrap_or(broken)),
+                    }
                 }
                 Action::StartTls => {
                     self.start_tls().await?;

@@ -54,7 +54,8 @@ pub(super) fn target(snapshot: &Snapshot, path: &ForwardPath, has_copy: bool) ->
 /// Which lane of the outbox a recipient stands in; `first_part` is `user@domain` or `@host`.
 ///
 /// What may wait for others (a remote server, a program) has a lane of its own, so that a slow one delays nobody else
-/// (decision 147).
+/// (decision 147). Domains that go through the same hosts share a lane: the hosts get no more than one destination's
+/// connections, which are used again across the domains.
 pub(super) fn lane_of(snapshot: &Snapshot, first_part: &str) -> Lane {
     let own = || Lane::Remote(first_part.to_ascii_lowercase().into());
     let Some((user, domain)) = first_part.split_once('@') else { return Lane::Local };
@@ -62,7 +63,7 @@ pub(super) fn lane_of(snapshot: &Snapshot, first_part: &str) -> Lane {
         return own();
     }
     if !snapshot.handles(domain) {
-        return Lane::Remote(domain.to_ascii_lowercase().into());
+        return Lane::Remote(destination(snapshot, user, domain).into());
     }
     let account = snapshot.resolve(domain, user).map(|found| found.account);
     let waits = |row: &crate::mailroot::command_file::CommandRow| {
@@ -72,6 +73,20 @@ pub(super) fn lane_of(snapshot: &Snapshot, first_part: &str) -> Lane {
         .filter(|account| account.kind == AccountKind::User)
         .is_some_and(|account| snapshot.mailproc(&account).iter().any(|file| file.rows().iter().any(waits)));
     if is_slow { own() } else { Lane::Local }
+}
+
+/// The name of a remote lane, along [`route`]: the hosts of a table row, else the domain.
+fn destination(snapshot: &Snapshot, user: &str, domain: &str) -> String {
+    let own = domain.to_ascii_lowercase();
+    // `@host` is a route, whose host no table replaces; commands of a custom domain choose their own ways.
+    if user.is_empty() || snapshot.custdomain(domain).is_some() {
+        return own;
+    }
+    let hosts = |list: &GatewayList| list.hosts.iter().map(|gateway| format!("{};", gateway.host)).collect();
+    if let Some(row) = snapshot.smtp_fwd.matching(domain) {
+        return hosts(&row.gateways);
+    }
+    snapshot.server.default_smtp_gateways().map_or(own, |list| hosts(&list))
 }
 
 /// How a remote domain is reached.

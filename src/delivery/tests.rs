@@ -1,5 +1,8 @@
 //! Deliveries from a real spool to real mailboxes and to test servers on loopback.
 
+mod script;
+mod wire;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,7 +50,14 @@ struct House {
 
 impl House {
     async fn at(root: &Path, disk: Disk, per_destination: usize) -> Self {
-        let zone = Zone::new().mx("nullmx.test", 0, ".").address("plain.test", "127.0.0.1".parse().unwrap());
+        let loopback = |last: u8| std::net::IpAddr::from([127, 0, 0, last]);
+        let zone = Zone::new()
+            .mx("nullmx.test", 0, ".")
+            .address("plain.test", loopback(1))
+            .mx("two.test", 20, "second.two.test")
+            .mx("two.test", 10, "first.two.test")
+            .address("first.two.test", loopback(2))
+            .address("second.two.test", loopback(3));
         let stub = Stub::start(zone).await.unwrap();
         let config = crate::dns::Config { name_servers: Some(vec![stub.address()]), ..Default::default() };
         let mail_root = MailRoot::new(root);
@@ -69,6 +79,7 @@ impl House {
             spool,
             mailboxes: Mailboxes::new(mail_root, Kind::Maildir, disk),
             resolver: Resolver::new(config).unwrap(),
+            smtp_port: SMTP_PORT,
             clock: clock.clone(),
             logs: Logs::new(root, move || now.zoned(), 24.try_into().unwrap(), [LogKind::Smail]),
             temp_directory: root.join("tmp"),

@@ -4,6 +4,9 @@
 //! stand in *lanes*: one for local mail, one per remote destination. Each lane has its own limit of deliveries at once,
 //! and lanes take turns, so a slow destination holds up its own lane only, and 100,000 messages for a dead host never
 //! stand before a local one. The local lane does not count against the limit of remote deliveries.
+//!
+//! A destination's first delivery goes before any other's second, and a quarter of the remote deliveries is for first
+//! ones only: dozens of dead hosts with their full share of deliveries each do not hold up the living.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -70,8 +73,10 @@ struct Inner {
 struct State {
     local: LaneQueue,
     remote: HashMap<Arc<str>, LaneQueue>,
-    /// Remote lanes that have a message ready and room for a delivery, in their turn.
-    turns: VecDeque<Arc<str>>,
+    /// Remote lanes without a running delivery that have a message ready, in their turn.
+    first_turns: VecDeque<Arc<str>>,
+    /// Those with running deliveries and room for another. May hold lanes that stand in `first_turns` by now.
+    more_turns: VecDeque<Arc<str>>,
     remote_active: usize,
     /// Messages that wait for their time: (due in Unix milliseconds, sequence).
     waiting: BTreeMap<(i64, u64), Ready>,
@@ -83,7 +88,14 @@ struct State {
 struct LaneQueue {
     ready: VecDeque<Ready>,
     active: usize,
-    has_turn: bool,
+    /// In which of the lines it stands.
+    turn: Option<Turn>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    First,
+    More,
 }
 
 impl Outbox {
@@ -216,11 +228,25 @@ impl State {
     /// Puts a lane at the end of the line if it has something to send and room for it; drops it when it is empty.
     fn give_turn(&mut self, destination: &Arc<str>, limits: &Limits) {
         let Some(lane) = self.remote.get_mut(destination) else { return };
-        if !lane.ready.is_empty() && lane.active < limits.per_destination && !lane.has_turn {
-            lane.has_turn = true;
-            self.turns.push_back(Arc::clone(destination));
-        } else if lane.ready.is_empty() && lane.active == 0 && !lane.has_turn {
-            self.remote.remove(destination);
+        let wanted = match lane.active {
+            _ if lane.ready.is_empty() => None,
+            0 => Some(Turn::First),
+            active if active < limits.per_destination => Some(Turn::More),
+            _ => None,
+        };
+        match (wanted, lane.turn) {
+            (Some(Turn::First), None | Some(Turn::More)) => {
+                lane.turn = wanted;
+                self.first_turns.push_back(Arc::clone(destination));
+            }
+            (Some(Turn::More), None) => {
+                lane.turn = wanted;
+                self.more_turns.push_back(Arc::clone(destination));
+            }
+            (None, None) if lane.ready.is_empty() && lane.active == 0 => {
+                drop(self.remote.remove(destination))
+            }
+            _ => {}
         }
     }
 
@@ -231,10 +257,13 @@ impl State {
             self.local.active += 1;
             return Some(entry);
         }
-        while self.remote_active < limits.remote {
-            let destination = self.turns.pop_front()?;
+        while let Some((destination, turn)) = self.next_turn(limits) {
             let Some(lane) = self.remote.get_mut(&destination) else { continue };
-            lane.has_turn = false;
+            // It was given a better turn since.
+            if lane.turn != Some(turn) {
+                continue;
+            }
+            lane.turn = None;
             let entry = lane.ready.pop_front();
             if entry.is_some() {
                 lane.active += 1;
@@ -246,6 +275,19 @@ impl State {
             }
         }
         None
+    }
+
+    fn next_turn(&mut self, limits: &Limits) -> Option<(Arc<str>, Turn)> {
+        let for_all = limits.remote - limits.remote / FIRST_TURNS_SHARE;
+        if self.remote_active < limits.remote
+            && let Some(destination) = self.first_turns.pop_front()
+        {
+            return Some((destination, Turn::First));
+        }
+        if self.remote_active >= for_all {
+            return None;
+        }
+        self.more_turns.pop_front().map(|destination| (destination, Turn::More))
     }
 
     fn release(&mut self, lane: &Lane, limits: &Limits) {
@@ -261,6 +303,9 @@ impl State {
         }
     }
 }
+
+/// One of this many remote deliveries is for destinations that have none running. Ours.
+const FIRST_TURNS_SHARE: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -304,6 +349,59 @@ mod tests {
         assert!(take_all(&outbox).is_empty(), "dead.test has its two");
         outbox.release(&running[1].lane);
         assert_eq!(names(&take_all(&outbox)), ["d2"]);
+    }
+
+    #[test]
+    fn many_dead_destinations_leave_room_for_a_living_one() {
+        let clock = Clock::manual(jiff::Timestamp::UNIX_EPOCH);
+        let outbox = Outbox::new(Limits { local: 2, per_destination: 4, remote: 8 }, clock);
+        for n in 0..100 {
+            outbox.push(entry(["a.test", "b.test", "c.test"][n % 3], "dead"));
+        }
+        let dead = take_all(&outbox);
+        assert_eq!(dead.len(), 6, "two are kept free for the first of others");
+        outbox.push(entry("quick.test", "q1"));
+        outbox.push(entry("quick.test", "q2"));
+        let quick = take_all(&outbox);
+        assert_eq!(names(&quick), ["q1"]);
+        outbox.release(&quick[0].lane);
+        assert_eq!(names(&take_all(&outbox)), ["q2"]);
+        for delivery in &dead {
+            outbox.release(&delivery.lane);
+        }
+        assert_eq!(take_all(&outbox).len(), 5, "and they come to their turn");
+    }
+
+    /// Whatever happens in whatever order, nothing is taken past its limits and nothing is left behind.
+    #[test]
+    fn lanes_keep_their_limits_and_lose_nothing() {
+        let (outbox, _) = outbox();
+        let (mut seed, mut running, mut pushed, mut taken) = (7_u64, Vec::new(), 0, 0);
+        let mut random = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from(seed >> 33).unwrap() % below
+        };
+        for round in 0..20_000 {
+            if round < 10_000 && random(2) == 0 {
+                outbox.push(entry(["a", "b", "c", "d", "local"][random(5)], "x"));
+                pushed += 1;
+            }
+            let new = take_all(&outbox);
+            taken += new.len();
+            running.extend(new);
+            for destination in ["a", "b", "c", "d"] {
+                let lane = Lane::Remote(destination.into());
+                assert!(running.iter().filter(|entry: &&Ready| entry.lane == lane).count() <= 2);
+            }
+            assert!(running.iter().filter(|entry| entry.lane != Lane::Local).count() <= 3);
+            if !running.is_empty() {
+                let ended = running.swap_remove(random(running.len()));
+                outbox.release(&ended.lane);
+            }
+        }
+        assert_eq!((pushed, running.len()), (taken, 0));
+        let state = outbox.lock();
+        assert!(state.remote.is_empty() && state.first_turns.is_empty() && state.more_turns.is_empty());
     }
 
     #[test]

@@ -2,8 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use super::file::{HEADER_BYTES_MAX, first_part_of};
 use super::name::{Name, Place, is_generated};
@@ -29,13 +32,43 @@ pub(super) fn run(spool: &Spool) -> Result<Recovery, SpoolError> {
     make_directories(spool)?;
     let mut recovery = Recovery::default();
     empty_drafts(spool, &mut recovery);
-    for place in places(spool)? {
-        empty_temp(spool, place, &mut recovery);
-        load(spool, place, State::Mess, &mut recovery);
-        load(spool, place, State::Rsnd, &mut recovery);
-        remove_orphans(spool, place, &mut recovery);
+    let places = places(spool)?;
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut recovery = Recovery::default();
+        while let Some(&place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+            recover(spool, place, &mut recovery);
+        }
+        recovery
+    };
+    // Every waiting message costs two small reads, which a disk answers faster side by side.
+    let parts: Vec<Recovery> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..READERS).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    Ok(parts.into_iter().fold(recovery, Recovery::plus))
+}
+
+fn recover(spool: &Spool, place: Place, recovery: &mut Recovery) {
+    empty_temp(spool, place, recovery);
+    load(spool, place, State::Mess, recovery);
+    load(spool, place, State::Rsnd, recovery);
+    remove_orphans(spool, place, recovery);
+}
+
+/// Threads that read the spool at the start. Ours.
+const READERS: usize = 8;
+
+impl Recovery {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            ready: self.ready + other.ready,
+            waiting: self.waiting + other.waiting,
+            unfinished: self.unfinished + other.unfinished,
+            orphans: self.orphans + other.orphans,
+            unreadable: self.unreadable + other.unreadable,
+        }
     }
-    Ok(recovery)
 }
 
 impl Spool {

@@ -81,6 +81,10 @@ fn what_may_wait_has_a_lane_of_its_own() {
     check("anna.x@home.test", "anna.x@home.test");
     check("x@Far.test", "far.test");
     check("@Relay.test", "relay.test");
+    check("x@a.fwd.test", "relay.test:26;[::1]:27;");
+    check("x@B.fwd.test", "relay.test:26;[::1]:27;");
+    check("@a.fwd.test", "a.fwd.test");
+    check("x@a.cust.test", "a.cust.test");
     check("", "local");
 }
 

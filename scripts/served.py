@@ -1,0 +1,115 @@
+"""What scripts/bigqueue and scripts/crash share: a MailRoot of their own, a server process on loopback, mail into it."""
+
+import os
+import pathlib
+import signal
+import smtplib
+import socket
+import subprocess
+import time
+
+DOMAIN = "home.test"
+PATIENCE_SECS = 600
+
+
+def free_port():
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return held.getsockname()[1]
+
+
+class Server:
+    """One MailRoot and the server on it; `stop` or `crash` end only the process that `start` began."""
+
+    def __init__(self, program, work, flags=()):
+        self.program, self.flags = str(program), list(flags)
+        self.root = pathlib.Path(work) / "MailRoot"
+        self.output = pathlib.Path(work) / "server.log"
+        self.smtp_port, self.ctrl_port = free_port(), free_port()
+        self.process = None
+        subprocess.run(
+            [self.program, "init", str(self.root), "--domain", DOMAIN, "--account", "anna"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def add(self, table, *columns):
+        with open(self.root / table, "a") as file:
+            file.write("\t".join(f'"{column}"' for column in columns) + "\n")
+
+    def allow_relay(self):
+        self.add("smtprelay.tab", "127.0.0.1", "255.255.255.255")
+
+    def allow_ctrl(self, user, password):
+        stored = subprocess.run([self.program, "xmcrypt", password], check=True, capture_output=True, text=True)
+        self.add("ctrlaccounts.tab", user, stored.stdout.strip())
+
+    def start(self):
+        """Returns the seconds until SMTP answered."""
+        begun = time.monotonic()
+        log = open(self.output, "ab")
+        self.process = subprocess.Popen(
+            [self.program, "serve", "-Ms", str(self.root), "-SI", f"127.0.0.1:{self.smtp_port}"]
+            + ["-CI", f"127.0.0.1:{self.ctrl_port}", "-P-", "-X-", "-B-", "-W-", "-F-", "-Ql"]
+            + self.flags,
+            env={**os.environ, "XMAIL_PID_DIR": str(self.root)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        log.close()
+        while True:
+            if self.process.poll() is not None:
+                raise SystemExit(f"the server ended: see {self.output}\n{self.output.read_text()[-2000:]}")
+            try:
+                with socket.create_connection(("127.0.0.1", self.smtp_port), timeout=5) as probe:
+                    if probe.recv(3) == b"220":
+                        return time.monotonic() - begun
+            except OSError:
+                pass
+            if time.monotonic() - begun > PATIENCE_SECS:
+                raise SystemExit("SMTP did not answer")
+            time.sleep(0.01)
+
+    def stop(self):
+        """SIGTERM; returns the seconds until the process was gone."""
+        begun = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(PATIENCE_SECS)
+        return time.monotonic() - begun
+
+    def crash(self):
+        self.process.kill()
+        self.process.wait()
+
+    def rss_bytes(self):
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+
+    def cpu_secs(self):
+        with open(f"/proc/{self.process.pid}/stat") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def session(self):
+        return smtplib.SMTP("127.0.0.1", self.smtp_port, local_hostname="script.test", timeout=60)
+
+    def inbox(self, user="anna"):
+        return self.root / "domains" / DOMAIN / user / "Maildir" / "new"
+
+    def spooled(self, *states):
+        """The message files in these states, over all split directories."""
+        return [file for state in states for file in self.root.glob(f"spool/[0-9]*/[0-9]*/{state}/*")]
+
+
+def arguments(parser):
+    """Adds --server, parses, and says which program to start."""
+    here = pathlib.Path(__file__).resolve().parent.parent
+    release, debug = here / "target/release/tabmail", here / "target/debug/tabmail"
+    parser.add_argument("--server", type=pathlib.Path, default=release if release.exists() else debug)
+    parser.add_argument("--keep", action="store_true", help="leave the MailRoot for a look")
+    found = parser.parse_args()
+    if not found.server.exists():
+        raise SystemExit("build the server first: cargo build --release")
+    return found
