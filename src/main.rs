@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use tabmail::clock::Clock;
-use tabmail::commands::{Cli, Command, mail_root_from_environment, sendmail, xmcrypt::XmCrypt};
+use tabmail::commands::{
+    Cli, Command, ctrlclnt, mail_root_from_environment, mkusers, sendmail, xmcrypt::XmCrypt,
+};
 use tabmail::options::{Options, command_line_words};
 use tabmail::{logs, server};
 
@@ -21,6 +23,8 @@ fn main() -> ExitCode {
         "XMail" => as_xmail(&words),
         "sendmail" => return send(&to_text(&words)),
         "XMCrypt" => as_xmcrypt(words),
+        "CtrlClnt" => return control(&called.to_string_lossy(), &to_text(&words)),
+        "MkUsers" => return make_users(&called.to_string_lossy(), &to_text(&words)),
         _ if words.first().is_some_and(is_xmail_option) => as_xmail(&words),
         _ => run(Cli::parse(), &program),
     };
@@ -50,6 +54,8 @@ fn run(cli: Cli, program: &str) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Sendmail(arguments) => Ok(send(&arguments.words)),
+        Command::Ctl(arguments) => Ok(control("tabmail ctl", &arguments.words)),
+        Command::Mkusers(arguments) => Ok(make_users("tabmail mkusers", &arguments.words)),
         Command::Xmcrypt(password) => {
             password.run()?;
             Ok(ExitCode::SUCCESS)
@@ -89,6 +95,31 @@ fn send(words: &[String]) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error.to_string());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// XMail's CtrlClnt. `called` is how the program was called, for the usage.
+fn control(called: &str, words: &[String]) -> ExitCode {
+    match ctrlclnt::run(called, words, &ctrlclnt::Environment::of_process()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error.to_string());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// XMail's MkUsers.
+fn make_users(called: &str, words: &[String]) -> ExitCode {
+    match mkusers::run(called, words, std::io::stdin().lock()) {
+        Ok(skipped) => {
+            skipped.iter().for_each(|line| report(&line.to_string()));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            report(error.to_string().trim_end());
             ExitCode::from(error.exit_code())
         }
     }

@@ -12,13 +12,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use listeners::BindError;
 pub use process::go_to_background;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, ExternalPrograms};
 use crate::clock::Clock;
 use crate::dns::{CacheDir, Config as DnsConfig, Resolver, SetupError, SmartHost};
 use crate::durable::Disk;
@@ -188,6 +189,8 @@ impl Server {
             self.clock.clone(),
             disk.clone(),
         );
+        let programs = ExternalPrograms::new(self.tables.clone(), Handle::current());
+        let admin = admin.with_programs(Arc::new(programs));
         let ctrl = Arc::new(ctrl::Services {
             admin: Arc::new(admin),
             tables: self.tables.clone(),

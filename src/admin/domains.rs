@@ -48,8 +48,9 @@ impl Admin {
         let tables = self.snapshot();
         let domain = &*tables.domains.get(domain).ok_or(AdminError::DomainNotHandled)?.domain.clone();
         let accounts = tables.users.rows().iter();
-        for account in accounts.filter(|account| account.domain.eq_ignore_ascii_case(domain)) {
-            self.drop_account(&tables, account)?;
+        let accounts = accounts.filter(|account| account.domain.eq_ignore_ascii_case(domain));
+        for account in accounts.clone() {
+            self.drop_account_rows(&tables, account)?;
         }
         self.editor.remove_rows(Path::new(ALIASES), |row| row.has_key(&[domain]))?;
         self.editor.remove_rows(Path::new(EXT_ALIASES), |row| {
@@ -60,11 +61,15 @@ impl Admin {
             row.value(1).eq_ignore_ascii_case(domain.as_bytes())
         })?;
         self.editor.remove_rows(Path::new(DOMAINS), |row| row.has_key(&[domain]))?;
+        // The accounts are not told of one by one (golden `pop3_extauth`).
+        self.tell(AccountChange::DomainRemoved { domain });
+        for account in accounts {
+            self.remove_directory(&MailRoot::account_directory(account))?;
+        }
         if is_directory_name(domain) {
             self.remove_directory(&MailRoot::domain_directory(domain))?;
             self.remove_directory(&Path::new("cmdaliases").join(domain.to_ascii_lowercase()))?;
         }
-        self.tell(AccountChange::DomainRemoved { domain });
         Ok(())
     }
 

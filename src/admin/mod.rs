@@ -23,6 +23,7 @@ mod files;
 mod links;
 mod lists;
 mod mailproc;
+mod programs;
 mod queue;
 mod users;
 
@@ -46,6 +47,7 @@ pub use error::AdminError;
 pub use files::ListedFile;
 pub use links::{LinkKey, ListedLink};
 pub use mailproc::MailProcFile;
+pub use programs::{AccountChange, AccountPrograms, ExternalPrograms};
 pub use users::{AccountStatus, ListedUser};
 
 /// Administration of one MailRoot.
@@ -58,48 +60,6 @@ pub struct Admin {
     disk: Disk,
     programs: Option<Arc<dyn AccountPrograms>>,
     one_change_at_a_time: Mutex<()>,
-}
-
-/// Programs that are told of changes of accounts (`userauth/pop3`, `mailroot.md` 12.4): the seam for them. Nothing
-/// implements it yet.
-pub trait AccountPrograms: Send + Sync {
-    /// Tells of a change that was made; what comes of it changes nothing (`mailroot.md` 12.4).
-    fn tell(&self, change: AccountChange<'_>);
-}
-
-/// What happens to an account or a domain.
-#[derive(Clone, Copy, Debug)]
-pub enum AccountChange<'a> {
-    /// `useradd`.
-    UserAdded {
-        /// The account's domain.
-        domain: &'a str,
-        /// The account.
-        name: &'a str,
-        /// Its password in clear.
-        password: &'a [u8],
-    },
-    /// `useredit`.
-    PasswordChanged {
-        /// The account's domain.
-        domain: &'a str,
-        /// The account.
-        name: &'a str,
-        /// Its new password in clear.
-        password: &'a [u8],
-    },
-    /// `userdel`.
-    UserRemoved {
-        /// The account's domain.
-        domain: &'a str,
-        /// The account.
-        name: &'a str,
-    },
-    /// `domaindrop`.
-    DomainRemoved {
-        /// The domain.
-        domain: &'a str,
-    },
 }
 
 impl Admin {

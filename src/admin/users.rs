@@ -71,7 +71,7 @@ impl Admin {
             self.remove_directory(&directory)?;
         }
         made?;
-        self.tell(AccountChange::UserAdded { domain, name, password });
+        self.tell(AccountChange::UserAdded { domain, name, password, directory: &directory });
         Ok(())
     }
 
@@ -145,29 +145,28 @@ impl Admin {
             return Err(AdminError::DomainNotHandled);
         }
         let account = tables.users.get(domain, name).ok_or(AdminError::UserNotFound)?;
-        self.drop_account(&tables, account)
+        self.drop_account_rows(&tables, account)?;
+        let (domain, name) = (&*account.domain, &*account.name);
+        let directory = &MailRoot::account_directory(account);
+        self.tell(AccountChange::UserRemoved { domain, name, directory });
+        let is_shared = tables.users.rows().iter().any(|other| {
+            !std::ptr::eq(&**other, &**account) && MailRoot::account_directory(other) == *directory
+        });
+        if is_shared {
+            // A hand-edited table: the directory is another account's as well.
+            return Ok(());
+        }
+        self.remove_directory(directory)
     }
 
-    /// Removes a row of `mailusers.tab` and all that hangs on it.
-    ///
-    /// The row first: from then on no mail is taken for the account; its directory last.
-    pub(super) fn drop_account(&self, tables: &Snapshot, account: &Account) -> Result<(), AdminError> {
+    /// Removes a row of `mailusers.tab` and all rows that hang on it; its own first: from then on no mail is taken for
+    /// the account.
+    pub(super) fn drop_account_rows(&self, tables: &Snapshot, account: &Account) -> Result<(), AdminError> {
         let key = [&*account.domain, &*account.name];
         self.editor.remove_rows(Path::new(MAIL_USERS), |row| row.has_key(&key))?;
         self.remove_aliases_of(account)?;
         self.remove_ext_aliases_of(account)?;
-        self.remove_links_of(tables, account)?;
-        let shared = tables.users.rows().iter().any(|other| {
-            !std::ptr::eq(&**other, account)
-                && MailRoot::account_directory(other) == MailRoot::account_directory(account)
-        });
-        if shared {
-            // A hand-edited table: the directory is another account's as well.
-            return Ok(());
-        }
-        self.remove_directory(&MailRoot::account_directory(account))?;
-        self.tell(AccountChange::UserRemoved { domain: &account.domain, name: &account.name });
-        Ok(())
+        self.remove_links_of(tables, account)
     }
 
     /// Changes the password of an account (`userpasswd`).
@@ -187,7 +186,8 @@ impl Admin {
         values[2] = &stored;
         edit.set(row.index, &values)?;
         edit.commit()?;
-        self.tell(AccountChange::PasswordChanged { domain, name, password });
+        let directory = &MailRoot::account_directory(&account);
+        self.tell(AccountChange::PasswordChanged { domain, name, password, directory });
         Ok(())
     }
 

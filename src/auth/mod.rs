@@ -2,13 +2,14 @@
 //!
 //! [`mechanism`] turns lines of a dialogue into [`Credentials`], for the server, and answers challenges, for our own
 //! SMTP client. [`password`] compares what was given with what a table stores; both are pure. [`accounts`] puts a
-//! snapshot of the tables and a proof together: who is this?
+//! snapshot of the tables and a proof together: who is this? [`programs`] runs the programs that know accounts.
 //!
 //! Sources: `mailflow.md` 3.10 and 9.2, `mailroot.md` 5, decisions 5 and 18, RFC 4954, 4616, 2195, 1939 §7.
 
 pub mod accounts;
 pub mod mechanism;
 pub mod password;
+pub mod programs;
 
 pub use accounts::{Proof, check_account, check_smtp_auth, split_login};
 pub use mechanism::{AuthSyntax, ChallengeError, ClientExchange, Credentials, Exchange, Mechanism, Step};

@@ -1,6 +1,8 @@
 //! The sub-commands of `tabmail`, and the names under which XMail's programs are known.
 
+pub mod ctrlclnt;
 pub mod init;
+pub mod mkusers;
 pub mod sendmail;
 pub mod xmcrypt;
 
@@ -18,8 +20,8 @@ pub struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Programs written for XMail find what they expect: called as XMail, sendmail or XMCrypt (a link or a copy), tabmail
-behaves as that program.
+Programs written for XMail find what they expect: called as XMail, sendmail, CtrlClnt, MkUsers or XMCrypt (a link or
+a copy), tabmail behaves as that program.
 
 Start with an empty directory:    tabmail init /var/MailRoot && tabmail serve -Ms /var/MailRoot
 Start with XMail's or JDMail's:   stop it, then  tabmail serve -Ms /var/MailRoot";
@@ -27,13 +29,19 @@ Start with XMail's or JDMail's:   stop it, then  tabmail serve -Ms /var/MailRoot
 /// The sub-commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve a MailRoot: SMTP, POP3, CTRL, delivery and pickup of local mail
+    /// Serve a MailRoot: SMTP, POP3, CTRL, FINGER, delivery and pickup of local mail
     Serve(Serve),
     /// Lay out a new MailRoot in a directory
     Init(init::Init),
     /// Put a message into spool/local, as sendmail does
     #[command(disable_help_flag = true)]
     Sendmail(Words),
+    /// Administer a running server through its CTRL port, as CtrlClnt does
+    #[command(disable_help_flag = true)]
+    Ctl(Words),
+    /// Make the accounts of a new MailRoot in bulk, as MkUsers does
+    #[command(disable_help_flag = true)]
+    Mkusers(Words),
     /// Print the stored form of a password
     Xmcrypt(xmcrypt::XmCrypt),
 }

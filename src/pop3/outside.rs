@@ -2,15 +2,12 @@
 //! pop3_extauth).
 //!
 //! The program gets `USER`, `DOMAIN`, `PASSWD` (APOP: the digest) and `PATH` (empty) as macros and says yes by exit
-//! code 0. Every other end, also that it could not be started or took longer than [`TIME_LIMIT`], is a no. The account
+//! code 0. Every other end, also that it could not be started or took longer than [`programs::TIME_LIMIT`], is a no. The account
 //! must exist all the same, which is for `login` to see.
 
-use std::time::Duration;
-
-use bstr::BString;
-
 use super::session::{LogIn, Proof};
-use crate::exec::{self, Command, Exit, macros};
+use crate::auth::programs::{self, Action, ProgramCall};
+use crate::exec::Exit;
 use crate::mailroot::Snapshot;
 
 /// What a program says of a proof.
@@ -26,34 +23,24 @@ pub(super) enum Verdict {
 
 /// Asks the program for the domain, if there is one.
 pub(super) async fn verdict(snapshot: &Snapshot, login: &LogIn) -> Verdict {
-    let table = snapshot.pop3_ext_auth(&login.domain);
-    let Some(row) = table.as_ref().and_then(|table| table.for_action("userauth")) else {
-        return Verdict::NotAsked;
+    let (Proof::Password(given) | Proof::Apop(given)) = &login.proof;
+    let call = ProgramCall {
+        action: Action::UserAuth,
+        domain: &login.domain,
+        user: &login.name,
+        password: given.as_bytes(),
+        path: None,
     };
-    let args = macros::expand(&row.args, |name| value(login, name));
-    let program: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(row.program.as_slice());
-    match exec::run(Command::new(program, args), Some(TIME_LIMIT)).await {
-        Ok(Exit::Code(0)) => Verdict::Yes,
-        Ok(_) => Verdict::No,
-        Err(error) => {
+    match programs::run(snapshot, &call).await {
+        None => Verdict::NotAsked,
+        Some(Ok(Exit::Code(0))) => Verdict::Yes,
+        Some(Ok(_)) => Verdict::No,
+        Some(Err(error)) => {
             tracing::warn!("userauth/pop3 for {}: {error}", login.domain);
             Verdict::No
         }
     }
 }
-
-fn value(login: &LogIn, name: &str) -> Option<BString> {
-    let text = match (name, &login.proof) {
-        ("USER", _) => &login.name,
-        ("DOMAIN", _) => &login.domain,
-        ("PASSWD", Proof::Password(given) | Proof::Apop(given)) => given,
-        _ => return None,
-    };
-    Some(text.as_str().into())
-}
-
-/// How long the program may take (`mailflow.md` 12.1).
-const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

@@ -8,10 +8,11 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::TlsConnector;
 
-use super::{TlsError, provider, read_certificates};
+use super::{TlsError, provider, read, read_certificates};
 
 /// What `server.tab`'s `SSL...` variables ask of the peer's certificate (mailflow.md 13). The default asks nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,9 @@ pub struct ClientVerify {
     /// The certificate must be for the host's name too. XMail never looks (mailflow.md 13).
     pub check_name: bool,
 }
+
+/// A certificate with its chain, and its key.
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// The client side of TLS, ready for any number of connections.
 #[derive(Clone)]
@@ -55,6 +59,21 @@ impl ClientTls {
     /// # Errors
     /// [`TlsError`] when `ca_file` is unreadable (files of `ca_dir` are left out with a warning), or verification is wanted and there is no anchor at all.
     pub fn new(options: &ClientVerify) -> Result<Self, TlsError> {
+        Self::build(options, None)
+    }
+
+    /// As [`ClientTls::new`], with a certificate (PEM file, chain included) and its key for servers that ask for one.
+    ///
+    /// # Errors
+    /// As [`ClientTls::new`], and [`TlsError`] when the files cannot be read or do not belong together.
+    pub fn with_identity(options: &ClientVerify, cert: &Path, key: &Path) -> Result<Self, TlsError> {
+        let chain = read_certificates(cert)?;
+        let key_der = PrivateKeyDer::from_pem_slice(&read(key)?)
+            .map_err(|source| TlsError::Pem { path: key.to_owned(), source })?;
+        Self::build(options, Some((chain, key_der)))
+    }
+
+    fn build(options: &ClientVerify, identity: Option<Identity>) -> Result<Self, TlsError> {
         let provider = provider();
         let chain = match options.want_verify {
             true => Some(chain_verifier(options, &provider)?),
@@ -65,8 +84,11 @@ impl ClientTls {
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Pair)?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let config = match identity {
+            Some((chain, key)) => config.with_client_auth_cert(chain, key).map_err(TlsError::Pair)?,
+            None => config.with_no_client_auth(),
+        };
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }
 
