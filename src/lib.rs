@@ -24,7 +24,7 @@
 //! | 1 edges: one kind of outside world each | [`clock`], [`durable`], [`net`], [`dns`], [`exec`], [`logs`] |
 //! | 2 the model | [`mailroot`] |
 //! | 3 services | [`spool`], [`mailbox`], [`auth`], [`policy`] |
-//! | 4 work | [`delivery`], [`admin`], [`pickup`] |
+//! | 4 work | [`delivery`], [`admin`], [`pickup`], [`psync`] |
 //! | 5 faces | [`smtp`], [`pop3`], [`ctrl`], [`finger`] |
 //! | 6 roof | [`options`], [`server`], [`commands`] |
 //!
@@ -59,6 +59,7 @@ pub mod spool;
 pub mod admin;
 pub mod delivery;
 pub mod pickup;
+pub mod psync;
 
 pub mod ctrl;
 pub mod finger;

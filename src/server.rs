@@ -1,7 +1,7 @@
 //! The roof: builds the services, binds, supervises, reloads and stops.
 //!
 //! Order at the start: one server per MailRoot (a lock), directories, `.shutdown` removed, tables, certificate, spool
-//! (which recovers), delivery, listeners, pickup. Order at the stop: listeners close and sessions end after their
+//! (which recovers), delivery, pickup, PSYNC, listeners. Order at the stop: listeners close and sessions end after their
 //! command, pickup and delivery end, `tabindex/` is emptied (decision 19), `.shutdown` and the PID file vanish.
 
 mod listeners;
@@ -30,7 +30,7 @@ use crate::net::tls::ensure_self_signed;
 use crate::net::{Door, Link, SessionCounter, TlsStore};
 use crate::options::{Options, Service};
 use crate::spool::{Config as SpoolConfig, Limits, Spool, SpoolError};
-use crate::{ctrl, delivery, finger, pickup, pop3, smtp};
+use crate::{ctrl, delivery, finger, pickup, pop3, psync, smtp};
 use listeners::Listeners;
 use process::{PidFile, Request, ShutdownFile, Signals};
 
@@ -148,7 +148,7 @@ impl Server {
         Ok((server, listeners))
     }
 
-    /// Delivery and pickup.
+    /// Delivery, pickup and, unless `-Y-`, the remote POP3 accounts.
     fn start_work(&mut self, mailboxes: &Mailboxes, logs: &Logs, disk: &Disk) {
         let services = delivery::Services {
             tables: self.tables.clone(),
@@ -172,6 +172,24 @@ impl Server {
             disk: disk.clone(),
         };
         self.tasks.push(tokio::spawn(pickup::run(services, self.options.pickup_interval, self.stop.clone())));
+        if let Some(options) = self.options.psync {
+            let schedule = psync::Schedule {
+                interval: options.interval,
+                links_at_once: options.links_at_once,
+                timeout: options.timeout,
+            };
+            let services = psync::Services {
+                tables: self.tables.clone(),
+                spool: self.spool.clone(),
+                resolver: self.resolver.clone(),
+                clock: self.clock.clone(),
+                logs: logs.clone(),
+                disk: disk.clone(),
+                schedule,
+                stop: self.stop.clone(),
+            };
+            self.tasks.push(tokio::spawn(psync::run(services)));
+        }
     }
 
     /// What serves a listener of each service.

@@ -98,7 +98,7 @@ pub struct ClientTlsCache {
 
 impl ClientTlsCache {
     fn get(&self, snapshot: &Snapshot) -> Result<Arc<ClientTls>, TlsError> {
-        let wanted = client_verify(snapshot);
+        let wanted = snapshot.client_verify();
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((verify, client)) = &*made
             && *verify == wanted
@@ -108,19 +108,6 @@ impl ClientTlsCache {
         let client = Arc::new(ClientTls::new(&wanted)?);
         *made = Some((wanted, Arc::clone(&client)));
         Ok(client)
-    }
-}
-
-/// `SSLWantVerify` and its relatives (`mailflow.md` 13); all default to off.
-fn client_verify(snapshot: &Snapshot) -> ClientVerify {
-    let (server, root) = (&snapshot.server, snapshot.root().path());
-    ClientVerify {
-        want_verify: server.flag("SSLWantVerify", false) || server.flag("SSLWantCert", false),
-        allow_self_signed: server.flag("SSLAllowSelfSigned", false),
-        max_certs_depth: usize::try_from(server.integer("SSLMaxCertsDepth", 0)).unwrap_or(0),
-        ca_file: server.flag("SSLUseCertsFile", false).then(|| root.join("certs.pem")),
-        ca_dir: server.flag("SSLUseCertsDir", false).then(|| root.join("certs")),
-        check_name: false,
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod accounts;
 pub mod authentication;
+mod client_tls;
 pub mod command_file;
 pub mod directory;
 pub mod dnsroots;

@@ -1,0 +1,484 @@
+//! Sessions with scripted servers on loopback: what arrives in the queue, what the server hears, what is logged.
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::dns::Config as DnsConfig;
+use crate::mailroot::MailRoot;
+use crate::spool::{Config, Lane, Limits, RetryPlan};
+
+/// How long the tests let a server be silent.
+const TIMEOUT: Duration = Duration::from_millis(300);
+
+const SERVER_TAB: &str = "\"RootDomain\"\t\"home.test\"\n";
+const ERROR_ACCOUNT: &str = "\"Pop3SyncErrorAccount\"\t\"bob@home.test\"\n";
+
+struct Bench {
+    dir: tempfile::TempDir,
+    services: Services,
+}
+
+impl Bench {
+    fn new(server_tab: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path();
+        let write = |name: &str, content: &str| std::fs::write(path.join(name), content).unwrap();
+        for directory in ["logs", "pop3links", "domains/home.test/alice", "tmp"] {
+            std::fs::create_dir_all(path.join(directory)).unwrap();
+        }
+        write("server.tab", &format!("{SERVER_TAB}{server_tab}"));
+        write("domains.tab", "\"home.test\"\n");
+        write(
+            "mailusers.tab",
+            "\"home.test\"\t\"alice\"\t\"00\"\t1\t\"alice\"\t\"U\"\n\"home.test\"\t\"bob\"\t\"00\"\t2\t\"bob\"\t\"U\"\n",
+        );
+        let root = MailRoot::new(path);
+        let clock = Clock::manual("2026-11-23T10:38:52Z".parse().unwrap());
+        let config = Config {
+            root: root.clone(),
+            split_levels: 2,
+            retry: RetryPlan::default(),
+            limits: Limits { local: 1, per_destination: 1, remote: 1 },
+            lane_of: Arc::new(|_| Lane::Local),
+            disk: Disk::default(),
+            clock: clock.clone(),
+        };
+        let spool = Spool::open(config).unwrap().0;
+        let log_clock = clock.clone();
+        let services = Services {
+            tables: Tables::open(&root),
+            spool,
+            resolver: Resolver::new(DnsConfig::default()).unwrap(),
+            clock,
+            logs: Logs::new(path, move || log_clock.zoned(), 24.try_into().unwrap(), [LogKind::Psync]),
+            disk: Disk::default(),
+            schedule: Schedule { interval: Duration::ZERO, links_at_once: 8, timeout: TIMEOUT },
+            stop: CancellationToken::new(),
+        };
+        Self { dir, services }
+    }
+
+    /// Works these links once: target, server, user, options.
+    async fn work(&self, links: &[(&str, &str, &str, &str)]) {
+        let rows: Vec<String> = links
+            .iter()
+            .map(|(domain, host, user, options)| {
+                format!("\"{domain}\"\t\"alice\"\t\"{host}\"\t\"{user}\"\t\"1700081512\"\t\"{options}\"\n")
+            })
+            .collect();
+        std::fs::write(self.path("pop3links.tab"), rows.concat()).unwrap();
+        self.services.tables.reload_now();
+        let slots = Arc::new(Semaphore::new(8));
+        let mut sessions = JoinSet::new();
+        work_all(&self.services, &slots, &mut sessions, &mut None).await;
+        while let Some(ended) = sessions.join_next().await {
+            ended.unwrap();
+        }
+        assert_eq!(std::fs::read_dir(self.path("pop3linklocks")).map_or(0, Iterator::count), 0);
+        assert_eq!(std::fs::read_dir(self.path("tmp")).unwrap().count(), 0);
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The psync log's lines from the options on, in the order of their text.
+    fn log(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.services.logs.path(LogKind::Psync)).unwrap_or_default();
+        let columns = |line: &str| line.replace('"', "").split('\t').skip(5).collect::<Vec<_>>().join(" ");
+        let mut lines: Vec<String> = log.lines().map(columns).collect();
+        lines.sort();
+        lines
+    }
+
+    fn queued(&self) -> usize {
+        let (ready, waiting) = self.services.spool.outbox().counts();
+        ready + waiting
+    }
+
+    /// Takes the next message out of the queue, as text.
+    async fn next(&self) -> String {
+        let attempt = self.services.spool.next_attempt().await.unwrap();
+        let text = std::fs::read_to_string(attempt.load().unwrap().path()).unwrap();
+        attempt.remove().unwrap();
+        text
+    }
+}
+
+/// What a server says to each command, by its first word and argument; `*` repeats for ever.
+#[derive(Clone, Default)]
+struct Script {
+    messages: Vec<Vec<u8>>,
+    /// Replies that differ from those of a good server, by command line.
+    replies: Vec<(&'static str, Vec<u8>)>,
+    /// After this reply the server closes.
+    closes_after: &'static str,
+}
+
+struct Server {
+    host: String,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    async fn start(script: Script) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&heard);
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(serve(socket, script.clone(), Arc::clone(&all)));
+            }
+        });
+        Self { host, heard }
+    }
+
+    fn heard(&self) -> String {
+        self.heard.lock().unwrap().drain(..).collect::<Vec<_>>().join(" | ")
+    }
+}
+
+async fn serve(socket: TcpStream, script: Script, heard: Arc<Mutex<Vec<String>>>) {
+    let mut socket = BufReader::new(socket);
+    let mut command = String::new();
+    loop {
+        let reply = script.reply(&command);
+        let endless = reply.strip_suffix(b"*");
+        if socket.write_all(endless.unwrap_or(&reply)).await.is_err() {
+            return;
+        }
+        while let Some(octets) = endless {
+            if socket.write_all(octets).await.is_err() {
+                return;
+            }
+        }
+        if !script.closes_after.is_empty() && command == script.closes_after {
+            return;
+        }
+        let mut line = String::new();
+        if socket.read_line(&mut line).await.unwrap_or(0) == 0 {
+            return;
+        }
+        command = line.trim_end().to_owned();
+        heard.lock().unwrap().push(command.clone());
+        if command == "QUIT" {
+            let _ = socket.write_all(b"+OK bye\r\n").await;
+            return;
+        }
+    }
+}
+
+impl Script {
+    fn of(messages: &[&str]) -> Self {
+        Self { messages: messages.iter().map(|text| text.replace('|', "\r\n").into()).collect(), ..Self::default() }
+    }
+
+    fn but(mut self, command: &'static str, reply: impl Into<Vec<u8>>) -> Self {
+        self.replies.push((command, reply.into()));
+        self
+    }
+
+    fn reply(&self, command: &str) -> Vec<u8> {
+        if let Some((_, reply)) = self.replies.iter().find(|(known, _)| *known == command) {
+            return reply.clone();
+        }
+        let rows = |row: &dyn Fn(usize) -> String| {
+            let rows: String = (0..self.messages.len()).map(|at| format!("{} {}\r\n", at + 1, row(at))).collect();
+            format!("+OK\r\n{rows}.\r\n").into_bytes()
+        };
+        match command.split_once(' ').unwrap_or((command, "")) {
+            ("LIST", _) => rows(&|at| self.messages[at].len().to_string()),
+            ("UIDL", _) => rows(&|at| format!("uid-{}", at + 1)),
+            ("RETR", number) => {
+                let message = &self.messages[number.parse::<usize>().unwrap() - 1];
+                [b"+OK\r\n", message.as_slice(), b".\r\n"].concat()
+            }
+            _ => b"+OK\r\n".to_vec(),
+        }
+    }
+}
+
+const M1: &str = "Return-Path: <orig@sender.test>|Subject: m1||body1|..dot|";
+const M2: &str = "From: \"F N\" <f@sender.test>|To: Bob <bob@m.test>, <nobody@m.test>|Subject: m2||body2|";
+
+/// Golden `psync_at_domain`: the spool file; dots stay stuffed.
+#[tokio::test]
+async fn messages_arrive_in_the_queue() {
+    let bench = Bench::new("");
+    let server = Server::start(Script::of(&[M1, M2])).await;
+    bench.work(&[("@home.test", &server.host, "u", "CLR")]).await;
+    assert_eq!(
+        bench.next().await,
+        "[127.0.0.1]:0;[127.0.0.1]:0;Mon, 23 Nov 2026 10:38:52 +0000\r\nhome.test\r\nP2\r\n\
+         MAIL FROM: <orig@sender.test>\r\nRCPT TO: <alice@home.test>\r\n<<MAIL-DATA>>\r\n\
+         Return-Path: <orig@sender.test>\r\nSubject: m1\r\n\r\nbody1\r\n..dot\r\n"
+    );
+    assert!(bench.next().await.contains("\r\nP3\r\nMAIL FROM: <f@sender.test>\r\n"));
+    assert_eq!(bench.queued(), 0);
+    let sizes = M1.replace('|', "\r\n").len() + M2.replace('|', "\r\n").len();
+    assert_eq!(bench.log(), [format!("CLR SYNC=OK 2 {sizes} 0 0")]);
+    assert_eq!(
+        server.heard(),
+        "USER u | PASS rempw | STAT | UIDL | LIST | RETR 1 | DELE 1 | RETR 2 | DELE 2 | QUIT"
+    );
+}
+
+#[tokio::test]
+async fn recipients_come_from_the_headers() {
+    let bench = Bench::new("");
+    let server = Server::start(Script::of(&[M2, M1])).await;
+    bench.work(&[("?home.test,m.test", &server.host, "u", "CLR")]).await;
+    let (first, second) = (bench.next().await, bench.next().await);
+    assert!(first.contains("\r\nP2\r\n") && first.contains("RCPT TO: <bob@home.test>"), "{first}");
+    assert!(second.contains("\r\nP2\r\n") && second.contains("RCPT TO: <nobody@home.test>"), "{second}");
+    // M1 is for nobody here, and stays.
+    assert_eq!(bench.queued(), 0);
+    assert!(!server.heard().contains("DELE 2"));
+    assert_eq!(bench.log().len(), 1);
+    assert!(bench.log()[0].ends_with(&format!(" 1 {}", M1.replace('|', "\r\n").len())), "{:?}", bench.log());
+}
+
+#[tokio::test]
+async fn what_nobody_gets_goes_to_the_error_account() {
+    let bench = Bench::new(ERROR_ACCOUNT);
+    let server = Server::start(Script::of(&[M1])).await;
+    // The second domain is not ours: its mail is not relayed.
+    bench.work(&[("?home.test,m.test", &server.host, "u", "CLR"), ("@other.test", &server.host, "v", "CLR")]).await;
+    for _ in 0..2 {
+        assert!(bench.next().await.contains("RCPT TO: <bob@home.test>"));
+    }
+    let size = M1.replace('|', "\r\n").len();
+    assert_eq!(bench.log(), [format!("CLR SYNC=OK 0 0 1 {size}"), format!("CLR SYNC=OK 0 0 1 {size}")]);
+    assert_eq!(server.heard().matches("DELE 1").count(), 2);
+}
+
+/// Every kind of bad server beside a good one: nothing is lost, and the good link is served.
+#[tokio::test]
+async fn a_bad_server_harms_its_own_link_only() {
+    let long_line = vec![b'x'; 100_000];
+    let endless_line = [vec![b'x'; 64 * 1024], b"*".to_vec()].concat();
+    let cases: Vec<(&str, Script, usize)> = vec![
+        ("never answers", Script::of(&[M1]).but("STAT", ""), 0),
+        ("endless line", Script::of(&[M1]).but("USER u", endless_line), 0),
+        ("long line", Script::of(&[M1]).but("LIST", [b"+OK\r\n", long_line.as_slice(), b"\r\n"].concat()), 0),
+        ("endless listing", Script::of(&[M1]).but("UIDL", "+OK\r\n1 uid-1\r\n*"), 0),
+        ("no final dot", Script::of(&[M1, M2]).but("RETR 2", "+OK\r\nSubject: half\r\n\r\nx\r\n"), 1),
+        (
+            "closes in a message",
+            Script { closes_after: "RETR 1", ..Script::of(&[M1]).but("RETR 1", "+OK\r\nSubject: half\r\n") },
+            0,
+        ),
+        ("closes after DELE", Script { closes_after: "DELE 1", ..Script::of(&[M1, M2]) }, 1),
+        ("speaks SMTP", Script::of(&[M1]).but("", "220 mx.test ESMTP\r\n"), 0),
+        ("refuses", Script::of(&[M1]).but("PASS rempw", "-ERR no\r\n"), 0),
+        ("no TLS", Script::of(&[M1]).but("STLS", "-ERR what\r\n"), 0),
+    ];
+    for (name, script, arrives) in cases {
+        let bench = Bench::new("");
+        let (bad, good) = (Server::start(script).await, Server::start(Script::of(&[M2])).await);
+        bench.work(&[("home.test", &bad.host, "u", "FSTLS"), ("home.test", &good.host, "u", "CLR")]).await;
+        // Without a certificate the good TLS cases end here too; the plain ones say what they are.
+        drop(bad.heard());
+        let bad_plain = ("home.test", bad.host.as_str(), "u", "");
+        let _ = std::fs::remove_file(bench.services.logs.path(LogKind::Psync));
+        let before = bench.queued();
+        if name != "no TLS" {
+            bench.work(&[bad_plain]).await;
+        }
+        assert_eq!(before, 1, "{name}");
+        assert_eq!(bench.queued() - before, arrives, "{name}");
+        assert!(bench.log().iter().all(|line| line.contains("SYNC=EFAIL")), "{name}: {:?}", bench.log());
+        for _ in 0..bench.queued() {
+            assert!(!bench.next().await.contains("half"), "{name}");
+        }
+        assert_eq!(bad.heard().matches("DELE").count(), arrives, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn sizes_that_are_lies_do_not_matter() {
+    let bench = Bench::new("");
+    let script = Script::of(&[M1]).but("LIST", "+OK\r\n1 3\r\n.\r\n").but("STAT", "+OK 77 1\r\n");
+    let server = Server::start(script).await;
+    bench.work(&[("home.test", &server.host, "u", "CLR")]).await;
+    assert!(bench.next().await.ends_with("..dot\r\n"));
+    assert_eq!(bench.log(), [format!("CLR SYNC=OK 1 {} 0 0", M1.replace('|', "\r\n").len())]);
+}
+
+/// More than stays in memory: the message goes through a file in `tmp/`, which is gone afterwards.
+#[tokio::test]
+async fn a_large_message_arrives_whole() {
+    let bench = Bench::new("");
+    let line = format!("{}|", "y".repeat(70));
+    let large = format!("{M1}{}", line.repeat(30_000));
+    let server = Server::start(Script::of(&[&large])).await;
+    bench.work(&[("home.test", &server.host, "u", "CLR")]).await;
+    assert!(bench.next().await.ends_with(&large.replace('|', "\r\n")));
+}
+
+/// Golden `psync_leave`.
+#[tokio::test]
+async fn messages_left_on_the_server_come_once() {
+    let bench = Bench::new("");
+    let server = Server::start(Script::of(&[M1, M2])).await;
+    let link = [("home.test", server.host.as_str(), "re/mu:ser", "CLR,Leave=1")];
+    bench.work(&link).await;
+    let memory = bench.path(&format!("msgsync/{}/re_mu_ser.uidb", server.host.replace(':', "_")));
+    assert_eq!(std::fs::read_to_string(&memory).unwrap(), "uid-1\nuid-2\n");
+    assert!(!server.heard().contains("DELE"));
+    bench.work(&link).await;
+    assert_eq!(bench.queued(), 2);
+    assert!(!server.heard().contains("RETR"));
+}
+
+/// A session that breaks remembers what it has fetched and forgets nothing.
+#[tokio::test]
+async fn a_broken_session_keeps_its_memory() {
+    let bench = Bench::new("");
+    let script = Script::of(&[M1, M2]).but("RETR 2", "+OK\r\nSubject: half\r\n");
+    let server = Server::start(Script { closes_after: "RETR 2", ..script }).await;
+    let memory = bench.path(&format!("msgsync/{}/u.uidb", server.host.replace(':', "_")));
+    std::fs::create_dir_all(memory.parent().unwrap()).unwrap();
+    std::fs::write(&memory, "gone\n").unwrap();
+    bench.work(&[("home.test", &server.host, "u", "Leave")]).await;
+    assert_eq!(std::fs::read_to_string(&memory).unwrap(), "uid-1\n");
+    assert_eq!(bench.queued(), 1);
+    // And one that breaks before UIDL.
+    let silent = Server::start(Script::of(&[]).but("UIDL", "")).await;
+    let memory = bench.path(&format!("msgsync/{}/u.uidb", silent.host.replace(':', "_")));
+    std::fs::create_dir_all(memory.parent().unwrap()).unwrap();
+    std::fs::write(&memory, "old\n").unwrap();
+    bench.work(&[("home.test", &silent.host, "u", "Leave")]).await;
+    assert_eq!(std::fs::read_to_string(&memory).unwrap(), "old\n");
+}
+
+#[tokio::test]
+async fn names_cannot_leave_their_directories() {
+    let bench = Bench::new("");
+    let server = Server::start(Script::of(&[M1])).await;
+    bench.work(&[("home.test", &server.host, "../../../evil", "Leave")]).await;
+    let memory = bench.path(&format!("msgsync/{}/.._.._.._evil.uidb", server.host.replace(':', "_")));
+    assert_eq!(std::fs::read_to_string(memory).unwrap(), "uid-1\n");
+    assert!(server.heard().starts_with("USER ../../../evil | "));
+}
+
+#[tokio::test]
+async fn disabled_and_locked_links_and_those_of_nobody_are_skipped() {
+    let bench = Bench::new("");
+    let server = Server::start(Script::of(&[M1])).await;
+    let host = server.host.clone();
+    let touch = |path: String| {
+        std::fs::create_dir_all(Path::new(&bench.path(&path)).parent().unwrap()).unwrap();
+        std::fs::write(bench.path(&path), "").unwrap();
+    };
+    touch(format!("domains/home.test/alice/u@{host}.disabled"));
+    touch(format!("pop3links/v@{host}.disabled"));
+    bench.work(&[("home.test", &host, "u", ""), ("@home.test", &host, "v", ""), ("gone.test", &host, "w", "")]).await;
+    assert_eq!((server.heard().as_str(), bench.log().len()), ("", 0));
+    // The disable file of one kind of link does not disable the other.
+    bench.work(&[("@home.test", &host, "u", "")]).await;
+    assert!(server.heard().contains("RETR 1"));
+    let lock = format!("x@{}.lock", host.replace(':', "_"));
+    touch(format!("pop3linklocks/{lock}"));
+    let link = &bench.services.tables.current().pop3_links.rows()[0].clone();
+    let locked = Pop3Link { remote_user: "x".into(), ..link.clone() };
+    work(&bench.services, &bench.services.tables.current(), &locked).await;
+    assert_eq!(server.heard(), "");
+    lock::remove_stale(bench.services.tables.current().root());
+    work(&bench.services, &bench.services.tables.current(), &locked).await;
+    assert!(server.heard().starts_with("USER x"));
+}
+
+/// Each UIDL is forgotten only when the server no longer has its message; the queue that cannot take a message leaves it.
+#[tokio::test]
+async fn a_full_disk_leaves_the_message_on_the_server() {
+    use crate::durable::{Faults, Step};
+    struct Full;
+    impl Faults for Full {
+        fn before(&self, step: Step<'_>) -> io::Result<()> {
+            match step {
+                Step::Write(path) if path.starts_with("/") && path.to_string_lossy().contains("/spool/") => {
+                    Err(io::ErrorKind::StorageFull.into())
+                }
+                _ => Ok(()),
+            }
+        }
+    }
+    let mut bench = Bench::new("");
+    let config = Config {
+        root: MailRoot::new(bench.dir.path()),
+        split_levels: 2,
+        retry: RetryPlan::default(),
+        limits: Limits { local: 1, per_destination: 1, remote: 1 },
+        lane_of: Arc::new(|_| Lane::Local),
+        disk: Disk::with_faults(Arc::new(Full)),
+        clock: bench.services.clock.clone(),
+    };
+    bench.services.spool = Spool::open(config).unwrap().0;
+    let server = Server::start(Script::of(&[M1, M2])).await;
+    bench.work(&[("home.test", &server.host, "u", "")]).await;
+    assert_eq!(server.heard(), "USER u | PASS rempw | STAT | UIDL | LIST | RETR 1 | QUIT");
+    assert_eq!(bench.log(), [" SYNC=EFAIL 0 0 0 0"]);
+    assert_eq!(bench.queued(), 0);
+}
+
+#[tokio::test]
+async fn the_trigger_file_starts_a_run_and_stop_ends_it() {
+    let bench = Bench::new("");
+    let server = Server::start(Script::of(&[M1])).await;
+    let row = format!("\"home.test\"\t\"alice\"\t\"{}\"\t\"u\"\t\"1700081512\"\t\"\"\n", server.host);
+    std::fs::write(bench.path("pop3links.tab"), row).unwrap();
+    bench.services.tables.reload_now();
+    std::fs::create_dir_all(bench.path("pop3linklocks")).unwrap();
+    std::fs::write(bench.path(&format!("pop3linklocks/u@{}.lock", server.host.replace(':', "_"))), "1\0").unwrap();
+    std::fs::write(bench.path(TRIGGER), "").unwrap();
+    let running = tokio::spawn(run(bench.services.clone()));
+    assert!(bench.next().await.ends_with("..dot\r\n"));
+    bench.services.stop.cancel();
+    running.await.unwrap();
+    assert!(!bench.path(TRIGGER).exists());
+    assert_eq!(bench.log().len(), 1);
+    assert!(server.heard().ends_with("DELE 1 | QUIT"));
+}
+
+/// `STLS` and `POP3S` with a real certificate.
+#[tokio::test]
+async fn tls_is_used_where_asked() {
+    use crate::net::tls::{TlsStore, ensure_self_signed};
+    let bench = Bench::new("");
+    ensure_self_signed(bench.dir.path(), &["pop.test".to_owned()]).unwrap();
+    let acceptor = TlsStore::new(bench.dir.path()).acceptor().unwrap();
+    for options in ["FSTLS", "POP3S"] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let acceptor = acceptor.clone();
+        let server = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            if options == "FSTLS" {
+                socket.write_all(b"+OK plain\r\n").await.unwrap();
+                let mut line = [0; 6];
+                socket.read_exact(&mut line).await.unwrap();
+                assert_eq!(&line, b"STLS\r\n");
+                socket.write_all(b"+OK go\r\n").await.unwrap();
+            }
+            let mut tls = BufReader::new(acceptor.accept(socket).await.unwrap());
+            if options == "POP3S" {
+                tls.write_all(b"+OK tls\r\n").await.unwrap();
+            }
+            let script = Script::of(&[M1]);
+            let mut line = String::new();
+            while tls.read_line(&mut line).await.unwrap_or(0) > 0 {
+                tls.write_all(&script.reply(line.trim_end())).await.unwrap();
+                line.clear();
+            }
+        });
+        bench.work(&[("home.test", &host, "u", options)]).await;
+        assert!(bench.next().await.ends_with("..dot\r\n"), "{options}");
+        server.await.unwrap();
+    }
+}
