@@ -23,7 +23,7 @@
 //! | 0 pure: no files, sockets, clock or tokio | [`tab`], [`address`], [`message`], [`status`] |
 //! | 1 edges: one kind of outside world each | [`clock`], [`durable`], [`net`], [`dns`], [`exec`], [`logs`] |
 //! | 2 the model | [`mailroot`] |
-//! | 3 services | [`spool`], [`mailbox`], [`auth`], [`policy`] |
+//! | 3 services | [`spool`], [`mailbox`], [`auth`], [`policy`], [`filter`] |
 //! | 4 work | [`delivery`], [`admin`], [`pickup`], [`psync`] |
 //! | 5 faces | [`smtp`], [`pop3`], [`ctrl`], [`finger`] |
 //! | 6 roof | [`options`], [`server`], [`commands`] |
@@ -52,6 +52,7 @@ pub mod net;
 pub mod mailroot;
 
 pub mod auth;
+pub mod filter;
 pub mod mailbox;
 pub mod policy;
 pub mod spool;

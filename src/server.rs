@@ -23,6 +23,7 @@ use crate::admin::{Admin, ExternalPrograms};
 use crate::clock::Clock;
 use crate::dns::{CacheDir, Config as DnsConfig, Resolver, SetupError, SmartHost};
 use crate::durable::Disk;
+use crate::filter::Filters;
 use crate::logs::Logs;
 use crate::mailbox::Mailboxes;
 use crate::mailroot::{MailRoot, Snapshot, Tables, tabindex, watch};
@@ -78,6 +79,11 @@ pub enum ServerError {
     /// The system refuses signal handlers.
     #[error("signals: {0}")]
     Signals(io::Error),
+}
+
+/// `XMAIL_TEMP`: where files for external programs go.
+fn temp_directory() -> PathBuf {
+    std::env::var_os("XMAIL_TEMP").map_or_else(|| TEMP_DIRECTORY.into(), PathBuf::from)
 }
 
 /// Everything that runs.
@@ -148,6 +154,10 @@ impl Server {
         Ok((server, listeners))
     }
 
+    fn filters(&self, logs: &Logs) -> Filters {
+        Filters::new(logs.clone(), self.clock.clone(), self.options.filter_timeout)
+    }
+
     /// Delivery, pickup and, unless `-Y-`, the remote POP3 accounts.
     fn start_work(&mut self, mailboxes: &Mailboxes, logs: &Logs, disk: &Disk) {
         let services = delivery::Services {
@@ -158,10 +168,9 @@ impl Server {
             smtp_port: delivery::SMTP_PORT,
             clock: self.clock.clone(),
             logs: logs.clone(),
-            temp_directory: std::env::var_os("XMAIL_TEMP")
-                .map_or_else(|| TEMP_DIRECTORY.into(), PathBuf::from),
+            temp_directory: temp_directory(),
             tls: delivery::ClientTlsCache::default(),
-            warned: delivery::Warned::default(),
+            filters: self.filters(logs),
         };
         self.tasks.push(tokio::spawn(delivery::run(Arc::new(services), self.stop.clone())));
         let services = pickup::Services {

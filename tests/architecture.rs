@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["tab", "address", "message", "status"],
     &["clock", "durable", "net", "dns", "exec", "logs"],
     &["mailroot"],
-    &["spool", "mailbox", "auth", "policy"],
+    &["spool", "mailbox", "auth", "policy", "filter"],
     &["delivery", "admin", "pickup", "psync"],
     &["smtp", "pop3", "ctrl", "finger", "web"],
     &["options", "server", "commands"],

@@ -13,8 +13,9 @@ use super::failure::plain_entry;
 use super::notice::{self, Facts, Kind, Note};
 use super::remote::{self, Open, Outgoing, Sent, Style};
 use super::route::{self, Target};
-use super::{Services, list, local, on_disk};
+use super::{Services, filters, list, local, on_disk};
 use crate::address::{ForwardPath, ReversePath};
+use crate::filter::Stage;
 use crate::logs::LogKind;
 use crate::mailroot::command_file::CommandFile;
 use crate::mailroot::server_tab::MAX_MTA_OPS;
@@ -49,6 +50,8 @@ pub(super) enum Fate {
     Failed { kind: Kind, reason: Option<String>, server: Option<String> },
     /// The clean-up without a notice.
     SetAside,
+    /// Frozen whatever `RemoveSpoolErrors` says: the operator has to look at it.
+    Frozen,
 }
 
 impl Fate {
@@ -63,6 +66,8 @@ enum Started {
     Ended,
     Remote(Box<Job>),
     Commands(Box<Job>, Setting, CommandFile),
+    /// Inbound filters, then the delivery to the account, which blocks.
+    Filtered(Box<Job>, Arc<Account>, fn(&Job, &Account) -> Fate),
 }
 
 /// Why nothing can be told about an expired message but this.
@@ -99,6 +104,7 @@ async fn deliver(
         Started::Ended => return None,
         Started::Remote(job) => send_remote(job, open).await?,
         Started::Commands(job, setting, file) => commands::run(job, setting, file, open).await?,
+        Started::Filtered(job, account, delivery) => filtered(job, account, delivery).await?,
     };
     // Taken while this attempt still holds its place in the lane.
     let has_room = open.as_ref().is_some_and(Open::has_room) && !stop.is_cancelled();
@@ -190,7 +196,9 @@ impl Job {
             Target::CustomDomain(file) => self.start_commands(Setting::CustomDomain, file, copy),
             Target::User(account) => self.start_user(account),
             Target::List(account) => {
-                self.warn_of_filters();
+                if !filters::has_none(&self.snapshot, Stage::In) {
+                    return Started::Filtered(self, account, list::deliver);
+                }
                 let fate = list::deliver(&self, &account);
                 self.end(fate);
                 Started::Ended
@@ -221,7 +229,9 @@ impl Job {
         };
         let files = self.snapshot.mailproc(&account);
         if copy.is_none() && files.iter().all(|file| file.is_empty()) {
-            self.warn_of_filters();
+            if !filters::has_none(&self.snapshot, Stage::In) {
+                return Started::Filtered(self, account, local::deliver);
+            }
             let fate = local::deliver(&self, &account);
             self.end(fate);
             return Started::Ended;
@@ -256,21 +266,13 @@ impl Job {
         Started::Ended
     }
 
-    /// `filters.in.tab` and `filters.out.tab` are not run yet (`mailflow.md` 5.1); this is where they will be.
-    pub(super) fn warn_of_filters(&self) {
-        let snapshot = &self.snapshot;
-        let has_rows = !snapshot.filters_in.rows().is_empty() || !snapshot.filters_out.rows().is_empty();
-        if has_rows && self.services.warned.is_new(snapshot.generation()) {
-            tracing::warn!("filters.in.tab and filters.out.tab are not run by this version");
-        }
-    }
-
     /// Ends the attempt. Blocks.
     pub(super) fn end(self, fate: Fate) {
         match fate {
             Fate::Done => log_disk(self.attempt.remove()),
             Fate::Again => self.again(),
             Fate::SetAside => clean_up(&self.snapshot, self.attempt),
+            Fate::Frozen => log_disk(self.attempt.freeze()),
             Fate::Failed { kind, reason, server } => match self.notify(kind, reason, server) {
                 Ok(()) => clean_up(&self.snapshot, self.attempt),
                 // Better late than unheard: the message waits until the notice can be written.
@@ -486,8 +488,29 @@ pub(super) async fn send(
     .await
 }
 
+async fn filtered(
+    job: Box<Job>,
+    account: Arc<Account>,
+    delivery: fn(&Job, &Account) -> Fate,
+) -> Option<(Box<Job>, Fate)> {
+    let (job, fate) = filters::run(job, Stage::In).await?;
+    match fate {
+        Some(fate) => Some((job, fate)),
+        None => {
+            on_disk(move || {
+                let fate = delivery(&job, &account);
+                (job, fate)
+            })
+            .await
+        }
+    }
+}
+
 async fn send_remote(job: Box<Job>, open: &mut Option<Open>) -> Option<(Box<Job>, Fate)> {
-    job.warn_of_filters();
+    let (job, fate) = filters::run(job, Stage::Out).await?;
+    if let Some(fate) = fate {
+        return Some((job, fate));
+    }
     let route = route::route(&job.snapshot, &job.file.forward_path);
     let (job, sent) = send(job, route, Style::Smail, open).await?;
     let fate = match sent {

@@ -14,6 +14,7 @@ use bstr::{BString, ByteSlice};
 
 use super::attempt::{Fate, Job, send};
 use super::failure::plain_entry;
+use super::filters::{self, Unsettled};
 use super::notice::Kind;
 use super::program::{self, Macros, Run};
 use super::remote::{Open, Sent, Style};
@@ -21,11 +22,12 @@ use super::route::{self, HostList, Route};
 use super::{local, on_disk};
 use crate::address::{ForwardPath, ReversePath};
 use crate::exec::{ExecError, Exit};
+use crate::filter::{Stage, Verdict, take_rejection};
 use crate::mailroot::command_file::{Command, CommandFile, CommandRow, ProgramCommand, SmtpRelayCommand};
 use crate::mailroot::routing::GatewayList;
 use crate::mailroot::{Account, Table};
 use crate::message::x_deliver_to;
-use crate::spool::Private;
+use crate::spool::{KeptCopy, Private};
 use crate::status::number;
 
 /// Whose file it is: what the commands mean depends on it.
@@ -184,8 +186,11 @@ async fn run_line(
 
 async fn mailbox(job: Box<Job>, setting: &Setting) -> Option<(Box<Job>, Line)> {
     let Some(account) = setting.account().cloned() else { return Some((job, Line::Dropped)) };
+    let (job, fate) = filters::run(job, Stage::In).await?;
+    if let Some(fate) = fate {
+        return Some((job, Line::Stop(fate)));
+    }
     on_disk(move || {
-        job.warn_of_filters();
         let line = match local::deliver(&job, &account) {
             Fate::Done => Line::Done,
             // XMail drops the mail when the mailbox cannot be written (decision 148).
@@ -198,7 +203,10 @@ async fn mailbox(job: Box<Job>, setting: &Setting) -> Option<(Box<Job>, Line)> {
 }
 
 async fn external(job: Box<Job>, setting: &Setting, command: &ProgramCommand) -> Option<(Box<Job>, Line)> {
-    job.warn_of_filters();
+    let (job, fate) = filters::run(job, Stage::In).await?;
+    if let Some(fate) = fate {
+        return Some((job, Line::Stop(fate)));
+    }
     let (job, ran) = run_program(job, setting, command, "EXTRN").await?;
     let line = match ran {
         Some(Exit::Code(EXIT_STOP)) => Line::Stop(Fate::Done),
@@ -209,55 +217,43 @@ async fn external(job: Box<Job>, setting: &Setting, command: &ProgramCommand) ->
 }
 
 async fn filter(job: Box<Job>, setting: &Setting, command: &ProgramCommand) -> Option<(Box<Job>, Line)> {
+    let (job, kept) = on_disk(move || {
+        let kept = job.attempt.keep_copy();
+        (job, kept)
+    })
+    .await?;
+    let kept = match kept {
+        Ok(kept) => kept,
+        Err(error) => {
+            tracing::error!(%error, "a filter cannot run, delivery is put off");
+            return Some((job, Line::Stop(Fate::Again)));
+        }
+    };
     let (mut job, ran) = run_program(job, setting, command, "FILTER").await?;
-    // Without waiting there is no verdict; XMail takes that for "stop" and loses the mail (decision 144).
-    let Some(Exit::Code(code)) = ran else { return Some((job, Line::Dropped)) };
     on_disk(move || {
-        let rejection = || program::take_rejection(&job.attempt.path());
-        let fate = match code & !EXIT_STOP {
-            4 => {
-                rejection();
-                Some(Fate::Done)
-            }
-            5 => {
-                rejection();
-                Some(Fate::SetAside)
-            }
-            6 => Some(Fate::failed(
-                rejection().unwrap_or_else(|| "Message rejected by server filters".to_owned()),
-            )),
-            7 => reload(&mut job).err(),
-            _ => None,
-        };
-        let line = match fate {
-            Some(fate) => Line::Stop(fate),
-            None if code & EXIT_STOP != 0 => Line::Stop(Fate::Done),
-            None => Line::Dropped,
-        };
+        let line = conclude_filter(&mut job, ran, kept);
         (job, line)
     })
     .await
 }
 
-/// The filter changed the message.
-fn reload(job: &mut Job) -> Result<(), Fate> {
-    let loaded = job.attempt.load().map_err(|error| error.to_string()).and_then(|file| {
-        let head = file.head(crate::message::HEADER_BLOCK_BYTES_MAX).map_err(|error| error.to_string())?;
-        Ok((file, head))
-    });
-    match loaded {
-        Ok((file, head)) => {
-            (job.file, job.head) = (file, head);
-            Ok(())
-        }
-        Err(error) => {
-            tracing::error!(%error, "a filter left no valid message");
-            let line = format!("Unable to load spool file \"{}\"", job.attempt.path().display());
-            let mut entry = plain_entry(number::SPOOL_FILE_INVALID, line);
-            entry.smtp_error = Some("554 Error loading spool file".to_owned());
-            job.attempt.log(&entry);
-            Err(Fate::SetAside)
-        }
+fn conclude_filter(job: &mut Job, ran: Option<Exit>, kept: KeptCopy) -> Line {
+    let reason = take_rejection(&job.attempt.path());
+    // Without waiting there is no verdict; XMail takes that for "stop" and loses the mail (decision 144). A program that
+    // nobody waits for may still change the message.
+    let settled = match ran {
+        Some(Exit::Code(_) | Exit::NotWaited) => filters::settle(job, kept),
+        Some(Exit::Signal(_)) | None => kept.restore().map_err(Unsettled::Disk),
+    };
+    let verdict = match ran {
+        Some(Exit::Code(code)) => Verdict::of(code),
+        _ => Verdict::of(0),
+    };
+    let fate = filters::fate(job, verdict, reason, settled);
+    match fate {
+        Some(fate) => Line::Stop(fate),
+        None if verdict.is_last() => Line::Stop(Fate::Done),
+        None => Line::Dropped,
     }
 }
 
@@ -385,7 +381,10 @@ async fn through_smtp(
     route: Route,
     open: &mut Option<Open>,
 ) -> Option<(Box<Job>, Line)> {
-    job.warn_of_filters();
+    let (job, fate) = filters::run(job, Stage::Out).await?;
+    if let Some(fate) = fate {
+        return Some((job, Line::Stop(fate)));
+    }
     let (job, sent) = send(job, route, setting.style(), open).await?;
     let (reason, server) = match sent {
         Sent::Delivered { .. } => return Some((job, Line::Done)),

@@ -21,6 +21,7 @@ mod attempt;
 mod client;
 mod commands;
 mod failure;
+mod filters;
 mod list;
 mod local;
 mod notice;
@@ -29,7 +30,7 @@ mod remote;
 mod route;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::dns::Resolver;
+use crate::filter::Filters;
 use crate::logs::Logs;
 use crate::mailbox::Mailboxes;
 use crate::mailroot::{Snapshot, Tables};
@@ -73,21 +75,8 @@ pub struct Services {
     pub temp_directory: PathBuf,
     /// The client side of TLS, made when it is first needed: `ClientTlsCache::default()`.
     pub tls: ClientTlsCache,
-    /// What has been said already: `Warned::default()`.
-    pub warned: Warned,
-}
-
-/// Warnings that are given once per change of the tables.
-#[derive(Debug, Default)]
-pub struct Warned {
-    filters: AtomicU64,
-}
-
-impl Warned {
-    /// True the first time for each generation of the tables.
-    fn is_new(&self, generation: u64) -> bool {
-        self.filters.swap(generation, Ordering::Relaxed) != generation
-    }
+    /// Runs queue filters.
+    pub filters: Filters,
 }
 
 /// The client side of TLS for the `SSL...` variables as they are.

@@ -1,4 +1,4 @@
-//! External programs of command files: macros, temporary copies, `.rej` files (`mailflow.md` 1.7, 1.8, 5.1).
+//! External programs of command files: macros and temporary copies (`mailflow.md` 1.7, 1.8).
 
 use std::fs;
 use std::io;
@@ -47,11 +47,19 @@ impl Macros {
         Self { values }
     }
 
+    /// Another macro.
+    pub(super) fn add(&mut self, name: &'static str, value: &str) {
+        self.values.push((name, value.into()));
+    }
+
+    /// The value of a macro.
+    pub(super) fn value(&self, name: &str) -> Option<BString> {
+        self.values.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+    }
+
     /// `args` with the macros replaced.
     pub(super) fn expand(&self, args: &[BString]) -> Vec<BString> {
-        exec::macros::expand(args, |name| {
-            self.values.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
-        })
+        exec::macros::expand(args, |name| self.value(name))
     }
 
     /// Makes the `TMPFILE` when one of the arguments asks for it. The program owns the file. Blocks.
@@ -68,8 +76,7 @@ impl Macros {
 /// A copy `<directory>/<32 hex digits>.xtmp` (`mailflow.md` 1.3).
 fn temporary_copy(from: &Path, directory: &Path) -> io::Result<PathBuf> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let random = || getrandom::u64().map_err(io::Error::other);
-    let path = directory.join(format!("{:016x}{:016x}.xtmp", random()?, random()?));
+    let path = exec::temporary_path(directory)?;
     let mut copy = fs::OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&path)?;
     io::copy(&mut fs::File::open(from)?, &mut copy)?;
     Ok(path)
@@ -106,19 +113,3 @@ pub(super) async fn run(
     };
     Some((job, Run { program, result }))
 }
-
-/// The first line of `<spool file>.rej`, which is removed. Blocks.
-pub(super) fn take_rejection(spool_file: &Path) -> Option<String> {
-    let mut path = spool_file.as_os_str().to_owned();
-    path.push(".rej");
-    let bytes = fs::read(&path).ok()?;
-    if let Err(error) = fs::remove_file(&path) {
-        tracing::warn!(%error, "a filter's .rej file stays");
-    }
-    let line = bytes.lines().next().unwrap_or_default();
-    let line = &line[..line.len().min(REJECTION_BYTES_MAX)];
-    Some(line.to_str_lossy().into_owned()).filter(|line| !line.is_empty())
-}
-
-/// How much of a `.rej` line counts (`mailflow.md` 5.1).
-const REJECTION_BYTES_MAX: usize = 510;

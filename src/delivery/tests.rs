@@ -74,6 +74,8 @@ impl House {
             clock: clock.clone(),
         })
         .unwrap();
+        let kinds = [LogKind::Smail, LogKind::Filters];
+        let logs = Logs::new(root, move || now.zoned(), 24.try_into().unwrap(), kinds);
         let services = Arc::new(Services {
             tables,
             spool,
@@ -81,10 +83,10 @@ impl House {
             resolver: Resolver::new(config).unwrap(),
             smtp_port: SMTP_PORT,
             clock: clock.clone(),
-            logs: Logs::new(root, move || now.zoned(), 24.try_into().unwrap(), [LogKind::Smail]),
+            filters: Filters::new(logs.clone(), clock.clone(), Duration::from_secs(20)),
+            logs,
             temp_directory: root.join("tmp"),
             tls: ClientTlsCache::default(),
-            warned: Warned::default(),
         });
         Self { root: root.to_owned(), services, clock, _stub: stub }
     }

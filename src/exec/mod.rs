@@ -214,6 +214,16 @@ fn set_priority(child: &Child, command: &Command) {
     }
 }
 
+/// A new name for a temporary file that a program sees: `<directory>/<32 hex digits>.xtmp` (mailflow.md 1.3). Nobody can
+/// guess it; the file is not made.
+///
+/// # Errors
+/// When the system has no random numbers.
+pub fn temporary_path(directory: &Path) -> io::Result<PathBuf> {
+    let random = || getrandom::u64().map_err(io::Error::other);
+    Ok(directory.join(format!("{:016x}{:016x}.xtmp", random()?, random()?)))
+}
+
 /// What `+` and `-` of one priority step are in niceness (mailflow.md 1.8).
 pub const NICE_STEP: i32 = 5;
 

@@ -65,6 +65,10 @@ impl Attempt {
         self.append_slog(line.as_bytes());
     }
 
+    pub(super) fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
     /// The message's name.
     pub fn name(&self) -> &Name {
         &self.name

@@ -53,6 +53,18 @@ impl Draft {
         self.file.is_some()
     }
 
+    /// Copies what was written so far to `sink`. Blocks when it is on the disk.
+    ///
+    /// # Errors
+    /// The disk's or the sink's.
+    pub fn copy_to(&self, sink: &mut dyn Write) -> io::Result<()> {
+        match &self.file {
+            None => sink.write_all(&self.memory),
+            // Opened again: the draft goes on writing at its own place. DiskFile does not buffer.
+            Some((_, unlink)) => io::copy(&mut File::open(&unlink.path)?, sink).map(drop),
+        }
+    }
+
     /// The data as received.
     ///
     /// # Errors

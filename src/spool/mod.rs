@@ -17,6 +17,7 @@
 //! | [`Spool::submit`] | each recipient: write `temp`, sync it; then each: rename to `mess`; sync `mess`; **250** | files in `temp`: never answered for; files in `mess` without a 250: delivered, and the client sends again | [`Spool::open`] empties `temp` |
 //! | [`Attempt::begin`] | append `[PeekTime]` to `slog` | an attempt counted that did nothing | nobody needs to |
 //! | [`Attempt::retry`] | append the entry to `slog`; rename to `rsnd` | a message in `mess` with a `slog`: its attempts are counted all the same | nobody needs to |
+//! | [`Attempt::keep_copy`] | copy to `temp`; a program works on the message; copy removed, or renamed back | what the program left, and the copy in `temp` | [`Spool::open`] empties `temp`, and removes a `.rej` beside its message |
 //! | [`Attempt::freeze`] | rename to `froz`; remove `mprc`, `cust` | a frozen message with a command file | [`Spool::open`] |
 //! | [`Attempt::remove`] | remove the message; sync; then `slog`, `mprc`, `cust`, `info` | a `slog` without its message | [`Spool::open`] |
 //!
@@ -35,6 +36,7 @@ mod data;
 mod file;
 mod frozen;
 mod intake;
+mod kept;
 mod name;
 mod number;
 mod outbox;
@@ -52,6 +54,7 @@ pub use data::{Draft, MEMORY_BYTES_MAX, MailData};
 pub use file::{BadHeader, BadSpoolFile, HEADER_BYTES_MAX, HEADER_LINE_BYTES_MAX, Header, SpoolFile};
 pub use frozen::FrozenMessage;
 pub use intake::NewMessage;
+pub use kept::KeptCopy;
 pub use name::{Name, Place};
 pub use number::{MessageNumber, Origin};
 pub use outbox::{Lane, Limits, Outbox};

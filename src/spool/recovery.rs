@@ -51,6 +51,7 @@ pub(super) fn run(spool: &Spool) -> Result<Recovery, SpoolError> {
 
 fn recover(spool: &Spool, place: Place, recovery: &mut Recovery) {
     empty_temp(spool, place, recovery);
+    remove_rejections(spool, place);
     load(spool, place, State::Mess, recovery);
     load(spool, place, State::Rsnd, recovery);
     remove_orphans(spool, place, recovery);
@@ -137,6 +138,23 @@ fn empty_temp(spool: &Spool, place: Place, recovery: &mut Recovery) {
         match spool.disk().remove(&spool.path(&name, State::Temp)) {
             Ok(()) => recovery.unfinished += 1,
             Err(_) => recovery.unreadable += 1,
+        }
+    }
+}
+
+/// A filter writes its reason beside the message; one that was at work when the server ended left it there, and it must
+/// not be taken for a message.
+fn remove_rejections(spool: &Spool, place: Place) {
+    for state in [State::Mess, State::Rsnd] {
+        for name in names_in(spool, place, state) {
+            let path = spool.path(&name, state);
+            let is_rejection = path.extension().is_some_and(|extension| extension == "rej");
+            if is_rejection
+                && path.with_extension("").is_file()
+                && let Err(error) = spool.disk().remove(&path)
+            {
+                tracing::warn!("{}: cannot be removed: {error}", path.display());
+            }
         }
     }
 }
