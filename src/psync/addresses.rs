@@ -65,8 +65,9 @@ fn collect(
         let (name, is_last) = tag.strip_prefix('+').map_or((tag, false), |name| (name, true));
         for field in HeaderScanner::new(head).filter(|field| field.is(name)) {
             let found = addresses(&field.value());
-            let wanted =
-                found.iter().filter(|found| matching.iter().any(|domain| found.domain.eq_ignore_ascii_case(domain)));
+            let wanted = found
+                .iter()
+                .filter(|found| matching.iter().any(|domain| found.domain.eq_ignore_ascii_case(domain)));
             let mut yields = false;
             for recipient in wanted.filter_map(&rename) {
                 yields = true;
@@ -204,7 +205,8 @@ mod tests {
 
     #[test]
     fn addresses_in_the_listed_domains_are_renamed() {
-        let head = "To: Carol <carol@second.test>, <nobody@example.test>|Cc: alice@EXAMPLE.test, x@other.test||";
+        let head =
+            "To: Carol <carol@second.test>, <nobody@example.test>|Cc: alice@EXAMPLE.test, x@other.test||";
         let both = "carol@new.test nobody@new.test alice@new.test";
         check("?new.test,example.test,second.test", head, both);
         let suffixed = "carol@second.test.local nobody@example.test.local alice@EXAMPLE.test.local";

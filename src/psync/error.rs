@@ -107,7 +107,12 @@ impl SyncError {
     pub(super) fn leaves_a_session(&self) -> bool {
         matches!(
             self,
-            Self::Refused { .. } | Self::NoApop | Self::NoUidl | Self::Spool(_) | Self::Disk { .. } | Self::Stopping
+            Self::Refused { .. }
+                | Self::NoApop
+                | Self::NoUidl
+                | Self::Spool(_)
+                | Self::Disk { .. }
+                | Self::Stopping
         )
     }
 }

@@ -137,7 +137,9 @@ impl Running<'_> {
         };
         match taken {
             Ok((outcome, bytes)) => Ok(self.dialogue.on_message(outcome, bytes)),
-            Err(error) if error.leaves_a_session() && !wire.is_inside_message => Ok(self.dialogue.quit_after(error)),
+            Err(error) if error.leaves_a_session() && !wire.is_inside_message => {
+                Ok(self.dialogue.quit_after(error))
+            }
             Err(error) => Err(error),
         }
     }

@@ -21,9 +21,11 @@ pub(super) fn take(
 ) -> Result<Outcome, SyncError> {
     let snapshot = services.tables.fresh();
     let path = || snapshot.root().path().join("tmp");
-    let head = data
-        .head(HEADER_BLOCK_BYTES_MAX)
-        .map_err(|source| SpoolError::Disk { action: "read", path: path(), source })?;
+    let head = data.head(HEADER_BLOCK_BYTES_MAX).map_err(|source| SpoolError::Disk {
+        action: "read",
+        path: path(),
+        source,
+    })?;
     let recipients = handled_recipients(&snapshot, link, &head);
     let (recipients, outcome) = match (recipients.len(), error_account(&snapshot)) {
         (1..=RECIPIENTS_MAX, _) => (recipients, Outcome::Queued),

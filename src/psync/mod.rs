@@ -195,10 +195,19 @@ fn login(link: &Pop3Link) -> Result<(Vec<u8>, Vec<u8>), SyncError> {
     let user = link.remote_user.as_bytes().to_vec();
     let password = clear_password(&link.password).ok_or(SyncError::BadLogin)?;
     let breaks_a_line = |text: &[u8]| text.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
-    if breaks_a_line(&user) || breaks_a_line(&password) { Err(SyncError::BadLogin) } else { Ok((user, password)) }
+    if breaks_a_line(&user) || breaks_a_line(&password) {
+        Err(SyncError::BadLogin)
+    } else {
+        Ok((user, password))
+    }
 }
 
-async fn work_in_slot(services: &Services, snapshot: &Snapshot, link: &Pop3Link, _slot: OwnedSemaphorePermit) {
+async fn work_in_slot(
+    services: &Services,
+    snapshot: &Snapshot,
+    link: &Pop3Link,
+    _slot: OwnedSemaphorePermit,
+) {
     let stopped = async {
         services.stop.cancelled().await;
         tokio::time::sleep(STOP_GRACE).await;
@@ -255,15 +264,10 @@ fn log(services: &Services, link: &Pop3Link, tally: Tally, result: Result<(), Sy
             "pop3links.tab: {error}"
         );
     }
-    let numbers = [tally.fetched, tally.fetched_bytes, tally.failed, tally.failed_bytes].map(|n| n.to_string());
+    let numbers =
+        [tally.fetched, tally.fetched_bytes, tally.failed, tally.failed_bytes].map(|n| n.to_string());
     let date = services.clock.log_date();
-    let columns = [
-        &date,
-        &*link.local_domain,
-        &*link.local_name,
-        &*link.remote_host,
-        &*link.remote_user,
-    ];
+    let columns = [&date, &*link.local_domain, &*link.local_name, &*link.remote_host, &*link.remote_user];
     let mut columns: Vec<&[u8]> = columns.iter().map(|text| text.as_bytes()).collect();
     columns.extend([link.options_text.as_slice(), status.as_bytes()]);
     columns.extend(numbers.iter().map(|text| text.as_bytes()));

@@ -77,7 +77,8 @@ impl Seen {
     fn replace(&self, uids: &HashSet<BString>) -> Result<(), SyncError> {
         let mut lines: Vec<&BString> = uids.iter().collect();
         lines.sort_unstable();
-        let content: Vec<u8> = lines.iter().flat_map(|uid| [uid.as_slice(), b"\n"]).flatten().copied().collect();
+        let content: Vec<u8> =
+            lines.iter().flat_map(|uid| [uid.as_slice(), b"\n"]).flatten().copied().collect();
         self.make_directory()?;
         self.disk.replace(&self.path, &content).map_err(|error| self.failed(error))
     }

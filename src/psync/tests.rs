@@ -175,7 +175,10 @@ async fn serve(socket: TcpStream, script: Script, heard: Arc<Mutex<Vec<String>>>
 
 impl Script {
     fn of(messages: &[&str]) -> Self {
-        Self { messages: messages.iter().map(|text| text.replace('|', "\r\n").into()).collect(), ..Self::default() }
+        Self {
+            messages: messages.iter().map(|text| text.replace('|', "\r\n").into()).collect(),
+            ..Self::default()
+        }
     }
 
     fn but(mut self, command: &'static str, reply: impl Into<Vec<u8>>) -> Self {
@@ -188,7 +191,8 @@ impl Script {
             return reply.clone();
         }
         let rows = |row: &dyn Fn(usize) -> String| {
-            let rows: String = (0..self.messages.len()).map(|at| format!("{} {}\r\n", at + 1, row(at))).collect();
+            let rows: String =
+                (0..self.messages.len()).map(|at| format!("{} {}\r\n", at + 1, row(at))).collect();
             format!("+OK\r\n{rows}.\r\n").into_bytes()
         };
         match command.split_once(' ').unwrap_or((command, "")) {
@@ -248,7 +252,9 @@ async fn what_nobody_gets_goes_to_the_error_account() {
     let bench = Bench::new(ERROR_ACCOUNT);
     let server = Server::start(Script::of(&[M1])).await;
     // The second domain is not ours: its mail is not relayed.
-    bench.work(&[("?home.test,m.test", &server.host, "u", "CLR"), ("@other.test", &server.host, "v", "CLR")]).await;
+    bench
+        .work(&[("?home.test,m.test", &server.host, "u", "CLR"), ("@other.test", &server.host, "v", "CLR")])
+        .await;
     for _ in 0..2 {
         assert!(bench.next().await.contains("RCPT TO: <bob@home.test>"));
     }
@@ -378,7 +384,9 @@ async fn disabled_and_locked_links_and_those_of_nobody_are_skipped() {
     };
     touch(format!("domains/home.test/alice/u@{host}.disabled"));
     touch(format!("pop3links/v@{host}.disabled"));
-    bench.work(&[("home.test", &host, "u", ""), ("@home.test", &host, "v", ""), ("gone.test", &host, "w", "")]).await;
+    bench
+        .work(&[("home.test", &host, "u", ""), ("@home.test", &host, "v", ""), ("gone.test", &host, "w", "")])
+        .await;
     assert_eq!((server.heard().as_str(), bench.log().len()), ("", 0));
     // The disable file of one kind of link does not disable the other.
     bench.work(&[("@home.test", &host, "u", "")]).await;
@@ -435,7 +443,8 @@ async fn the_trigger_file_starts_a_run_and_stop_ends_it() {
     std::fs::write(bench.path("pop3links.tab"), row).unwrap();
     bench.services.tables.reload_now();
     std::fs::create_dir_all(bench.path("pop3linklocks")).unwrap();
-    std::fs::write(bench.path(&format!("pop3linklocks/u@{}.lock", server.host.replace(':', "_"))), "1\0").unwrap();
+    std::fs::write(bench.path(&format!("pop3linklocks/u@{}.lock", server.host.replace(':', "_"))), "1\0")
+        .unwrap();
     std::fs::write(bench.path(TRIGGER), "").unwrap();
     let running = tokio::spawn(run(bench.services.clone()));
     assert!(bench.next().await.ends_with("..dot\r\n"));

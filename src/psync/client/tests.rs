@@ -67,8 +67,12 @@ fn check(case: &Case, script: &str) -> Dialogue {
             }
         };
     }
-    let expected: String =
-        script.lines().map(str::trim).filter(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect();
+    let expected: String = script
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(|line| format!("{line}\n"))
+        .collect();
     assert_eq!(seen, expected);
     dialogue
 }
@@ -88,7 +92,8 @@ fn with(options: &str) -> Case {
 }
 
 const LOGIN: &str = "S: +OK ready\nC: USER remuser\nS: +OK\nC: PASS rempw\nS: +OK\n";
-const EMPTY: &str = "C: STAT\nS: +OK 0 0\nC: UIDL\nS: +OK\nS: .\nC: LIST\nS: +OK\nS: .\nC: QUIT\nS: +OK bye\nOK 0 0 0 0";
+const EMPTY: &str =
+    "C: STAT\nS: +OK 0 0\nC: UIDL\nS: +OK\nS: .\nC: LIST\nS: +OK\nS: .\nC: QUIT\nS: +OK bye\nOK 0 0 0 0";
 
 /// Two messages up to the first RETR.
 fn two() -> String {
@@ -120,10 +125,15 @@ fn refusals_end_in_quit() {
          FAIL the server refused PASS: \"no\" 0 0 0 0",
     );
     check(&with(""), "S: -ERR busy\nC: QUIT\nFAIL the server refused our connecting: \"busy\" 0 0 0 0");
-    check(&with(""), "S: HTTP/1.1 400 Bad\nFAIL the reply to our connecting is not one of POP3: \"HTTP/1.1 400 Bad\" 0 0 0 0");
     check(
         &with(""),
-        &format!("{LOGIN}C: STAT\nS: -ERR locked\nC: QUIT\nS: +OK\nFAIL the server refused STAT: \"locked\" 0 0 0 0"),
+        "S: HTTP/1.1 400 Bad\nFAIL the reply to our connecting is not one of POP3: \"HTTP/1.1 400 Bad\" 0 0 0 0",
+    );
+    check(
+        &with(""),
+        &format!(
+            "{LOGIN}C: STAT\nS: -ERR locked\nC: QUIT\nS: +OK\nFAIL the server refused STAT: \"locked\" 0 0 0 0"
+        ),
     );
 }
 
@@ -191,7 +201,9 @@ fn leave_fetches_what_is_new() {
 fn a_server_without_uidl_or_list_is_served() {
     let uidl = format!("{LOGIN}C: STAT\nS: +OK 1 1\nC: UIDL\nS: -ERR\nC: LIST\n");
     let rest = "C: RETR 1\nS: +OK\nMESSAGE 1\nC: DELE 1\nS: +OK\nC: QUIT\nS: +OK bye\nOK 1 100 0 0";
-    for list in ["S: +OK\nS: 1 7\nS: .\n", "S: -ERR\n", "S: +OK\nS: 1\nS: .\n", "S: +OK\nS: 1 many\nS: 1 7\nS: .\n"] {
+    for list in
+        ["S: +OK\nS: 1 7\nS: .\n", "S: -ERR\n", "S: +OK\nS: 1\nS: .\n", "S: +OK\nS: 1 many\nS: 1 7\nS: .\n"]
+    {
         let dialogue = check(&with(""), &format!("{uidl}{list}{rest}"));
         assert_eq!(dialogue.present(), None);
     }
@@ -247,12 +259,15 @@ fn contradictions_forget_and_repeat_nothing() {
     let quit = "C: QUIT\nS: +OK\nOK";
     // No UIDL for message 2: it would come again at every run.
     let script = listings("S: 1 a\nS: 7 z\nS: 8\n", "S: 1 1\nS: 2 2\n");
-    let dialogue = check(&with("Leave"), &format!("{script}C: RETR 1\nS: +OK\nMESSAGE 1 a\n{quit} 1 100 1 0"));
+    let dialogue =
+        check(&with("Leave"), &format!("{script}C: RETR 1\nS: +OK\nMESSAGE 1 a\n{quit} 1 100 1 0"));
     assert!(dialogue.present().is_some_and(|present| present.contains(&BString::from("a"))));
     let dialogue = check(&with("Leave"), &format!("{}{quit} 0 0 0 0", listings("S: 1 a\n", "")));
     assert_eq!(dialogue.present(), None);
-    let dialogue =
-        check(&Case { seen: "a", ..with("Leave") }, &format!("{}{quit} 0 0 1 0", listings("S: 1 a\n", "S: 1 1\nS: 2 2\n")));
+    let dialogue = check(
+        &Case { seen: "a", ..with("Leave") },
+        &format!("{}{quit} 0 0 1 0", listings("S: 1 a\n", "S: 1 1\nS: 2 2\n")),
+    );
     assert_eq!(dialogue.present(), None);
     // A number twice, and a message that is too large to be asked for.
     let script = listings("", "S: 1 1\nS: 1 1\nS: 2 99999999999999\n");
