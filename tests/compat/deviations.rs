@@ -107,26 +107,23 @@ pub(crate) fn labels(path: &Path) -> Vec<Label> {
     text.lines().map(label).collect()
 }
 
-/// The difference without these lines and, where one announces a whole file, without the lines of that file.
-pub(crate) fn without_labels(difference: Vec<String>, labels: &mut [Label], category: &str) -> Vec<String> {
-    let mut dropping = false;
-    let mut left = difference;
-    left.retain(|line| {
-        let is_label = !line.starts_with([' ', '-', '+', '@']);
-        if is_label {
-            let fits = |label: &&mut Label| {
-                label.category == category
-                    && whole(&label.pattern).is_ok_and(|pattern| matches(&pattern, line))
-            };
-            let mut found = false;
-            for label in labels.iter_mut().filter(fits) {
-                (label.is_used, found) = (true, true);
-            }
-            dropping = found;
+/// The difference without these lines. What a whole file holds is still for rows of `deviations.jsonl` to explain.
+pub(crate) fn without_labels(
+    mut difference: Vec<String>,
+    labels: &mut [Label],
+    category: &str,
+) -> Vec<String> {
+    difference.retain(|line| {
+        let fits = |label: &&mut Label| {
+            label.category == category && whole(&label.pattern).is_ok_and(|pattern| matches(&pattern, line))
+        };
+        let mut intended = false;
+        for label in labels.iter_mut().filter(fits) {
+            (label.is_used, intended) = (true, true);
         }
-        !dropping
+        !intended
     });
-    left
+    difference
 }
 
 /// The difference without the hunks that a row explains. A hunk is a run of removed lines followed by a run of added

@@ -128,7 +128,7 @@ fn a_failed_write_is_a_temporary_error_and_nothing_is_half_visible() {
     client.talk("C: RSET\nS: 250\nC: MAIL FROM:<s@c.test>\nS: 250\nC: RCPT TO:<bob@example.test>\nS: 250\nC: DATA\nS: 354\nC: Subject: small\nC: \nC: .\nS: 250");
     house.wait_mail("bob@example.test", 1);
     assert!(house.mail("alice@example.test").is_empty());
-    assert!(house.spooled(&["mess", "rsnd", "temp"]).is_empty());
+    house.wait_empty_spool();
     let boxes = fs::read_dir(house.path("domains/example.test/alice")).unwrap().flatten();
     assert!(
         boxes.map(|entry| entry.path()).all(

@@ -40,7 +40,6 @@ fn check(name: &str, flag: &str, expected: &[(&str, &str)]) {
 
 #[test]
 fn mail_in_a_recorded_maildir_is_served() {
-    check("boxes_maildir", "-MM", &[("alice@example.test", "alicepw"), ("bob@example.test", "bobpw")]);
     check("pop3_maildir", "-MM", &[("alice@example.test", "alicepw")]);
 }
 
