@@ -44,6 +44,9 @@ const TEMP_DIRECTORY: &str = "/tmp";
 /// How long the parts of the server may take to end; XMail gives each service 480 s.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
+/// The least `-YT`: with 0 every read of PSYNC would fail.
+const PSYNC_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+
 /// Listeners that could not be bound are tried again this often.
 const REBIND_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -185,7 +188,7 @@ impl Server {
             let schedule = psync::Schedule {
                 interval: options.interval,
                 links_at_once: options.links_at_once,
-                timeout: options.timeout,
+                timeout: options.timeout.max(PSYNC_TIMEOUT_MIN),
             };
             let services = psync::Services {
                 tables: self.tables.clone(),

@@ -101,6 +101,10 @@ impl Connection {
             if let Some(line) = self.take_line(limit) {
                 return Ok(line);
             }
+            // A peer whose octets never end and are always there keeps the timer below from being looked at.
+            if Instant::now() > until {
+                return Err(ReadError::Timeout(deadline));
+            }
             self.receive(until, deadline).await?;
         }
     }
@@ -344,6 +348,16 @@ mod tests {
         });
         assert_eq!(server.read_line(LIMIT, SOON).await.unwrap(), Line::TooLong);
         assert!(server.received.capacity() <= 4 * READ_CHUNK_BYTES);
+        writer.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_line_that_never_ends_is_a_timeout() {
+        let (mut client, mut server) = pair().await;
+        let writer = tokio::spawn(async move { while client.write_all(&[b'x'; 64 * 1024]).await.is_ok() {} });
+        let error = server.read_line(LIMIT, Duration::from_millis(50)).await.unwrap_err();
+        assert!(matches!(error, ReadError::Timeout(_)), "{error}");
+        drop(server);
         writer.await.unwrap();
     }
 

@@ -129,7 +129,7 @@ enum State {
     Reply(Command),
     /// Inside the listing of `UIDL` or `LIST`.
     Listing(Command),
-    /// The shell handshakes; `true` when the greeting comes afterwards.
+    /// The shell handshakes; the greeting is still to come when it is implicit.
     Tls { is_implicit: bool },
     /// The shell stores this message.
     Message(Message),
@@ -199,7 +199,8 @@ impl Dialogue {
         self.is_leaving_early = true;
     }
 
-    /// The handshake is done.
+    /// The handshake is done. After STLS there is no greeting, and APOP takes the stamp of the first (decision 222), where
+    /// XMail looks into the reply to STLS and leaves APOP out.
     pub(super) fn on_tls(&mut self) -> Action {
         match self.state {
             State::Tls { is_implicit: true } => {
@@ -220,7 +221,7 @@ impl Dialogue {
             },
             State::Dele(message) => match Reply::parse(line) {
                 Some(Reply::Ok(_)) => self.next_message(),
-                // Going on would fetch every message again at each run.
+                // Going on would fetch every message again at each run (decision 225).
                 Some(Reply::Err(text)) => self.quit_because(refused(Command::Dele, text), Some(message)),
                 None => {
                     let line = shown(line);
@@ -414,7 +415,7 @@ impl Dialogue {
         Action::Finished(self.failure.take().map_or(Ok(()), Err))
     }
 
-    /// What made us leave, when the connection broke before the server answered QUIT.
+    /// Whether only the reply to QUIT is missing.
     pub(super) fn is_quitting(&self) -> bool {
         matches!(self.state, State::Reply(Command::Quit))
     }

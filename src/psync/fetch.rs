@@ -17,7 +17,7 @@ use super::{Services, intake};
 use crate::mailroot::Snapshot;
 use crate::mailroot::links::Pop3Link;
 use crate::net::dots::{BareLf, DataReader};
-use crate::net::tls::ClientTls;
+use crate::net::tls::{ClientTls, TlsError};
 use crate::net::{Connection, Line, Stream};
 use crate::spool::{Draft, MEMORY_BYTES_MAX, MailData, SpoolError};
 
@@ -109,7 +109,10 @@ impl Running<'_> {
                 Action::StartTls => {
                     let verify = self.session.snapshot.client_verify();
                     let client = blocking(move || Ok(ClientTls::new(&verify)?)).await?;
-                    wire.connection.start_client_tls(&client, &self.session.link.host.host).await?;
+                    let handshake = wire.connection.start_client_tls(&client, &self.session.link.host.host);
+                    tokio::time::timeout(wire.timeout, handshake)
+                        .await
+                        .unwrap_or(Err(TlsError::HandshakeTimeout))?;
                     self.dialogue.on_tls()
                 }
                 Action::Receive(message) => {
@@ -207,7 +210,7 @@ impl Wire {
         }
         self.is_inside_message = false;
         let draft = draft?;
-        Ok(blocking(move || Ok(draft.finish()?)).await?)
+        blocking(move || Ok(draft.finish()?)).await
     }
 }
 
@@ -248,5 +251,20 @@ impl Pace {
         let elapsed = self.since.elapsed();
         let is_slow = elapsed > SLOW_TIME_MAX && self.bytes / elapsed.as_secs().max(1) < BYTES_PER_SECOND_MIN;
         if is_slow { Err(SyncError::TooSlow) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_may_be_slow_for_a_while_only() {
+        let mut pace = Pace::start();
+        tokio::time::advance(SLOW_TIME_MAX).await;
+        assert!(pace.received(1).is_ok());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(matches!(pace.received(1), Err(SyncError::TooSlow)));
+        assert!(pace.received(100 * 301).is_ok());
     }
 }

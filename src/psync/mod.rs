@@ -124,15 +124,18 @@ struct Timer {
     interval: Duration,
     next: Instant,
     poll: tokio::time::Interval,
+    /// The trigger cannot be removed, and that has been said.
+    is_stuck: bool,
 }
 
 impl Timer {
     fn new(interval: Duration) -> Self {
         let mut poll = tokio::time::interval(TRIGGER_POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { interval, next: Instant::now() + interval, poll }
+        Self { interval, next: Instant::now() + interval, poll, is_stuck: false }
     }
 
+    /// Waits until a run is due by the timer or asked for by the trigger file, which is removed.
     async fn due(&mut self, trigger: &std::path::Path, disk: &Disk) {
         loop {
             let is_timed = !self.interval.is_zero();
@@ -143,9 +146,12 @@ impl Timer {
                 }
                 _ = self.poll.tick() => match disk.remove(trigger) {
                     Ok(()) => return,
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => self.is_stuck = false,
                     // It would start a run every second.
-                    Err(error) => tracing::error!("{}: cannot be removed: {error}", trigger.display()),
+                    Err(error) if !std::mem::replace(&mut self.is_stuck, true) => {
+                        tracing::error!("{}: cannot be removed, so no run is started: {error}", trigger.display());
+                    }
+                    Err(_) => {}
                 },
             }
         }
@@ -243,7 +249,10 @@ async fn prepare(services: &Services, link: &Pop3Link) -> Result<Option<Prepared
         if lock::is_disabled(&snapshot, &link) {
             return Ok(None);
         }
-        let Some(lock) = LinkLock::take(root, &link, &disk)? else { return Ok(None) };
+        let Some(lock) = LinkLock::take(root, &link, &disk)? else {
+            tracing::debug!(line = link.line, "pop3links.tab: this remote account is being worked already");
+            return Ok(None);
+        };
         let (user, password) = login(&link)?;
         let seen = link.options.leave.then(|| Seen::of(root, &link, &disk)).transpose()?;
         let known = seen.as_ref().map_or_else(|| Ok(HashSet::new()), Seen::load)?;
