@@ -295,7 +295,8 @@ impl Server {
             logs: logs.clone(),
             tls: Arc::clone(tls),
             limits,
-            filter_notice: smtp::FilterNotice::default(),
+            filters: self.filters(logs),
+            temp_directory: temp_directory(),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::dns::stub::{Stub, Zone};
 use crate::dns::{self, Resolver};
 use crate::durable::Disk;
+use crate::filter::Filters;
 use crate::logs::{LogKind, Logs};
 use crate::mailbox::{Kind, Mailboxes};
 use crate::mailroot::{MailRoot, Tables};
@@ -107,16 +108,20 @@ async fn start_in(root: tempfile::TempDir, limits: Limits, sessions_max: usize) 
     let (spool, _) = Spool::open(config).unwrap();
     let log_clock = clock.clone();
     let hours = 24.try_into().unwrap();
+    let kinds = [LogKind::Smtp, LogKind::Filters];
+    let logs = Logs::new(root.path(), move || log_clock.zoned(), hours, kinds);
+    std::fs::create_dir_all(root.path().join("tmp")).unwrap();
     let services = Services {
         tables: Tables::open(&mail_root),
         spool,
         mailboxes: Mailboxes::new(mail_root, Kind::Maildir, Disk::default()),
         resolver,
+        filters: Filters::new(logs.clone(), clock.clone(), PATIENCE),
+        temp_directory: root.path().join("tmp"),
         clock,
-        logs: Logs::new(root.path(), move || log_clock.zoned(), hours, [LogKind::Smtp]),
+        logs,
         tls: Arc::new(TlsStore::new(root.path())),
         limits,
-        filter_notice: FilterNotice::default(),
     };
     let listener =
         Listener::bind(BindAddress::parse("127.0.0.1:0", 0).unwrap(), &ListenOptions::default()).unwrap();
