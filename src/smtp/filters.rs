@@ -146,8 +146,7 @@ impl Work {
     }
 
     fn read_back(&mut self) -> Result<(), FileError> {
-        let (lines, mut edit, draft) = self.file.read()?;
-        edit.bytes = draft.bytes();
+        let (lines, edit, draft) = self.file.read()?;
         self.envelope = lines;
         self.draft = Some(draft);
         self.edit = Some(edit);
@@ -209,9 +208,10 @@ impl SessionFile {
         }
         let mut reader = BufReader::with_capacity(PIECE_BYTES, File::open(&self.path).map_err(disk)?);
         let lines = self.envelope_lines(&mut reader)?;
-        let edit = Edit::of_lines(&lines)
-            .map_err(|source| FileError::Edit { path: self.path.clone(), source })?;
-        let mut envelope: Vec<u8> = lines.iter().flat_map(|line| [line.as_slice(), b"\r\n"]).flatten().copied().collect();
+        let edit =
+            Edit::of_lines(&lines).map_err(|source| FileError::Edit { path: self.path.clone(), source })?;
+        let mut envelope: Vec<u8> =
+            lines.iter().flat_map(|line| [line.as_slice(), b"\r\n"]).flatten().copied().collect();
         envelope.extend_from_slice(b"<<MAIL-DATA>>\r\n");
         let mut draft = self.spool.draft();
         let mut data = Transformed::new(reader, ToCrlf::default());

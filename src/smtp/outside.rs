@@ -163,7 +163,8 @@ mod tests {
         check(&format!("{}; exit 1", write("Perms=MR")), &password("x"), LoginVerdict::Refused).await;
         check(r"ln -s /dev/zero \$6", &password("x"), LoginVerdict::Unavailable).await;
         check(r"mkfifo \$6", &password("x"), LoginVerdict::Unavailable).await;
-        check(&format!("{}; kill -9 \\$\\$", write("Perms=MR")), &password("x"), LoginVerdict::Unavailable).await;
+        check(&format!("{}; kill -9 \\$\\$", write("Perms=MR")), &password("x"), LoginVerdict::Unavailable)
+            .await;
     }
 
     #[tokio::test]

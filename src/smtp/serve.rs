@@ -14,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 use super::answers::{self, blocking};
 use super::chunks::ChunkReader;
 use super::command::{AUTH_OCTETS_MAX, parse};
-use super::greeting::{Admission, admit};
 use super::filters;
+use super::greeting::{Admission, admit};
 use super::reply;
 use super::session::{
-    Action, Answer, Context, DataFault, FilterPoint, FilterRun, FilterVerdict, Intake, Link, LogLine, Question, Received, Session, SpoolFailure,
-    Submission, SubmitFailure,
+    Action, Answer, Context, DataFault, FilterPoint, FilterRun, FilterVerdict, Intake, Link, LogLine,
+    Question, Received, Session, SpoolFailure, Submission, SubmitFailure,
 };
 use crate::clock::Clock;
 use crate::dns::Resolver;
@@ -174,7 +174,8 @@ async fn begin(connection: &mut Connection, services: &Arc<Services>, stop: &Can
     };
     let session = Session::new(link, admission.standing.clone());
     let services = Arc::clone(services);
-    let mut shell = Shell { connection, services, stop, session, log, admission, sink: None, filter_file: None };
+    let mut shell =
+        Shell { connection, services, stop, session, log, admission, sink: None, filter_file: None };
     let end = shell.run().await;
     shell.write_log().await;
     end

@@ -123,7 +123,7 @@ impl Session {
         context: &Context,
     ) -> Action {
         if let FilterVerdict::Edited(edit) = verdict {
-            let bytes = edit.bytes;
+            // The log goes on telling the size of what the client sent (golden `filter_postdata_modify`).
             self.take_edit(edit);
             return self.submit(bytes, context);
         }

@@ -47,8 +47,6 @@ pub struct Edit {
     pub reverse_path: ReversePath,
     /// The RCPT lines' paths; at least one.
     pub recipients: Vec<ForwardPath>,
-    /// Octets of the message now.
-    pub bytes: u64,
 }
 
 /// What a filter made of the lines before the message, which no mail can be made of.
@@ -91,7 +89,7 @@ impl Edit {
         if recipients.is_empty() {
             return Err(BadEdit::NoRecipient);
         }
-        Ok(Self { line: line.clone(), reverse_path, recipients, bytes: 0 })
+        Ok(Self { line: line.clone(), reverse_path, recipients })
     }
 }
 
@@ -177,7 +175,8 @@ impl Session {
         let helo = self.helo.as_ref().map_or(&[][..], |helo| helo.as_slice());
         let domain = &self.link.server_domain;
         let (client, server) = (bracketed(self.link.peer), bracketed(self.link.local));
-        let trace = format!("{client};{domain};{server};{};{}", transaction.opening.date, reply::server_name());
+        let trace =
+            format!("{client};{domain};{server};{};{}", transaction.opening.date, reply::server_name());
         let mut file = [helo, b";", trace.as_bytes(), b"\r\n"].concat();
         for line in [domain.as_bytes(), transaction.opening.number.as_bytes(), &transaction.line] {
             file.extend_from_slice(line);
@@ -208,7 +207,9 @@ impl Session {
             FilterVerdict::Reject(reply) => reply,
             FilterVerdict::Unavailable => Some(reply::filter_unavailable()),
         };
-        self.note(status, "");
+        let last = self.transaction.as_ref().and_then(|open| open.recipients.last());
+        let last = last.map(|last| last.given.to_string()).unwrap_or_default();
+        self.note(status, &last);
         self.transaction = None;
         Some(match reply {
             Some(reply) => self.say(reply, context),
@@ -239,7 +240,8 @@ mod tests {
             let recipients: Vec<String> = edit.recipients.iter().map(ToString::to_string).collect();
             (edit.reverse_path.to_string(), recipients)
         });
-        let expected = expected.map(|(from, to)| (from.to_owned(), to.iter().map(|to| (*to).into()).collect()));
+        let expected =
+            expected.map(|(from, to)| (from.to_owned(), to.iter().map(|to| (*to).into()).collect()));
         assert_eq!(found, expected, "{text:?}");
     }
 

@@ -225,7 +225,9 @@ impl Session {
             FilterVerdict::Reject(reply) => reply.unwrap_or_else(reply::recipient_rejected),
             FilterVerdict::Unavailable => reply::filter_unavailable(),
         };
-        self.note("RCPT=EFILTER", &recipient.given.to_string());
+        let mut line = self.log_line("RCPT=EFILTER", &recipient.given.to_string());
+        line.recipient_domain = recipient.given.domain.to_string();
+        self.log.push(line);
         self.say(refusal, context)
     }
 
