@@ -23,7 +23,7 @@ use crate::admin::{Admin, ExternalPrograms};
 use crate::clock::Clock;
 use crate::dns::{CacheDir, Config as DnsConfig, Resolver, SetupError, SmartHost};
 use crate::durable::Disk;
-use crate::filter::Filters;
+use crate::filter::{self, Filters};
 use crate::logs::Logs;
 use crate::mailbox::Mailboxes;
 use crate::mailroot::{MailRoot, Snapshot, Tables, tabindex, watch};
@@ -158,7 +158,11 @@ impl Server {
     }
 
     fn filters(&self, logs: &Logs) -> Filters {
-        Filters::new(logs.clone(), self.clock.clone(), self.options.filter_timeout)
+        let limits = filter::Limits {
+            time_limit: self.options.filter_timeout,
+            queue_programs_max: self.options.delivery_workers,
+        };
+        Filters::new(logs.clone(), self.clock.clone(), limits)
     }
 
     /// Delivery, pickup and, unless `-Y-`, the remote POP3 accounts.
@@ -298,7 +302,8 @@ impl Server {
             logs: logs.clone(),
             tls: Arc::clone(tls),
             limits,
-            filter_notice: smtp::FilterNotice::default(),
+            filters: self.filters(logs),
+            temp_directory: temp_directory(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Deliveries from a real spool to real mailboxes and to test servers on loopback.
 
+mod filters;
 mod script;
 mod wire;
 
@@ -74,6 +75,8 @@ impl House {
             clock: clock.clone(),
         })
         .unwrap();
+        let filter_limits =
+            crate::filter::Limits { time_limit: Duration::from_secs(20), queue_programs_max: 4 };
         let kinds = [LogKind::Smail, LogKind::Filters];
         let logs = Logs::new(root, move || now.zoned(), 24.try_into().unwrap(), kinds);
         let services = Arc::new(Services {
@@ -83,7 +86,7 @@ impl House {
             resolver: Resolver::new(config).unwrap(),
             smtp_port: SMTP_PORT,
             clock: clock.clone(),
-            filters: Filters::new(logs.clone(), clock.clone(), Duration::from_secs(20)),
+            filters: Filters::new(logs.clone(), clock.clone(), filter_limits),
             logs,
             temp_directory: root.join("tmp"),
             tls: ClientTlsCache::default(),

@@ -19,9 +19,11 @@ mod verdict;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bstr::{BString, ByteSlice as _};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::clock::Clock;
 use crate::exec::{self, Command, ExecError, Exit, macros};
@@ -42,6 +44,18 @@ pub struct Filters {
     logs: Logs,
     clock: Clock,
     time_limit: Duration,
+    inbound: Arc<Semaphore>,
+    outbound: Arc<Semaphore>,
+}
+
+/// How long and how many.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// `-QT`; zero means [`TIME_LIMIT`], because a filter that is not awaited decides nothing.
+    pub time_limit: Duration,
+    /// Programs of each of the two queue stages at once: `-Qn`, the number of XMail's delivery threads. There are more
+    /// deliveries than that, and a content scanner is not cheap. SMTP filters are limited by the sessions (`-SX`).
+    pub queue_programs_max: usize,
 }
 
 /// When a filter runs; the word is the log's.
@@ -148,10 +162,21 @@ pub fn undecided_is_tempfail(server: &ServerTab) -> bool {
 }
 
 impl Filters {
-    /// `time_limit` is `-QT`; zero means [`TIME_LIMIT`], because a filter that is not awaited decides nothing.
-    pub fn new(logs: Logs, clock: Clock, time_limit: Duration) -> Self {
-        let time_limit = if time_limit.is_zero() { TIME_LIMIT } else { time_limit };
-        Self { logs, clock, time_limit }
+    /// Filters that log to `logs`.
+    pub fn new(logs: Logs, clock: Clock, limits: Limits) -> Self {
+        let time_limit = if limits.time_limit.is_zero() { TIME_LIMIT } else { limits.time_limit };
+        let semaphore =
+            || Arc::new(Semaphore::new(limits.queue_programs_max.clamp(1, Semaphore::MAX_PERMITS)));
+        Self { logs, clock, time_limit, inbound: semaphore(), outbound: semaphore() }
+    }
+
+    /// Waits until another program may run. The semaphores are never closed.
+    async fn turn(&self, stage: Stage) -> Option<SemaphorePermit<'_>> {
+        match stage {
+            Stage::In => self.inbound.acquire().await.ok(),
+            Stage::Out => self.outbound.acquire().await.ok(),
+            Stage::PostRcpt | Stage::PreData | Stage::PostData => None,
+        }
     }
 
     /// Runs one row, or skips it, and logs it. `value` gives the macros' values. Dropping the future kills the program.
@@ -170,7 +195,9 @@ impl Filters {
         let words = words(&row.program, &args);
         let program: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(row.program.as_slice());
         let limit = row.flags.time_limit.unwrap_or(self.time_limit);
+        let turn = self.turn(subject.stage).await;
         let ended = exec::run(Command::new(PathBuf::from(program), args), Some(limit)).await;
+        drop(turn);
         if let Err(error) = &ended {
             tracing::warn!(stage = subject.stage.name(), %error, "a filter has not decided");
         }

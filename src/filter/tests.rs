@@ -34,7 +34,7 @@ impl Bench {
         let now = clock.clone();
         let hours = 24.try_into().unwrap();
         let logs = Logs::new(root.path(), move || now.zoned(), hours, [LogKind::Filters]);
-        Self { filters: Filters::new(logs, clock, time_limit), root }
+        Self { filters: Filters::new(logs, clock, Limits { time_limit, queue_programs_max: 1 }), root }
     }
 
     async fn run(&self, row: &FilterProgramRow, subject: &Subject) -> Ran {
@@ -115,6 +115,37 @@ async fn the_row_sets_the_time_and_children_die() {
 
 fn read_to_end(fifo: &Path) -> Vec<u8> {
     std::fs::read(fifo).unwrap()
+}
+
+/// One program of a queue stage at once here; the other stages do not wait for it.
+#[tokio::test]
+async fn queue_stages_take_turns() {
+    let bench = Bench::new(TIME_LIMIT);
+    let path = |name: &str| bench.root.path().join(name).display().to_string();
+    let made = std::process::Command::new("mkfifo").arg(path("a")).status().unwrap();
+    assert!(made.success());
+    // Ends only when somebody reads the pipe.
+    let first = shell(&format!("echo > {}", path("a")));
+    let second = shell(&format!("touch {}", path("second")));
+    let ends = shell("exit 0");
+    let (inbound, outbound, session) = (subject(Stage::In), subject(Stage::Out), subject(Stage::PreData));
+    let first = bench.run(&first, &inbound);
+    let second_run = bench.run(&second, &inbound);
+    tokio::pin!(first, second_run);
+    tokio::select! {
+        biased;
+        _ = &mut first => unreachable!("nobody reads"),
+        _ = &mut second_run => unreachable!("is not its turn"),
+        ran = bench.run(&ends, &outbound) => assert!(matches!(ran, Ran::Decided(_))),
+    }
+    bench.run(&ends, &session).await;
+    assert!(!bench.root.path().join("second").exists());
+    let pipe = PathBuf::from(path("a"));
+    let reader = tokio::task::spawn_blocking(move || read_to_end(&pipe));
+    assert!(matches!(first.await, Ran::Decided(_)));
+    assert!(matches!(second_run.await, Ran::Decided(_)));
+    assert!(bench.root.path().join("second").exists());
+    reader.await.unwrap();
 }
 
 #[test]

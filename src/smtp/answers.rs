@@ -6,12 +6,13 @@ use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::outside;
 use super::serve::Services;
 use super::session::{
     Answer, FilterVerdict, LoginVerdict, Opening, Question, Quota, SpoolFailure, SubmitFailure, Verified,
 };
 use crate::address::Mailbox;
-use crate::auth::{Credentials, Mechanism, Proof, check_account, check_smtp_auth, split_login};
+use crate::auth::{Credentials, Proof, check_account, check_smtp_auth, split_login};
 use crate::clock::Clock;
 use crate::dns::Presence;
 use crate::mailbox::Mailboxes;
@@ -26,7 +27,7 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     tokio::task::spawn_blocking(work).await.ok()
 }
 
-/// Answers every question but [`Question::Submit`], for which the caller has the data.
+/// Answers every question but [`Question::Submit`] and [`Question::Filter`], for which the caller has the data.
 pub(super) async fn answer(services: &Services, peer: IpAddr, question: Question) -> Answer {
     match question {
         Question::SenderDomain(domain) => {
@@ -47,7 +48,13 @@ pub(super) async fn answer(services: &Services, peer: IpAddr, question: Question
             Answer::Open(opening.unwrap_or(Err(SpoolFailure::Disk)))
         }
         Question::Login { snapshot, mechanism, credentials } => {
-            let verdict = blocking(move || login(&snapshot, mechanism, &credentials)).await;
+            // XMail's order (`mailflow.md` 3.10): external programs, accounts, `smtpauth.tab`.
+            let row = snapshot.smtp_ext_auth.for_mechanism(mechanism.name());
+            if let Some(row) = row {
+                let directory = &services.temp_directory;
+                return Answer::Login(outside::verdict(row, mechanism, &credentials, directory).await);
+            }
+            let verdict = blocking(move || login(&snapshot, &credentials)).await;
             Answer::Login(verdict.unwrap_or(LoginVerdict::Unavailable))
         }
         Question::Recipient { snapshot, mailbox, asker, size_bytes } => {
@@ -63,8 +70,7 @@ pub(super) async fn answer(services: &Services, peer: IpAddr, question: Question
             tracing::info!(pattern, moved, "ETRN");
             Answer::FlushQueue
         }
-        // SMTP filters are not run by this version; their tables are warned about when a session begins.
-        Question::Filter(_) => Answer::Filter(FilterVerdict::Accept),
+        Question::Filter(_) => Answer::Filter(FilterVerdict::Unavailable),
         Question::Submit(_) => Answer::Submit(Err(SubmitFailure::Spool(SpoolFailure::Disk))),
     }
 }
@@ -100,13 +106,7 @@ fn open(spool: &Spool, date: String) -> Result<Opening, SpoolFailure> {
     }
 }
 
-/// XMail's order (`mailflow.md` 3.10): external programs, accounts, `smtpauth.tab`. Programs are not run by this
-/// version, so a mechanism of `smtpextauth.tab` lets nobody in.
-fn login(snapshot: &Snapshot, mechanism: Mechanism, credentials: &Credentials) -> LoginVerdict {
-    if let Some(row) = snapshot.smtp_ext_auth.for_mechanism(mechanism.name()) {
-        tracing::warn!("smtpextauth.tab:{}: external authentication is not run by this version", row.line);
-        return LoginVerdict::Unavailable;
-    }
+fn login(snapshot: &Snapshot, credentials: &Credentials) -> LoginVerdict {
     let proof = match credentials {
         Credentials::Password { password, .. } => Proof::Password(password),
         Credentials::CramMd5 { challenge, digest, .. } => Proof::CramMd5 { challenge, digest },

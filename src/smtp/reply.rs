@@ -2,7 +2,7 @@
 //!
 //! Greetings and answers to HELO and EHLO carry no enhanced code (RFC 2034 §3), nor do 3yz replies.
 
-use bstr::BString;
+use bstr::{BStr, BString};
 
 use super::session::{SpoolFailure, Verified};
 use crate::address::{Mailbox, PathError};
@@ -296,6 +296,17 @@ const FILE_WRITE: i32 = 21;
 
 fn aborted(code: i32) -> String {
     format!("Requested action aborted: (-{code}) local error in processing")
+}
+
+/// 451: a filter of this server does not work and mail is to wait (decision 12).
+pub fn filter_unavailable() -> Reply {
+    aborted_with(number::EXTERNAL_PROGRAM)
+}
+
+/// The first line of a filter's `.rej` file as the complete reply; without a 4yz or 5yz code of its own it gets 554 5.7.1
+/// (decision 13).
+pub fn of_filter(line: &BStr) -> Reply {
+    Reply::parse_rejection(line).unwrap_or_else(|| reply(554, (5, 7, 1), line.to_owned()))
 }
 
 /// 554 of a filter without words of its own.

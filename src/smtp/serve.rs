@@ -5,8 +5,8 @@
 //! leaves; data under way is dropped without a 250.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -14,17 +14,20 @@ use tokio_util::sync::CancellationToken;
 use super::answers::{self, blocking};
 use super::chunks::ChunkReader;
 use super::command::{AUTH_OCTETS_MAX, parse};
+use super::filters;
 use super::greeting::{Admission, admit};
 use super::reply;
 use super::session::{
-    Action, Answer, Context, DataFault, Intake, Link, LogLine, Question, Received, Session, SpoolFailure,
-    Submission, SubmitFailure,
+    Action, Answer, Context, DataFault, FilterPoint, FilterRun, FilterVerdict, Intake, Link, LogLine,
+    Question, Received, Session, SpoolFailure, Submission, SubmitFailure,
 };
 use crate::clock::Clock;
 use crate::dns::Resolver;
+use crate::exec;
+use crate::filter::Filters;
 use crate::logs::{LogKind, Logs};
 use crate::mailbox::Mailboxes;
-use crate::mailroot::{Snapshot, Tables};
+use crate::mailroot::Tables;
 use crate::net::dots::{BareLf, DataReader};
 use crate::net::tls::TlsStore;
 use crate::net::{self, Arrival, Connection, Door, IO_TIMEOUT, Line, ReadError};
@@ -50,8 +53,10 @@ pub struct Services {
     pub tls: Arc<TlsStore>,
     /// The options.
     pub limits: Limits,
-    /// What was said about filters.
-    pub filter_notice: FilterNotice,
+    /// Runs SMTP filters.
+    pub filters: Filters,
+    /// `XMAIL_TEMP`: where files for external programs go (`mailflow.md` 1.1), usually `/tmp`.
+    pub temp_directory: PathBuf,
 }
 
 /// XMail's `-S` options.
@@ -72,31 +77,6 @@ impl Default for Limits {
             idle: Duration::from_secs(90),
             recipients_max: 100,
             pop_auth_lifetime: Duration::from_secs(900),
-        }
-    }
-}
-
-/// Remembers for which tables it was said that SMTP filters are not run.
-#[derive(Debug, Default)]
-pub struct FilterNotice {
-    generation: AtomicU64,
-}
-
-impl FilterNotice {
-    fn look_at(&self, snapshot: &Snapshot) {
-        let tables = [
-            ("filters.post-rcpt.tab", &snapshot.filters_post_rcpt),
-            ("filters.pre-data.tab", &snapshot.filters_pre_data),
-            ("filters.post-data.tab", &snapshot.filters_post_data),
-        ];
-        let with_rows: Vec<_> =
-            tables.iter().filter(|(_, table)| !table.rows().is_empty()).map(|(name, _)| *name).collect();
-        let generation = snapshot.generation();
-        if !with_rows.is_empty() && self.generation.swap(generation, Ordering::Relaxed) != generation {
-            tracing::warn!(
-                tables = with_rows.join(", "),
-                "SMTP filters are not run by this version: mail passes"
-            );
         }
     }
 }
@@ -167,7 +147,6 @@ impl From<std::io::Error> for End {
 async fn begin(connection: &mut Connection, services: &Arc<Services>, stop: &CancellationToken) -> End {
     let tables = services.tables.clone();
     let Some(snapshot) = blocking(move || tables.fresh()).await else { return End::Stopping };
-    services.filter_notice.look_at(&snapshot);
     let (peer, local) = (connection.stream().peer(), connection.stream().local());
     let admitted = tokio::select! {
         biased;
@@ -195,7 +174,8 @@ async fn begin(connection: &mut Connection, services: &Arc<Services>, stop: &Can
     };
     let session = Session::new(link, admission.standing.clone());
     let services = Arc::clone(services);
-    let mut shell = Shell { connection, services, stop, session, log, admission, sink: None };
+    let mut shell =
+        Shell { connection, services, stop, session, log, admission, sink: None, filter_file: None };
     let end = shell.run().await;
     shell.write_log().await;
     end
@@ -210,6 +190,8 @@ struct Shell<'a> {
     log: Log,
     admission: Admission,
     sink: Option<Sink>,
+    /// The name of the file that SMTP filters see.
+    filter_file: Option<PathBuf>,
 }
 
 impl Shell<'_> {
@@ -334,6 +316,7 @@ impl Shell<'_> {
         let peer = self.log.peer.ip().to_canonical();
         let question = match question {
             Question::Submit(submission) => return Ok(Answer::Submit(self.submit(submission).await)),
+            Question::Filter(run) => return self.filter(*run).await.map(Answer::Filter),
             other => other,
         };
         // The DNS may take longer than a stop should.
@@ -342,6 +325,32 @@ impl Shell<'_> {
             () = self.stop.cancelled() => Err(End::Stopping),
             answer = answers::answer(&self.services, peer, question) => Ok(answer),
         }
+    }
+
+    /// The message stays in the sink, as the filters left it. A stop kills the program: nothing was answered yet.
+    async fn filter(&mut self, run: FilterRun) -> Result<FilterVerdict, End> {
+        let path = match &self.filter_file {
+            Some(path) => path.clone(),
+            None => match exec::temporary_path(&self.services.temp_directory) {
+                Ok(path) => self.filter_file.insert(path).clone(),
+                Err(error) => {
+                    tracing::error!(%error, "no name for a filter's file");
+                    return Ok(FilterVerdict::Unavailable);
+                }
+            },
+        };
+        let has_data = run.point == FilterPoint::PostData;
+        let draft = self.sink.as_mut().filter(|_| has_data).and_then(|sink| sink.draft.take());
+        let services = Arc::clone(&self.services);
+        let (verdict, draft) = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(End::Stopping),
+            filtered = filters::run(&services, &path, run, draft) => filtered,
+        };
+        if let (true, Some(sink)) = (has_data, &mut self.sink) {
+            sink.draft = draft;
+        }
+        Ok(verdict)
     }
 
     /// **After `Ok` the message is on stable storage** and 250 may be said. Not interrupted by a stop.

@@ -15,7 +15,10 @@
 
 mod auth;
 mod data;
+mod filter;
 mod mail;
+
+pub use filter::{BadEdit, Edit, FilterRun, is_data_mark};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -125,6 +128,8 @@ struct AcceptedRecipient {
     /// As the client wrote it.
     given: Mailbox,
     quota: Option<Quota>,
+    /// The address of the account it leads to, if it is one of ours.
+    account: Option<String>,
 }
 
 /// A mailbox that may not grow over a limit.
@@ -263,9 +268,8 @@ pub enum Question {
     },
     /// Let waiting messages go whose first path part fits the pattern (ETRN).
     FlushQueue(String),
-    /// What the programs of an SMTP filter table say. **This version does not run them**: the answer is always
-    /// [`FilterVerdict::Accept`].
-    Filter(FilterPoint),
+    /// What the programs of an SMTP filter table say.
+    Filter(Box<FilterRun>),
     /// Put the data received into the spool.
     Submit(Submission),
 }
@@ -286,6 +290,10 @@ pub enum FilterPoint {
 pub enum FilterVerdict {
     /// Go on.
     Accept,
+    /// Go on with what the filter made of it; after the data only.
+    Edited(Edit),
+    /// A filter does not work and mail is to wait (decision 12), or left something unusable.
+    Unavailable,
     /// Refuse, with the reply of the `.rej` file if there is one.
     Reject(Option<Reply>),
 }

@@ -1,5 +1,7 @@
 //! The server on a real socket, with a MailRoot, a spool and a DNS of its own.
 
+mod filters;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use crate::clock::Clock;
 use crate::dns::stub::{Stub, Zone};
 use crate::dns::{self, Resolver};
 use crate::durable::Disk;
+use crate::filter::Filters;
 use crate::logs::{LogKind, Logs};
 use crate::mailbox::{Kind, Mailboxes};
 use crate::mailroot::{MailRoot, Tables};
@@ -107,16 +110,21 @@ async fn start_in(root: tempfile::TempDir, limits: Limits, sessions_max: usize) 
     let (spool, _) = Spool::open(config).unwrap();
     let log_clock = clock.clone();
     let hours = 24.try_into().unwrap();
+    let filter_limits = crate::filter::Limits { time_limit: PATIENCE, queue_programs_max: 1 };
+    let kinds = [LogKind::Smtp, LogKind::Filters];
+    let logs = Logs::new(root.path(), move || log_clock.zoned(), hours, kinds);
+    std::fs::create_dir_all(root.path().join("tmp")).unwrap();
     let services = Services {
         tables: Tables::open(&mail_root),
         spool,
         mailboxes: Mailboxes::new(mail_root, Kind::Maildir, Disk::default()),
         resolver,
+        filters: Filters::new(logs.clone(), clock.clone(), filter_limits),
+        temp_directory: root.path().join("tmp"),
         clock,
-        logs: Logs::new(root.path(), move || log_clock.zoned(), hours, [LogKind::Smtp]),
+        logs,
         tls: Arc::new(TlsStore::new(root.path())),
         limits,
-        filter_notice: FilterNotice::default(),
     };
     let listener =
         Listener::bind(BindAddress::parse("127.0.0.1:0", 0).unwrap(), &ListenOptions::default()).unwrap();
@@ -519,19 +527,27 @@ async fn clear_mechanisms_can_be_kept_for_tls() {
         .await;
 }
 
+/// Golden `smtp_extauth` with decisions 5 and 28: the response file's letters count.
 #[tokio::test]
-async fn external_authentication_lets_nobody_in() {
-    let files = [("smtpextauth.tab", "\"PLAIN\"\t\"/bin/true\"\n")];
-    let server = start(&files, Limits::default()).await;
-    server
-        .dialogue(
-            "S: 220 …
-            C: HELO c
-            S: 250 …
-            C: AUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdABhbGljZXB3
-            S: 454 4.7.0 Authentication failed",
-        )
-        .await;
+async fn a_program_lets_in_and_says_what_is_granted() {
+    let root = mailroot(&[]);
+    let script = "case $1 in alicepw) printf 'Perms=MR\\n' > $2;; esac";
+    write(root.path(), "auth.sh", script);
+    let path = root.path().join("auth.sh");
+    let row = format!("\"PLAIN\"\t\"/bin/sh\"\t\"{}\"\t\"@@PASS\"\t\"@@RFILE\"\n", path.display());
+    let rows = format!("{row}\"LOGIN\"\t\"/bin/false\"\n\"CRAM-MD5\"\t\"/no/such/program\"\n");
+    write(root.path(), "smtpextauth.tab", &rows);
+    let server = start_in(root, Limits::default(), 1024).await;
+    let begin = "S: 220 …\nC: HELO c\nS: 250 …\n";
+    let relay = "C: MAIL FROM:<a@b.test>\nS: 250 …\nC: RCPT TO:<x@far.test>\n";
+    server.dialogue(&format!("{begin}{AUTH_ALICE}{relay}S: 250 2.1.5 OK")).await;
+    // NUL usr NUL other: let in, without permissions.
+    server.dialogue(&format!("{begin}C: AUTH PLAIN AHVzcgBvdGhlcg==\nS: 235 …\n{relay}S: 550 5.7.1 …")).await;
+    let login = "C: AUTH LOGIN\nS: 334 …\nC: dXNy\nS: 334 …\nC: cHc=\n";
+    server.dialogue(&format!("{begin}{login}S: 535 5.7.8 …")).await;
+    let cram = "C: AUTH CRAM-MD5\nS: 334 …\nC: dXNyIDAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVm\n";
+    server.dialogue(&format!("{begin}{cram}S: 454 4.7.0 Authentication failed")).await;
+    server.assert_no_leftovers();
 }
 
 #[tokio::test]

@@ -280,3 +280,80 @@ fn large_mail_goes_through_a_file_that_is_removed() {
     drop(data);
     assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
 }
+
+/// What a program does to the message file does not cost the message, at whatever step the disk fails.
+#[test]
+fn a_kept_copy_puts_back_what_a_program_destroyed() {
+    type Damage = fn(&Path);
+    let damages: [Damage; 4] = [
+        |_| {},
+        |path| fs::remove_file(path).unwrap(),
+        |path| fs::write(path, "garbage").unwrap(),
+        |path| {
+            fs::remove_file(path).unwrap();
+            std::os::unix::fs::symlink("/nowhere", path).unwrap();
+        },
+    ];
+    for damage in damages {
+        for is_dropped in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let (spool, _) = open(dir.path());
+            spool.submit_blocking(&[message("u@local.test")], &data()).unwrap();
+            let attempt = take(&spool).unwrap();
+            let before = fs::read(attempt.path()).unwrap();
+            let kept = attempt.keep_copy().unwrap();
+            assert_eq!((count(dir.path(), State::Temp), kept.is_changed()), (1, false));
+            damage(&attempt.path());
+            if is_dropped {
+                drop(kept)
+            } else {
+                kept.restore().unwrap()
+            }
+            assert_eq!(fs::read(attempt.path()).unwrap(), before);
+            assert_eq!(count(dir.path(), State::Temp), 0);
+        }
+    }
+}
+
+#[test]
+fn a_kept_copy_goes_when_the_change_is_accepted_or_it_cannot_be_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _) = open(dir.path());
+    spool.submit_blocking(&[message("u@local.test")], &data()).unwrap();
+    let attempt = take(&spool).unwrap();
+    let kept = attempt.keep_copy().unwrap();
+    fs::write(attempt.path(), "changed").unwrap();
+    assert!(kept.is_changed());
+    kept.accept().unwrap();
+    assert_eq!((fs::read(attempt.path()).unwrap(), count(dir.path(), State::Temp)), (b"changed".to_vec(), 0));
+    drop((attempt, spool));
+    for at in 0..3 {
+        let dir = tempfile::tempdir().unwrap();
+        let (spool, _) = open(dir.path());
+        spool.submit_blocking(&[message("u@local.test")], &data()).unwrap();
+        drop(spool);
+        let (spool, _) = open_failing(dir.path(), at, false);
+        let attempt = take(&spool).unwrap();
+        let kept = attempt.keep_copy();
+        assert_eq!(kept.is_ok(), at > 2, "step {at}");
+        drop(kept);
+        assert_eq!(count(dir.path(), State::Temp), 0, "step {at}");
+        assert_eq!(count(dir.path(), State::Mess), 1, "step {at}");
+    }
+}
+
+/// A filter was at work when the server ended.
+#[test]
+fn a_rejection_beside_its_message_is_no_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _) = open(dir.path());
+    spool.submit_blocking(&[message("u@local.test")], &data()).unwrap();
+    let attempt = take(&spool).unwrap();
+    let _kept = attempt.keep_copy().unwrap();
+    let mut rejection = attempt.path().into_os_string();
+    rejection.push(".rej");
+    fs::write(&rejection, "no").unwrap();
+    let (_, recovery) = open(dir.path());
+    assert_eq!((recovery.ready, recovery.unfinished), (1, 1));
+    assert_eq!(counts(dir.path()), [("mess", 1)]);
+}

@@ -57,7 +57,7 @@ impl Session {
         if transaction.snapshot.filters_pre_data.rows().is_empty() {
             return self.receive(chunk);
         }
-        self.ask(Waiting::PreDataFilter(chunk), Question::Filter(FilterPoint::PreData))
+        self.ask_filter(Waiting::PreDataFilter(chunk), FilterPoint::PreData, None, context)
     }
 
     pub(super) fn on_pre_data_filter(
@@ -66,21 +66,12 @@ impl Session {
         verdict: FilterVerdict,
         context: &Context,
     ) -> Action {
-        let FilterVerdict::Reject(reply) = verdict else { return self.receive(chunk) };
-        self.note("PREDATA=EFILTER", "");
-        self.transaction = None;
-        let action = self.reject(reply, context);
+        let Some(action) = self.refusal_of("PREDATA=EFILTER", verdict, context) else {
+            return self.receive(chunk);
+        };
         match (chunk, action) {
             (Some(chunk), Action::Reply(reply)) => Action::SkipChunk(chunk.octets, reply),
             (_, action) => action,
-        }
-    }
-
-    /// The default text of a filter does not count as an error (`mailflow.md` 3.2).
-    fn reject(&mut self, reply: Option<Reply>, context: &Context) -> Action {
-        match reply {
-            Some(reply) => self.say(reply, context),
-            None => Action::Reply(reply::transaction_failed()),
         }
     }
 
@@ -122,7 +113,7 @@ impl Session {
         if transaction.snapshot.filters_post_data.rows().is_empty() {
             return self.submit(received.bytes, context);
         }
-        self.ask(Waiting::PostDataFilter(received.bytes), Question::Filter(FilterPoint::PostData))
+        self.ask_filter(Waiting::PostDataFilter(received.bytes), FilterPoint::PostData, None, context)
     }
 
     pub(super) fn on_post_data_filter(
@@ -131,10 +122,15 @@ impl Session {
         verdict: FilterVerdict,
         context: &Context,
     ) -> Action {
-        let FilterVerdict::Reject(reply) = verdict else { return self.submit(bytes, context) };
-        self.note("POSTDATA=EFILTER", "");
-        self.transaction = None;
-        self.reject(reply, context)
+        if let FilterVerdict::Edited(edit) = verdict {
+            // The log goes on telling the size of what the client sent (golden `filter_postdata_modify`).
+            self.take_edit(edit);
+            return self.submit(bytes, context);
+        }
+        match self.refusal_of("POSTDATA=EFILTER", verdict, context) {
+            Some(action) => action,
+            None => self.submit(bytes, context),
+        }
     }
 
     fn submit(&mut self, bytes: u64, context: &Context) -> Action {

@@ -195,17 +195,19 @@ impl Session {
                 return self.say(reply::recipient_refused(refusal, &given, &sender), context);
             }
         };
-        let quota = match recipient {
+        let (account, quota) = match recipient {
             Recipient::Local { account, mailbox_bytes_max } => {
-                mailbox_bytes_max.map(|bytes_max| Quota { account, bytes_max })
+                let address = account.address();
+                (Some(address), mailbox_bytes_max.map(|bytes_max| Quota { account, bytes_max }))
             }
-            Recipient::CommandAlias | Recipient::Remote => None,
+            Recipient::CommandAlias | Recipient::Remote => (None, None),
         };
         let path = routed(&transaction.snapshot, &given);
         let has_filter = !transaction.snapshot.filters_post_rcpt.rows().is_empty();
-        let accepted = AcceptedRecipient { path, given, quota };
+        let accepted = AcceptedRecipient { path, given, quota, account };
         if has_filter {
-            return self.ask(Waiting::RecipientFilter(accepted), Question::Filter(FilterPoint::PostRcpt));
+            let waiting = Waiting::RecipientFilter(accepted.clone());
+            return self.ask_filter(waiting, FilterPoint::PostRcpt, Some(&accepted), context);
         }
         self.accept_recipient(accepted, context)
     }
@@ -216,13 +218,17 @@ impl Session {
         verdict: FilterVerdict,
         context: &Context,
     ) -> Action {
-        match verdict {
-            FilterVerdict::Accept => self.accept_recipient(recipient, context),
-            FilterVerdict::Reject(reply) => {
-                self.note("RCPT=EFILTER", &recipient.given.to_string());
-                self.say(reply.unwrap_or_else(reply::recipient_rejected), context)
+        let refusal = match verdict {
+            FilterVerdict::Accept | FilterVerdict::Edited(_) => {
+                return self.accept_recipient(recipient, context);
             }
-        }
+            FilterVerdict::Reject(reply) => reply.unwrap_or_else(reply::recipient_rejected),
+            FilterVerdict::Unavailable => reply::filter_unavailable(),
+        };
+        let mut line = self.log_line("RCPT=EFILTER", &recipient.given.to_string());
+        line.recipient_domain = recipient.given.domain.to_string();
+        self.log.push(line);
+        self.say(refusal, context)
     }
 
     fn accept_recipient(&mut self, recipient: AcceptedRecipient, context: &Context) -> Action {
