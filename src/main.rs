@@ -23,8 +23,8 @@ fn main() -> ExitCode {
         "XMail" => as_xmail(&words),
         "sendmail" => return send(&to_text(&words)),
         "XMCrypt" => as_xmcrypt(words),
-        "CtrlClnt" => return control(&called.to_string_lossy(), &to_text(&words)),
-        "MkUsers" => return make_users(&called.to_string_lossy(), &to_text(&words)),
+        "CtrlClnt" => return with_text(words, |words| control(&called.to_string_lossy(), words)),
+        "MkUsers" => return with_text(words, |words| make_users(&called.to_string_lossy(), words)),
         _ if words.first().is_some_and(is_xmail_option) => as_xmail(&words),
         _ => run(Cli::parse(), &program),
     };
@@ -142,6 +142,20 @@ fn serve(words: &[String], program: &str) -> anyhow::Result<ExitCode> {
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
 }
+
+/// For programs whose words become table contents: a word that is not UTF-8 must not become another one.
+fn with_text(words: Vec<OsString>, program: impl FnOnce(&[String]) -> ExitCode) -> ExitCode {
+    match words.into_iter().map(OsString::into_string).collect::<Result<Vec<_>, _>>() {
+        Ok(words) => program(&words),
+        Err(word) => {
+            report(&format!("{}: not UTF-8", word.display()));
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// CtrlClnt's exit code for a command line that cannot be used.
+const USAGE: u8 = 3;
 
 fn to_text(words: &[OsString]) -> Vec<String> {
     words.iter().map(|word| word.to_string_lossy().into_owned()).collect()
