@@ -8,6 +8,7 @@ import smtplib
 import socket
 import socketserver
 import subprocess
+import sys
 import threading
 import time
 
@@ -157,7 +158,8 @@ class Conversation(socketserver.StreamRequestHandler):
 
 
 def arguments(parser):
-    """Adds --server, parses, and says which program to start."""
+    """Adds --server and --keep, and parses. From here on SIGTERM ends the script by its `finally`, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     here = pathlib.Path(__file__).resolve().parent.parent
     release, debug = here / "target/release/tabmail", here / "target/debug/tabmail"
     parser.add_argument("--server", type=pathlib.Path, default=release if release.exists() else debug)
