@@ -1,11 +1,15 @@
-"""What scripts/bigqueue and scripts/crash share: a MailRoot of their own, a server process on loopback, mail into it."""
+"""What scripts/bigqueue and scripts/crash share: a MailRoot of their own, a server on loopback, a sink for its mail."""
 
+import collections
 import os
 import pathlib
 import signal
 import smtplib
 import socket
+import socketserver
 import subprocess
+import sys
+import threading
 import time
 
 DOMAIN = "home.test"
@@ -103,8 +107,59 @@ class Server:
         return [file for state in states for file in self.root.glob(f"spool/[0-9]*/[0-9]*/{state}/*")]
 
 
+class Sink(socketserver.ThreadingTCPServer):
+    """Takes everything, and remembers the X-Serial of each message it answered 250 for."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Conversation)
+        self.taken = collections.Counter()
+        self.lock = threading.Lock()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Conversation(socketserver.StreamRequestHandler):
+    disable_nagle_algorithm = True
+
+    def handle(self):
+        try:
+            self.talk()
+        except OSError:
+            pass
+
+    def talk(self):
+        self.wfile.write(b"220 sink.test\r\n")
+        while line := self.rfile.readline():
+            word = line[:4].upper().strip()
+            if word == b"DATA":
+                self.wfile.write(b"354 go on\r\n")
+                self.take()
+            elif word == b"EHLO":
+                self.wfile.write(b"250-sink.test\r\n250 PIPELINING\r\n")
+            elif word == b"QUIT":
+                self.wfile.write(b"221 bye\r\n")
+                return
+            else:
+                self.wfile.write(b"250 ok\r\n")
+
+    def take(self):
+        serial = None
+        while line := self.rfile.readline():
+            if line == b".\r\n":
+                with self.server.lock:
+                    self.server.taken[serial] += 1
+                self.wfile.write(b"250 taken\r\n")
+                return
+            if line.startswith(b"X-Serial: "):
+                serial = line[10:].strip().decode()
+        # Without the final dot it is not ours.
+
+
 def arguments(parser):
-    """Adds --server, parses, and says which program to start."""
+    """Adds --server and --keep, and parses. From here on SIGTERM ends the script by its `finally`, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     here = pathlib.Path(__file__).resolve().parent.parent
     release, debug = here / "target/release/tabmail", here / "target/debug/tabmail"
     parser.add_argument("--server", type=pathlib.Path, default=release if release.exists() else debug)

@@ -115,6 +115,7 @@ pub async fn run(options: Options, program: &str) -> Result<(), ServerError> {
     let Some(_lock) = process::take_mail_root(&root).map_err(disk)? else {
         return Err(ServerError::Taken(path));
     };
+    process::raise_file_limit();
     let mut signals = Signals::listen().map_err(ServerError::Signals)?;
     let shutdown = ShutdownFile::new(&root);
     let _pid_file = PidFile::create(program);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::clock::Clock;
@@ -31,6 +32,16 @@ const BACKGROUND_MARK: &str = "TABMAIL_IN_BACKGROUND";
 /// Takes the MailRoot for this process; `None` when another server has it.
 pub(super) fn take_mail_root(root: &MailRoot) -> io::Result<Option<FileLock>> {
     FileLock::try_acquire(&root.path().join(SERVER_LOCK))
+}
+
+/// Raises the limit of open files as far as the system allows: the usual first limit of 1024 is less than the remote
+/// deliveries and sessions that may run at once, and a delivery without a free descriptor fails for now.
+pub(super) fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// The trigger file that stops the server.

@@ -93,6 +93,31 @@ fn take(spool: &Spool) -> Option<Attempt> {
     (ready > 0).then(|| runtime.block_on(spool.next_attempt()).unwrap())
 }
 
+/// XMail's directories (0700); its files are open to all who get there, ours are not.
+#[test]
+fn directories_and_files_are_for_the_server_alone() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _) = open(dir.path());
+    spool.submit_blocking(&[message("u@local.test"), message("r@sink.test")], &data()).unwrap();
+    let mut attempt = take(&spool).unwrap();
+    attempt.begin();
+    attempt.set_private(Private::Mprc, b"x").unwrap();
+    let (mut directories, mut files) = (vec![dir.path().join("spool")], 0);
+    while let Some(directory) = directories.pop() {
+        assert_eq!(fs::metadata(&directory).unwrap().mode() & 0o7777, 0o700, "{}", directory.display());
+        for entry in fs::read_dir(&directory).unwrap().flatten() {
+            if entry.file_type().unwrap().is_dir() {
+                directories.push(entry.path());
+                continue;
+            }
+            files += 1;
+            assert_eq!(entry.metadata().unwrap().mode() & 0o7777, 0o600, "{}", entry.path().display());
+        }
+    }
+    assert_eq!(files, 4, "two messages, a slog, a private copy");
+}
+
 #[test]
 fn a_submission_is_there_completely_or_not_at_all() {
     for crash in [false, true] {
