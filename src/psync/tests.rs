@@ -298,7 +298,10 @@ async fn a_bad_server_harms_its_own_link_only() {
         let log = bench.log();
         let good_line = format!("good SYNC=OK 1 {} 0 0", M2.replace('|', "\r\n").len());
         assert!(log.contains(&good_line), "{log:?}");
-        assert!(log.iter().any(|line| line.starts_with(&format!("{options} SYNC=EFAIL {arrives} "))), "{log:?}");
+        assert!(
+            log.iter().any(|line| line.starts_with(&format!("{options} SYNC=EFAIL {arrives} "))),
+            "{log:?}"
+        );
         assert_eq!(bench.queued(), 1 + arrives, "{options}");
         for _ in 0..bench.queued() {
             assert!(!bench.next().await.contains("half"), "{options}");
