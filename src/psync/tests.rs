@@ -459,6 +459,17 @@ async fn the_trigger_file_starts_a_run_and_stop_ends_it() {
     assert!(server.heard().ends_with("DELE 1 | QUIT"));
 }
 
+/// The server deletes what it was told to delete only after QUIT.
+#[tokio::test]
+async fn a_stop_ends_the_session_behind_the_present_message() {
+    let bench = Bench::new("");
+    let server = Server::start(Script::of(&[M1, M2])).await;
+    bench.services.stop.cancel();
+    bench.work(&[("home.test", &server.host, "u", "CLR")]).await;
+    assert!(server.heard().ends_with("LIST | RETR 1 | DELE 1 | QUIT"));
+    assert_eq!(bench.queued(), 1);
+}
+
 /// `STLS` and `POP3S` with a real certificate.
 #[tokio::test]
 async fn tls_is_used_where_asked() {
