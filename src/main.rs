@@ -131,11 +131,14 @@ fn serve(words: &[String], program: &str) -> anyhow::Result<ExitCode> {
         words.extend(command_line_words(&line));
     }
     let (mut options, ignored) = Options::parse(&words)?;
-    logs::init_tracing(options.debug);
+    options.mail_root = options.mail_root.or_else(mail_root_from_environment);
+    match &options.mail_root {
+        Some(root) if server::is_in_background() => logs::init_tracing_to_file(root, options.debug),
+        _ => logs::init_tracing(options.debug),
+    }
     for word in ignored {
         tracing::warn!("{word}: not an option; ignored");
     }
-    options.mail_root = options.mail_root.or_else(mail_root_from_environment);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(server::run(options, program))?;
     // Blocking work that did not end in time must not hold up the exit.

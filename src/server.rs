@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use listeners::BindError;
-pub use process::go_to_background;
+pub use process::{go_to_background, is_in_background};
 
 use crate::admin::{Admin, ExternalPrograms};
 use crate::clock::Clock;

@@ -192,15 +192,36 @@ fn append(path: &Path, line: &[u8]) -> io::Result<()> {
 /// Sends diagnostics to stderr: what `RUST_LOG` asks for, else warnings and information, with `debug` (option
 /// `-Md`) also our own debugging messages. A second call does nothing.
 pub fn init_tracing(debug: bool) {
-    use tracing_subscriber::EnvFilter;
-    let default = if debug { "info,tabmail=debug" } else { "info" };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     // The error of a second call: the first one's settings stay.
     let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(diagnostics(debug))
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .try_init();
+}
+
+/// Sends diagnostics to `logs/tabmail.log` of the MailRoot: for a server in the background, whose stderr nobody sees.
+/// The file is opened for each line, as XMail's logs are, so it may be moved or deleted at any time.
+pub fn init_tracing_to_file(root: &Path, debug: bool) {
+    let path = root.join("logs").join(DIAGNOSTICS_LOG);
+    let open = move || -> Box<dyn io::Write> {
+        let opened = OpenOptions::new().append(true).create(true).mode(LOG_MODE).open(&path);
+        opened.map_or_else(|_| Box::new(io::sink()) as Box<dyn io::Write>, |file| Box::new(file))
+    };
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(diagnostics(debug))
+        .with_writer(open)
+        .with_ansi(false)
+        .try_init();
+}
+
+/// The diagnostics of a server in the background, in `logs/`.
+pub const DIAGNOSTICS_LOG: &str = "tabmail.log";
+
+fn diagnostics(debug: bool) -> tracing_subscriber::EnvFilter {
+    use tracing_subscriber::EnvFilter;
+    let default = if debug { "info,tabmail=debug" } else { "info" };
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default))
 }
 
 #[cfg(test)]

@@ -149,13 +149,18 @@ impl Signals {
     }
 }
 
+/// Whether this process is the copy that [`go_to_background`] has started.
+pub fn is_in_background() -> bool {
+    std::env::var_os(BACKGROUND_MARK).is_some()
+}
+
 /// Goes to the background as XMail does without `-Md`: a copy of this process in its own session, with its standard
 /// handles on `/dev/null`. Returns `true` in the process that should end.
 ///
 /// # Errors
 /// When the copy cannot be started.
 pub fn go_to_background() -> io::Result<bool> {
-    if std::env::var_os(BACKGROUND_MARK).is_some() {
+    if is_in_background() {
         // A session of our own: the terminal that started us may close.
         let _ = rustix::process::setsid();
         std::env::set_current_dir(Path::new("/"))?;
