@@ -69,7 +69,7 @@ fn put(job: &Job, account: &Account) -> Result<Delivered, String> {
         name: job.attempt.name().file_name(),
         prefix: &prefix,
         data: &mut data,
-        may_have_arrived: true,
+        may_have_arrived: job.attempt.may_have_been_delivered(),
     };
     job.services.mailboxes.deliver(account, delivery).map_err(|error| error.to_string())
 }

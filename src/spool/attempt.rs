@@ -84,6 +84,11 @@ impl Attempt {
         self.entry.as_ref().map_or(0, |entry| entry.attempts.count)
     }
 
+    /// Whether an earlier attempt, of this run or of one that a crash ended, may have delivered the message already.
+    pub fn may_have_been_delivered(&self) -> bool {
+        self.number() > 1 || self.entry.as_ref().is_some_and(|entry| entry.found)
+    }
+
     /// Where the message file is now.
     pub fn path(&self) -> PathBuf {
         let resent = self.entry.as_ref().is_some_and(|entry| entry.resent);

@@ -48,11 +48,20 @@ pub(super) struct Ready {
     pub(super) attempts: Attempts,
     /// In `rsnd` rather than `mess`.
     pub(super) resent: bool,
+    /// Found at the start: an earlier run may have delivered it and not got so far as to remove it.
+    pub(super) found: bool,
 }
 
 impl Ready {
     pub(super) fn new(name: Arc<Name>, lane: Lane, first_part: String) -> Self {
-        Self { name, lane, first_part: first_part.into(), attempts: Attempts::default(), resent: false }
+        Self {
+            name,
+            lane,
+            first_part: first_part.into(),
+            attempts: Attempts::default(),
+            resent: false,
+            found: false,
+        }
     }
 }
 

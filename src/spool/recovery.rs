@@ -172,6 +172,7 @@ fn load(spool: &Spool, place: Place, state: State, recovery: &mut Recovery) {
         let mut entry = Ready::new(Arc::new(name), lane, first_part);
         entry.attempts = slog::attempts(&fs::read(spool.path(&entry.name, State::Slog)).unwrap_or_default());
         entry.resent = state == State::Rsnd;
+        entry.found = true;
         if entry.resent {
             recovery.waiting += 1;
             let wait = spool.shared.config.retry.wait_secs(entry.attempts.count);
