@@ -124,3 +124,83 @@ impl Listeners {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailroot::MailRoot;
+    use std::sync::{Arc, Mutex};
+
+    /// Listeners that are only remembered, and a MailRoot whose `server.tab` says where they are.
+    struct House {
+        root: tempfile::TempDir,
+        listeners: Listeners,
+        started: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl House {
+        fn new(words: &str) -> Self {
+            let started = Arc::new(Mutex::new(Vec::new()));
+            let seen = Arc::clone(&started);
+            let start: Start = Box::new(move |service, listener, stop| {
+                seen.lock().unwrap().push(format!("{service:?} {}", listener.local_addr().ip()));
+                tokio::spawn(async move {
+                    stop.cancelled().await;
+                    drop(listener);
+                })
+            });
+            let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            let options = Options::parse(&words).unwrap().0;
+            let listeners = Listeners::new(options, start, CancellationToken::new());
+            Self { root: tempfile::tempdir().unwrap(), listeners, started }
+        }
+
+        /// Follows a `server.tab`; the errors, and what was started by it.
+        fn follow(&mut self, pop3_listen: &str) -> (Vec<String>, Vec<String>) {
+            let row = format!("\"POP3-Listen\"\t\"{pop3_listen}\"\n");
+            std::fs::write(self.root.path().join("server.tab"), row).unwrap();
+            let errors = self.listeners.follow(&Snapshot::load(&MailRoot::new(self.root.path())));
+            let started = std::mem::take(&mut *self.started.lock().unwrap());
+            (errors.iter().map(ToString::to_string).collect(), started)
+        }
+    }
+
+    const OTHERS_OFF: &str = "-S- -X- -B- -C- -W- -F-";
+
+    #[tokio::test]
+    async fn a_changed_address_is_bound_without_a_restart() {
+        let mut house = House::new(OTHERS_OFF);
+        assert_eq!(house.follow("127.0.0.1:0"), (vec![], vec!["Pop3 127.0.0.1".to_owned()]));
+        assert_eq!(house.follow("127.0.0.1:0"), (vec![], vec![]), "what is bound stays");
+        assert_eq!(house.follow("127.0.0.1:0,127.0.0.2:0"), (vec![], vec!["Pop3 127.0.0.2".to_owned()]));
+        house.follow("127.0.0.2:0");
+        assert_eq!(house.listeners.bound.len(), 1);
+        house.follow("-");
+        assert!(house.listeners.none_bound());
+    }
+
+    #[tokio::test]
+    async fn a_typing_error_is_reported_and_closes_nothing() {
+        let mut house = House::new(OTHERS_OFF);
+        house.follow("127.0.0.1:0");
+        let (errors, started) = house.follow("127.0.0.1;0");
+        assert!(errors[0].starts_with("Pop3: cannot listen on 127.0.0.1;0:"), "{errors:?}");
+        assert!(started.is_empty() && house.listeners.bound.len() == 1);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_taken_is_tried_again() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let mut house = House::new(OTHERS_OFF);
+        assert_eq!(house.follow(&address).0.len(), 1);
+        drop(taken);
+        assert_eq!(house.follow(&address), (vec![], vec!["Pop3 127.0.0.1".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn the_command_line_wins() {
+        let mut house = House::new(&format!("{OTHERS_OFF} -PI 127.0.0.3:0"));
+        assert_eq!(house.follow("127.0.0.1:0"), (vec![], vec!["Pop3 127.0.0.3".to_owned()]));
+    }
+}
