@@ -7,7 +7,7 @@
 //! Order of writes, so that a crash in the middle leaves nothing that receives mail half-made: an account's directory
 //! and files are made before its row, and removed after it; a domain's row is the last row to go.
 //!
-//! Concurrency: changes of this process run one after the other ([`Admin::changing`]), so that what was checked still
+//! Concurrency: changes of this process run one after the other (`Admin::changing`), so that what was checked still
 //! holds when it is written. Other programs are kept out of single files by the edit lock, and re-checks inside the
 //! edit keep rows unique.
 //!

@@ -12,7 +12,7 @@
 //! Rows of a listing are columns in double quotes, without escaping, with TAB between. Lines of files have a leading
 //! dot doubled in both directions (golden `ctrl_commands`, `after-files`).
 //!
-//! [`command`] reads lines, [`session`] decides, [`answer`] calls [`crate::admin`] and writes results, [`serve`] has
+//! [`command`] reads lines, [`session`] decides, [`answer`] calls [`crate::admin`] and writes results, [`serve()`] has
 //! the sockets. Log-in, then commands; nothing but log-in and `#!TLS` before.
 //!
 //! Limits: [`session::COMMAND_LINE_BYTES_MAX`] and its neighbours; `-Ct` while waiting for a command, `-CX` sessions.

@@ -29,7 +29,7 @@ use tokio::process::Child;
 pub struct Command {
     /// The program's file. Not searched for in `PATH`: a name without a slash is in the working directory (execv).
     pub program: PathBuf,
-    /// What follows argv[0], which is `program` itself.
+    /// What follows `argv[0]`, which is `program` itself.
     pub args: Vec<BString>,
     /// How urgent it is compared with the server.
     pub priority: Priority,

@@ -5,7 +5,7 @@
 //! "?home.test,isp.example" "any"  "pop.isp.example:995"  "catchall"  "1600..."  "POP3S"
 //! ```
 //!
-//! Every `-Yi` seconds, or within [`TRIGGER_POLL`] when `.psync-trigger` appears, all links of `pop3links.tab` are worked
+//! Every `-Yi` seconds, or within two seconds when `.psync-trigger` appears, all links of `pop3links.tab` are worked
 //! in file order, `-Yt` at a time. Each message is in the queue, on stable storage, before the remote server hears DELE;
 //! from there it is mail like any other. Whatever goes wrong concerns one link: the others go on, and the link is tried
 //! again at the next run.

@@ -1,6 +1,6 @@
 //! What a session asks of the tables' files, the disk, the passwords and the DNS.
 //!
-//! Everything here may block or wait; [`answer`] puts what blocks on a blocking thread.
+//! Everything here may block or wait; `answer` puts what blocks on a blocking thread.
 
 use std::io;
 use std::net::IpAddr;

@@ -193,7 +193,7 @@ impl Outbox {
         moved
     }
 
-    /// Ends [`Outbox::take`] for good: no further delivery begins.
+    /// Ends [`super::Spool::next_attempt`] for good: no further delivery begins.
     pub fn close(&self) {
         self.lock().closed = true;
         self.inner.changed.notify_one();

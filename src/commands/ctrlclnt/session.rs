@@ -24,7 +24,7 @@ pub enum Action {
     Send(Vec<u8>),
     /// Do the handshake, then [`Session::on_tls`].
     StartTls,
-    /// Send the input, as [`upload`] makes it, and read on.
+    /// Send the input, as `upload` makes it, and read on.
     Upload,
     /// A listing begins; read on.
     BeginListing,
