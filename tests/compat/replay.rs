@@ -40,6 +40,20 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// A longer pause of the recorded client was one on purpose (something had to expire) and is kept.
 const DELIBERATE_PAUSE_SECS: f64 = 2.5;
 
+/// How long the server may take to notice that a client with a mailbox lock is gone; the recorded client waited a second.
+const UNLOCK: Duration = Duration::from_secs(2);
+
+fn mailbox_locks(root: &Path) -> usize {
+    fs::read_dir(root.join("pop3locks")).map_or(0, Iterator::count)
+}
+
+/// The lock may belong to another client, so this is no error.
+fn wait_for_fewer_locks(root: &Path, locks: usize) {
+    if locks > 0 {
+        holds_within(UNLOCK, || mailbox_locks(root) < locks);
+    }
+}
+
 /// Runs the server on the recorded MailRoot and the recorded clients on it. Also returns what the server printed.
 pub(crate) fn replay(recording: &Recording) -> (Capture, String) {
     let folder = TempDir::new().unwrap();
@@ -292,7 +306,9 @@ impl Player<'_> {
         match event.data.as_str() {
             "connection closed by server" => self.expect_close(event),
             "client closes" => {
+                let locks = mailbox_locks(self.root);
                 client.connection.close();
+                wait_for_fewer_locks(self.root, locks);
                 self.write(&event.connection, '!', event.data.as_bytes());
             }
             "TLS established" => {
