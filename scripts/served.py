@@ -25,8 +25,9 @@ def free_port():
 class Server:
     """One MailRoot and the server on it; `stop` or `crash` end only the process that `start` began."""
 
-    def __init__(self, program, work, flags=()):
-        self.program, self.flags = str(program), list(flags)
+    def __init__(self, program, work, flags=(), quiet=("-P-", "-F-")):
+        """`quiet`: the services that stay off, besides those with TLS."""
+        self.program, self.flags, self.quiet = str(program), list(flags), list(quiet)
         self.root = pathlib.Path(work) / "MailRoot"
         self.output = pathlib.Path(work) / "server.log"
         self.smtp_port, self.ctrl_port = free_port(), free_port()
@@ -55,7 +56,8 @@ class Server:
         log = open(self.output, "ab")
         self.process = subprocess.Popen(
             [self.program, "serve", "-Ms", str(self.root), "-SI", f"127.0.0.1:{self.smtp_port}"]
-            + ["-CI", f"127.0.0.1:{self.ctrl_port}", "-P-", "-X-", "-B-", "-W-", "-F-", "-Ql"]
+            + ["-CI", f"127.0.0.1:{self.ctrl_port}", "-X-", "-B-", "-W-", "-Ql"]
+            + self.quiet
             + self.flags,
             env={**os.environ, "XMAIL_PID_DIR": str(self.root)},
             stdin=subprocess.DEVNULL,
