@@ -20,7 +20,7 @@ use crate::logs::LogKind;
 use crate::mailroot::command_file::CommandFile;
 use crate::mailroot::server_tab::MAX_MTA_OPS;
 use crate::mailroot::{Account, Loaded, Snapshot};
-use crate::message::{HEADER_BLOCK_BYTES_MAX, count_trace_fields};
+use crate::message::{HEADER_BLOCK_BYTES_MAX, count_trace_fields, x_deliver_to};
 use crate::spool::schedule::Next;
 use crate::spool::{
     Attempt, BadSpoolFile, Header, MailData, NewMessage, Origin, Private, SpoolError, SpoolFile, slog,
@@ -178,11 +178,26 @@ impl Job {
         if hops <= limit {
             return None;
         }
+        Some(self.end_of_loop())
+    }
+
+    /// The message goes round in circles: set aside, and the sender is told.
+    pub(super) fn end_of_loop(&self) -> Fate {
         let line = format!("Message <{}> blocked by mail loop check !", self.file.header.number);
         let mut entry = plain_entry(number::MAIL_LOOP, line);
         entry.smtp_error = Some("554 Message blocked by mail loop check".to_owned());
         self.attempt.log(&entry);
-        Some(Fate::Failed { kind: Kind::Root, reason: Some("Mail loop detected".to_owned()), server: None })
+        Fate::Failed { kind: Kind::Root, reason: Some("Mail loop detected".to_owned()), server: None }
+    }
+
+    /// `X-Deliver-To: <own>` for a copy that a list or a command file here gives out again; for others nothing, as in
+    /// XMail, which writes none at all there. Its loop check has then nothing to count, and a list that contains
+    /// itself, or a command alias that redirects to itself, never ends.
+    pub(super) fn hop_field(&self, own: &str, recipient: &ForwardPath) -> Vec<u8> {
+        match route::target(&self.snapshot, recipient, false) {
+            Target::List(_) | Target::CommandAlias(_) | Target::CustomDomain(_) => x_deliver_to(own),
+            Target::User(_) | Target::UnknownUser(..) | Target::Remote => Vec::new(),
+        }
     }
 
     fn start_target(self: Box<Self>) -> Started {
@@ -394,12 +409,15 @@ impl Job {
         spool.submit_blocking(&[message], &MailData::from_bytes(facts.to_stored())).map(drop)
     }
 
-    /// A new message with the content of this one, for each recipient. `fields` stand in front of it.
+    /// A new message with the content of this one, for each recipient. What `fields` says for it stands in front.
+    ///
+    /// Each recipient costs about a kilobyte of memory (its envelope, its file names); the content is read once into a
+    /// [`MailData`], in memory or in one file, and written from there for all.
     pub(super) fn copy_to(
         &self,
         sender: &ReversePath,
         recipients: &[ForwardPath],
-        fields: &[u8],
+        fields: impl Fn(&ForwardPath) -> Vec<u8>,
     ) -> Result<(), SpoolError> {
         let spool = &self.services.spool;
         let header = &self.file.header;
@@ -414,7 +432,7 @@ impl Job {
                 mail_from: format!("MAIL FROM: <{sender}>{blank}{parameters}").into(),
                 rcpt_to: format!("RCPT TO: <{recipient}>").into(),
             },
-            trace_fields: fields.into(),
+            trace_fields: fields(recipient).into(),
         };
         let messages: Vec<NewMessage> = recipients.iter().map(message).collect();
         let mut draft = spool.draft();

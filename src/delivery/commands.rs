@@ -341,9 +341,12 @@ fn redirect_to(job: &Job, account: Option<&Account>, targets: &[BString], keep: 
         Keep::Sender => Some(job.file.reverse_path.clone()),
         Keep::Nothing => ReversePath::parse(own.as_bytes()).ok(),
     };
-    let fields = account.map(|account| x_deliver_to(&account.address())).unwrap_or_default();
+    let fields = |path: &ForwardPath| match account {
+        Some(_) => x_deliver_to(&own),
+        None => job.hop_field(&own, path),
+    };
     let recipients: Vec<ForwardPath> = paths.iter().map(|(_, path)| path.clone()).collect();
-    if let Err(error) = job.copy_to(&sender.unwrap_or(ReversePath::Null), &recipients, &fields) {
+    if let Err(error) = job.copy_to(&sender.unwrap_or(ReversePath::Null), &recipients, fields) {
         tracing::error!(%error, "a redirect is put off");
         return Line::Kept;
     }

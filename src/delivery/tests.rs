@@ -1,6 +1,7 @@
 //! Deliveries from a real spool to real mailboxes and to test servers on loopback.
 
 mod filters;
+mod lists;
 mod script;
 mod wire;
 
