@@ -2,12 +2,14 @@
 //! 11; golden `ctrlclnt`).
 //!
 //! [`options`] reads the command line, [`session`] decides, this file connects, reads and writes. Listings go to
-//! standard output or `-f`, with LF line ends; what the server asks for comes from standard input or `-f`.
+//! standard output or `-f`, with LF line ends; what the server asks for comes from standard input or `-f`. With `--tsv`,
+//! which is ours, listings are [`plain`]: columns without quotes.
 //!
 //! Exit codes: 0 the server said yes, 1 the program could not begin, 3 usage, 4 everything else, with XMail's three
 //! lines on standard error. Limits: `-t` for each wait; lines of [`LINE_BYTES_MAX`] octets.
 
 pub mod options;
+mod plain;
 pub mod session;
 
 use std::fs::{self, File, OpenOptions};
@@ -145,6 +147,7 @@ async fn converse(options: &Options, mut session: Session) -> Result<(), CtrlErr
     if options.link == Link::ImplicitTls {
         connection.start_client_tls(&tls, host).await?;
     }
+    let is_tsv = options.is_tsv && !options.command.first().is_some_and(|name| plain::is_content(name));
     let mut listing = None;
     loop {
         let line = read_line(&mut connection, options.timeout).await?;
@@ -162,7 +165,7 @@ async fn converse(options: &Options, mut session: Session) -> Result<(), CtrlErr
             Action::BeginListing => listing = Some(Listing::open(options.file.as_deref())?),
             Action::ListingLine(line) => {
                 if let Some(listing) = &mut listing {
-                    listing.write(&line)?;
+                    listing.write(&if is_tsv { plain::row(&line) } else { line })?;
                 }
             }
             Action::Done => break,

@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The usage, line for line XMail's (golden `ctrlclnt`).
+/// The usage, line for line XMail's (golden `ctrlclnt`) under XMail's name; `tabmail ctl` also shows what is ours.
 pub(super) fn usage(program: &str) -> String {
+    let ours = match program.ends_with("CtrlClnt") {
+        true => "",
+        false => "\n       --tsv            = print listings without quotes, TAB between columns",
+    };
     format!(
         "use :  {program}  [-snuptfSLcKCXHD]  ...\n\
          options :\n       \
@@ -21,7 +25,7 @@ pub(super) fn usage(program: &str) -> String {
          -X filename      = set the SSL certificate-list file\n       \
          -H dir           = set the SSL certificate-store directory\n       \
          -c               = disable MD5 authentication\n       \
-         -D               = enable debug"
+         -D               = enable debug{ours}"
     )
 }
 
@@ -67,6 +71,8 @@ pub struct Options {
     pub(super) ca_file: Option<PathBuf>,
     pub(super) ca_directory: Option<PathBuf>,
     pub(super) debug: bool,
+    /// `--tsv`: listings as [`super::plain`] writes them. Ours.
+    pub(super) is_tsv: bool,
     /// The command and its arguments; never empty.
     pub(super) command: Vec<String>,
 }
@@ -92,7 +98,7 @@ impl Options {
     pub fn parse(words: &[String], environment: &Environment) -> Option<Self> {
         let (mut server, mut user, mut password) = (None, None, None);
         let (mut port, mut timeout, mut link) = (PORT, TIMEOUT, Link::Plain);
-        let (mut file, mut clear_log_in, mut debug) = (None, false, false);
+        let (mut file, mut clear_log_in, mut debug, mut is_tsv) = (None, false, false, false);
         let Environment { mut key_file, mut cert_file, mut ca_file, mut ca_path } = environment.clone();
         let mut rest = words.iter().peekable();
         while let Some(word) = rest.next_if(|word| word.starts_with('-')) {
@@ -112,6 +118,7 @@ impl Options {
                 "-H" => ca_path = Some(value()?.into()),
                 "-c" => clear_log_in = true,
                 "-D" => debug = true,
+                "--tsv" => is_tsv = true,
                 _ => return None,
             }
         }
@@ -132,6 +139,7 @@ impl Options {
             ca_file,
             ca_directory: ca_path,
             debug,
+            is_tsv,
             command,
         })
     }

@@ -91,6 +91,12 @@ fn quotes_are_escaped_and_what_cannot_be_sent_is_refused() {
 }
 
 #[test]
+fn only_our_own_usage_shows_our_option() {
+    assert!(options::usage("./CtrlClnt").ends_with("-D               = enable debug"));
+    assert!(options::usage("tabmail ctl").contains("\n       --tsv "));
+}
+
+#[test]
 fn log_ins() {
     let clear = "C: \"admin\"\t\"adminpw\"\n";
     check(&format!("{WHO} -c noop"), "", clear);
@@ -186,6 +192,15 @@ async fn check_against_our_server(link: net::Link, tls: &str) {
     assert_eq!(fs::read(dir.path().join("filters/in.tab")).unwrap(), b"\"mailbox\"\n.dotline\n");
     control(&format!("-p adminpw -f {} cfgfileget filters/in.tab", file.display())).await.unwrap();
     assert_eq!(fs::read(&file).unwrap(), b"\"mailbox\"\n.dotline\n");
+    // With --tsv a listing has no quotes; a file keeps them, and so does the listing without it.
+    for (flag, command, expected) in [
+        ("--tsv", "domainlist", "example.test\n"),
+        ("--tsv", "cfgfileget filters/in.tab", "\"mailbox\"\n.dotline\n"),
+        ("-c", "domainlist", "\"example.test\"\n"),
+    ] {
+        control(&format!("-p adminpw {flag} -f {} {command}", file.display())).await.unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), expected, "{flag} {command}");
+    }
     // A refused command leaves the file alone.
     let refused =
         control(&format!("-p adminpw -f {} cfgfileget none.tab", file.display())).await.unwrap_err();
