@@ -359,7 +359,8 @@ class Check:
     def spool(self):
         self.highest, places = 0, {}
         for path in (self.root / "spool").iterdir():
-            if path.name not in ("local", "temp"):
+            # XMail never looks into `failed`: drop files that were no message.
+            if path.name not in ("local", "temp", "failed"):
                 self.level(path, self.split_levels)
         for path in (self.root / "spool/local").iterdir():
             self.must(path.name.startswith("."), path, "local mail that was not taken")

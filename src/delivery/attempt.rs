@@ -192,7 +192,7 @@ impl Job {
 
     /// `X-Deliver-To: <own>` for a copy that a list or a command file here gives out again; for others nothing, as in
     /// XMail, which writes none at all there. Its loop check has then nothing to count, and a list that contains
-    /// itself, or a command alias that redirects to itself, never ends.
+    /// itself, or a command alias that redirects to itself, never ends (decision 241).
     pub(super) fn hop_field(&self, own: &str, recipient: &ForwardPath) -> Vec<u8> {
         match route::target(&self.snapshot, recipient, false) {
             Target::List(_) | Target::CommandAlias(_) | Target::CustomDomain(_) => x_deliver_to(own),
