@@ -28,7 +28,7 @@ use crate::logs::Logs;
 use crate::mailbox::Mailboxes;
 use crate::mailroot::{MailRoot, Snapshot, Tables, tabindex, watch};
 use crate::net::tls::ensure_self_signed;
-use crate::net::{Door, Link, SessionCounter, TlsStore};
+use crate::net::{Door, Link, SessionCounter, TlsStore, host_name};
 use crate::options::{Options, Service};
 use crate::spool::{Config as SpoolConfig, Limits, Spool, SpoolError};
 use crate::{ctrl, delivery, finger, pickup, pop3, psync, smtp};
@@ -369,11 +369,10 @@ fn make_directories(root: &MailRoot, disk: &Disk) -> Result<(), ServerError> {
 
 /// The certificate; a self-signed one is made where there is none.
 fn certificate(root: &MailRoot, snapshot: &Snapshot) -> Arc<TlsStore> {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let mut names: Vec<String> = ["SmtpServerDomain", "RootDomain", "POP3Domain"]
         .iter()
         .filter_map(|name| snapshot.server.text(name).map(str::to_owned))
-        .chain([host])
+        .chain([host_name()])
         .collect();
     names.dedup();
     match ensure_self_signed(root.path(), &names) {

@@ -8,12 +8,12 @@ use super::{AccountChange, Admin, AdminError, is_directory_name};
 use crate::address::{Domain, PathError};
 use crate::mailroot::MailRoot;
 use crate::mailroot::accounts::AliasDomainRow;
+use crate::mailroot::directory::{CUSTDOMAINS, custdomain_files};
 
 const DOMAINS: &str = "domains.tab";
 const ALIAS_DOMAINS: &str = "aliasdomain.tab";
 const ALIASES: &str = "aliases.tab";
 const EXT_ALIASES: &str = "extaliases.tab";
-const CUSTOM_DOMAINS: &str = "custdomains";
 
 impl Admin {
     /// Adds a domain in lower case with its two directories (`domainadd`).
@@ -126,9 +126,8 @@ impl Admin {
     /// `Address`, `NotACustomDomain`, `Disk`.
     pub fn custom_domain(&self, domain: &str) -> Result<Vec<u8>, AdminError> {
         let domain = checked_domain(domain)?;
-        let parents = domain.match_indices('.').map(|(dot, _)| &domain[dot..]);
-        for stem in std::iter::once(&*domain).chain(parents).chain([""]) {
-            if let Some(bytes) = self.read(&custom_domain_file(stem))? {
+        for file in custdomain_files(&domain) {
+            if let Some(bytes) = self.read(&Path::new(CUSTDOMAINS).join(file))? {
                 return Ok(bytes);
             }
         }
@@ -158,7 +157,7 @@ impl Admin {
     /// # Errors
     /// `Disk`.
     pub fn custom_domains(&self) -> Result<Vec<String>, AdminError> {
-        let path = self.root().path().join(CUSTOM_DOMAINS);
+        let path = self.root().path().join(CUSTDOMAINS);
         let entries = match fs::read_dir(&path) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -173,7 +172,7 @@ impl Admin {
 }
 
 fn custom_domain_file(stem: &str) -> PathBuf {
-    Path::new(CUSTOM_DOMAINS).join(format!("{stem}.tab"))
+    Path::new(CUSTDOMAINS).join(format!("{stem}.tab"))
 }
 
 /// The domain in lower case, if it follows the grammar and can name a directory.

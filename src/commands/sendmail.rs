@@ -370,7 +370,7 @@ fn bare(text: &str) -> String {
 
 fn write_drop(root: &Path, drop: &[u8], clock: &Clock) -> Result<(), SendmailError> {
     let disk = Disk::default();
-    let host = rustix::system::uname().nodename().to_string_lossy().replace('/', "-");
+    let host = crate::net::host_name().replace('/', "-");
     let name = format!("{}000.{}.{host}", clock.unix_secs(), std::process::id());
     let temporary = root.join("spool/temp").join(&name);
     let local = root.join("spool/local").join(&name);

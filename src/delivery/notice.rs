@@ -12,6 +12,7 @@
 
 use crate::mailroot::Snapshot;
 use crate::message::{HEADER_BLOCK_BYTES_MAX, header_end};
+use crate::net;
 use crate::net::dots::{Stuffer, ToCrlf, Transform};
 use crate::status::{PRODUCT, VERSION};
 
@@ -176,8 +177,7 @@ pub(super) fn is_loop(quoted: &[u8], root_domain: &str) -> bool {
 
 /// From whom notices come: `RootDomain` and `PostMaster`, or the host's own name for what is missing (decision 42).
 pub(super) fn own_names(snapshot: &Snapshot) -> (String, String) {
-    let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let root = snapshot.server.root_domain().map_or_else(host, ToOwned::to_owned);
+    let root = snapshot.server.root_domain().map_or_else(net::host_name, ToOwned::to_owned);
     let postmaster =
         snapshot.server.postmaster().map_or_else(|| format!("postmaster@{root}"), ToOwned::to_owned);
     (root, postmaster)

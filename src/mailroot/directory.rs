@@ -91,14 +91,22 @@ impl Snapshot {
     /// The command file in `custdomains/` for a domain: `a.b.c.tab`, `.b.c.tab`, `.c.tab`, `.tab`; the first that
     /// exists (`mailflow.md` 4.3). It only matters for domains that are not handled.
     pub fn custdomain(&self, domain: &str) -> Option<Loaded<CommandFile>> {
-        let domain = domain.to_ascii_lowercase();
-        let parents = domain.match_indices('.').map(|(dot, _)| domain[dot..].to_owned());
-        std::iter::once(domain.clone()).chain(parents).chain([String::new()]).find_map(|stem| {
-            let file = format!("{stem}.tab");
-            is_plain_name(&file)
-                .then(|| self.file(&std::path::Path::new("custdomains").join(file)))
-                .filter(Loaded::exists)
+        let mut files = custdomain_files(domain).filter(|file| is_plain_name(file));
+        files.find_map(|file| {
+            Some(self.file(&std::path::Path::new(CUSTDOMAINS).join(file))).filter(Loaded::exists)
         })
+    }
+
+    /// The domain we stand for (`mailflow.md` 3.2, 9.1): the `server.tab` variable, else the longest suffix of our own
+    /// name that is a handled domain, or that name itself, else `RootDomain`. `own_name` is the PTR of the local address.
+    pub fn own_domain(&self, variable: &str, own_name: Option<&str>) -> Option<String> {
+        let from_name = || {
+            let name = own_name?;
+            let parents = name.match_indices('.').map(|(dot, _)| &name[dot + 1..]);
+            Some(std::iter::once(name).chain(parents).find(|suffix| self.handles(suffix)).unwrap_or(name))
+        };
+        let domain = self.server.text(variable).or_else(from_name).or_else(|| self.server.root_domain());
+        domain.map(str::to_owned)
     }
 
     /// The mailproc files that apply to an account: the domain's, then its own (`mailflow.md` 4.4).
@@ -108,4 +116,15 @@ impl Snapshot {
             self.file(&MailRoot::account_directory(account).join("mailproc.tab")),
         ]
     }
+}
+
+/// Where the command files of custom domains are.
+pub const CUSTDOMAINS: &str = "custdomains";
+
+/// The files that may hold the commands of a custom domain, in the order of looking: `a.b.c.tab`, `.b.c.tab`, `.c.tab`,
+/// `.tab`. Names from outside still have to be checked to be plain.
+pub fn custdomain_files(domain: &str) -> impl Iterator<Item = String> {
+    let domain = domain.to_ascii_lowercase();
+    let parents: Vec<String> = domain.match_indices('.').map(|(dot, _)| domain[dot..].to_owned()).collect();
+    std::iter::once(domain).chain(parents).chain([String::new()]).map(|stem| format!("{stem}.tab"))
 }

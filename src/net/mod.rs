@@ -18,6 +18,7 @@ pub mod tls;
 
 mod connection;
 mod listener;
+mod machine;
 mod service;
 mod stream;
 
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 pub use connection::{Connection, Line, LineEnding, ReadError};
 pub use listener::{BindAddress, BindAddressError, ListenOptions, Listener};
+pub use machine::{free_memory_bytes, host_name};
 pub use service::{Arrival, Door, Link, Seat, SessionCounter, stamp};
 pub use stream::Stream;
 pub use tls::TlsStore;

@@ -186,15 +186,7 @@ pub fn map_zones(server: &ServerTab) -> Vec<MapZone> {
 /// The domain of the greeting: `SmtpServerDomain`, else the longest handled suffix of our own name (or that name
 /// itself), else `RootDomain` (`mailflow.md` 3.2). `own_name` is the PTR of the local address.
 pub fn server_domain(snapshot: &Snapshot, own_name: Option<&str>) -> Option<String> {
-    if let Some(domain) = snapshot.server.text("SmtpServerDomain") {
-        return Some(domain.to_owned());
-    }
-    let Some(name) = own_name else {
-        return snapshot.server.root_domain().map(str::to_owned);
-    };
-    let parents = name.match_indices('.').map(|(dot, _)| &name[dot + 1..]);
-    let handled = std::iter::once(name).chain(parents).find(|suffix| snapshot.handles(suffix));
-    Some(handled.unwrap_or(name).to_owned())
+    snapshot.own_domain("SmtpServerDomain", own_name)
 }
 
 /// `server.tab`: free disk a new session needs, kB.

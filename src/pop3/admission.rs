@@ -45,28 +45,7 @@ pub(super) fn needs_local_name(snapshot: &Snapshot) -> bool {
 
 /// `POP3Domain`; else the part of our own name that is a handled domain, or the name; else `RootDomain`.
 fn default_domain(snapshot: &Snapshot, local_name: Option<&str>) -> Option<String> {
-    if let Some(domain) = snapshot.server.text("POP3Domain") {
-        return Some(domain.to_owned());
-    }
-    let from_name = local_name.map(|name| {
-        let parents = name.match_indices('.').map(|(dot, _)| &name[dot + 1..]);
-        std::iter::once(name).chain(parents).find(|part| snapshot.handles(part)).unwrap_or(name)
-    });
-    from_name.or_else(|| snapshot.server.root_domain()).map(str::to_owned)
-}
-
-/// Memory and swap that programs may still take, in bytes.
-pub(super) fn free_memory_bytes() -> Option<u64> {
-    parse_meminfo(&std::fs::read_to_string("/proc/meminfo").ok()?)
-}
-
-fn parse_meminfo(text: &str) -> Option<u64> {
-    let kilobytes = |name: &str| -> Option<u64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        line.split_ascii_whitespace().next()?.parse().ok()
-    };
-    let available = kilobytes("MemAvailable")?;
-    Some(available.saturating_add(kilobytes("SwapFree").unwrap_or(0)).saturating_mul(1024))
+    snapshot.own_domain("POP3Domain", local_name)
 }
 
 #[cfg(test)]
@@ -115,12 +94,5 @@ mod tests {
         check(&memory(1025), "", ARRIVAL, "-ERR System low in virtual memory");
         check(&memory(1024), "", ARRIVAL, "home.test");
         check(&memory(1025), "", Arrival { free_memory_bytes: None, ..ARRIVAL }, "home.test");
-    }
-
-    #[test]
-    fn free_memory_is_read_from_the_system() {
-        let text = "MemTotal: 9 kB\nMemAvailable:    5 kB\nSwapFree:  2 kB\n";
-        assert_eq!(parse_meminfo(text), Some(7 * 1024));
-        assert_eq!(parse_meminfo("MemTotal: 9 kB\n"), None);
     }
 }

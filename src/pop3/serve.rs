@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Arrival, admit, free_memory_bytes, needs_local_name};
+use super::admission::{Arrival, admit, needs_local_name};
 use super::command::{LINE_BYTES_MAX, parse};
 use super::login::{OpenMailbox, Visitor, log_in};
 use super::outside::{self, Verdict};
@@ -127,7 +127,7 @@ impl<'a> Client<'a> {
         let arrival = Arrival {
             peer: plain_ip(connection.stream().peer().ip()),
             has_seat: seat.is_some(),
-            free_memory_bytes: if is_memory_wanted { free_memory_bytes() } else { None },
+            free_memory_bytes: if is_memory_wanted { net::free_memory_bytes() } else { None },
             local_name: local_name.get().and_then(|name: &Option<String>| name.as_deref()),
         };
         let domain = match admit(&snapshot, arrival) {

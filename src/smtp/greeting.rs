@@ -9,7 +9,8 @@ use std::sync::Arc;
 use super::serve::Services;
 use crate::durable;
 use crate::mailroot::Snapshot;
-use crate::policy::connection::{map_zones, properties, resources, server_domain};
+use crate::net;
+use crate::policy::connection::{MIN_DISK, MIN_MEMORY, map_zones, properties, resources, server_domain};
 use crate::policy::{Refusal, Standing};
 
 /// What is known when the greeting is sent.
@@ -38,10 +39,7 @@ pub async fn admit(
     if !snapshot.server.exists() {
         return Err(Refusal::NoServerTab);
     }
-    let root = services.spool.root().path().to_owned();
-    let free = super::answers::blocking(move || (durable::free_space(&root).ok(), free_memory_bytes())).await;
-    let (disk, memory) = free.unwrap_or_default();
-    resources(&snapshot.server, disk, memory)?;
+    check_resources(services, snapshot).await?;
 
     let rdns_check = snapshot.server.integer("SMTP-RDNSCheck", 0);
     let mut name = None;
@@ -72,6 +70,23 @@ pub async fn admit(
     Ok(Admission { standing, peer_name, server_name, server_domain })
 }
 
+/// Disk and memory, where `server.tab` asks for a minimum; otherwise nothing is looked at.
+async fn check_resources(services: &Services, snapshot: &Snapshot) -> Result<(), Refusal> {
+    let is_wanted = |variable| snapshot.server.kilobytes(variable).is_some();
+    let (wants_disk, wants_memory) = (is_wanted(MIN_DISK), is_wanted(MIN_MEMORY));
+    if !wants_disk && !wants_memory {
+        return Ok(());
+    }
+    let root = services.spool.root().path().to_owned();
+    let look = move || {
+        let disk = wants_disk.then(|| durable::free_space(&root).ok()).flatten();
+        let memory = wants_memory.then(net::free_memory_bytes).flatten();
+        (disk, memory)
+    };
+    let (disk, memory) = super::answers::blocking(look).await.unwrap_or_default();
+    resources(&snapshot.server, disk, memory)
+}
+
 /// Scanning stops at the first hit (`mailflow.md` 3.1).
 async fn check_maps(
     services: &Services,
@@ -87,15 +102,4 @@ async fn check_maps(
         }
     }
     Ok(())
-}
-
-/// Memory that programs can still get, swap included; `None` where the system does not tell.
-fn free_memory_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let kilobytes = |name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name))?;
-        line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()
-    };
-    let free = kilobytes("MemAvailable:")?.saturating_add(kilobytes("SwapFree:").unwrap_or(0));
-    Some(free.saturating_mul(1024))
 }

@@ -109,7 +109,7 @@ pub(super) fn next_prime(n: u32) -> u32 {
 }
 
 fn host_name() -> Box<str> {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = crate::net::host_name();
     let plain: String =
         name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')).collect();
     if plain.is_empty() { "localhost".into() } else { plain.into() }
