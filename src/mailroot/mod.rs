@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 pub use accounts::{Account, AccountKind};
 pub use directory::Resolved;
-pub use problem::{Problem, ProblemKind};
+pub use problem::{Problem, ProblemKind, Severity};
 pub use profile::UserTab;
 pub use server_tab::ServerTab;
 pub use snapshot::{Loaded, Snapshot, Tables};

@@ -30,6 +30,28 @@ impl fmt::Display for Problem {
     }
 }
 
+/// How much a [`Problem`] matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth knowing; nothing is wrong.
+    Note,
+    /// Works, but surely not as it was meant: a row that never counts, a line that XMail would split.
+    Warning,
+    /// What stands there cannot be used. An edit that brings one is not taken while the server runs: the old table
+    /// stays (see [`super::snapshot`]).
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
 /// The facts of a [`Problem`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProblemKind {
@@ -137,19 +159,86 @@ pub enum ProblemKind {
     /// A file that the server needs does not exist.
     #[error("is missing")]
     Missing,
+    /// A file that is too large for a table.
+    #[error("has {bytes} bytes; at most {limit} are read as a table, so the last good content stays in use")]
+    TooLarge {
+        /// Bytes in the file.
+        bytes: u64,
+        /// What is read at most.
+        limit: u64,
+    },
+    /// More problems than are listed.
+    #[error("has {0} more problems, which are not listed")]
+    MoreProblems(usize),
 }
+
+impl ProblemKind {
+    /// The stable code that `check` shows and its page explains. A code is never given to another fact.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "TAB001",
+            Self::TooFewColumns { .. } => "TAB002",
+            Self::WrongColumnCount { .. } => "TAB003",
+            Self::LineTooLong { .. } => "TAB004",
+            Self::NulByte => "TAB005",
+            Self::UnclosedQuote => "TAB006",
+            Self::TextAfterQuote => "TAB007",
+            Self::ByteOrderMark => "TAB008",
+            Self::NotUtf8 => "TAB009",
+            Self::NotANumber(_) => "TAB010",
+            Self::BadAddressFilter(_) => "TAB011",
+            Self::BadPassword => "TAB012",
+            Self::BadAddress(_) => "TAB013",
+            Self::UnknownWord { .. } => "TAB014",
+            Self::Duplicate { .. } => "TAB015",
+            Self::BadName(_) => "TAB016",
+            Self::BadIpAddress(_) => "TAB017",
+            Self::BadHost(_) => "TAB018",
+            Self::NoHost => "TAB019",
+            Self::BadRoute(_) => "TAB020",
+            Self::AtInDomainPattern(_) => "TAB021",
+            Self::NegativePrecedence => "TAB022",
+            Self::NoEffectHere(_) => "TAB023",
+            Self::NothingToMatch => "TAB024",
+            Self::TooMany { .. } => "TAB025",
+            Self::Missing => "TAB026",
+            Self::TooLarge { .. } => "TAB027",
+            Self::MoreProblems(_) => "TAB028",
+        }
+    }
+
+    /// How much it matters.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::MoreProblems(_) => Severity::Note,
+            Self::LineTooLong { .. }
+            | Self::Duplicate { .. }
+            | Self::AtInDomainPattern(_)
+            | Self::NegativePrecedence
+            | Self::NoEffectHere(_)
+            | Self::NothingToMatch
+            | Self::TooMany { .. } => Severity::Warning,
+            _ => Severity::Error,
+        }
+    }
+}
+
+/// How many problems of one file are listed; the rest is counted. Ours: a file that is no table at all must not fill
+/// the memory or the log.
+pub const PROBLEMS_MAX: usize = 1000;
 
 /// Collects the problems of one file while it is read.
 #[derive(Debug)]
 pub struct Problems {
     file: PathBuf,
     found: Vec<Problem>,
+    unlisted: usize,
 }
 
 impl Problems {
     /// A collection for `file`, a path relative to the MailRoot.
     pub fn of(file: &Path) -> Self {
-        Self { file: file.to_owned(), found: Vec::new() }
+        Self { file: file.to_owned(), found: Vec::new(), unlisted: 0 }
     }
 
     /// The file, relative to the MailRoot.
@@ -157,13 +246,35 @@ impl Problems {
         &self.file
     }
 
-    /// Notes a problem; `line` and `column` as in [`Problem`].
+    /// Notes a problem; `line` and `column` as in [`Problem`]. After [`PROBLEMS_MAX`] they are only counted.
     pub fn note(&mut self, line: u32, column: u32, kind: ProblemKind) {
+        if self.found.len() >= PROBLEMS_MAX {
+            self.unlisted += 1;
+            return;
+        }
         self.found.push(Problem { file: self.file.clone(), line, column, kind });
     }
 
     /// The problems in the order they were noted.
-    pub fn into_vec(self) -> Vec<Problem> {
+    pub fn into_vec(mut self) -> Vec<Problem> {
+        if self.unlisted > 0 {
+            let kind = ProblemKind::MoreProblems(self.unlisted);
+            self.found.push(Problem { file: self.file, line: 0, column: 0, kind });
+        }
         self.found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_without_end_are_counted() {
+        let mut problems = Problems::of(Path::new("x.tab"));
+        (1..=PROBLEMS_MAX as u32 + 5).for_each(|line| problems.note(line, 0, ProblemKind::NulByte));
+        let found = problems.into_vec();
+        assert_eq!(found.len(), PROBLEMS_MAX + 1);
+        assert_eq!(found[PROBLEMS_MAX].to_string(), "x.tab: has 5 more problems, which are not listed");
     }
 }
