@@ -45,6 +45,11 @@ pub trait Faults: Send + Sync {
     /// # Errors
     /// What it returns is returned by the operation, and the step is not done.
     fn before(&self, step: Step<'_>) -> io::Result<()>;
+
+    /// What [`Disk::free_space`] says instead of the system.
+    fn free_space(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// One thing done to the disk.
@@ -193,6 +198,19 @@ impl Disk {
 
     fn before(&self, step: Step<'_>) -> io::Result<()> {
         self.faults.as_ref().map_or(Ok(()), |faults| faults.before(step))
+    }
+}
+
+impl Disk {
+    /// [`free_space`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn free_space(&self, path: &Path) -> io::Result<u64> {
+        match self.faults.as_ref().and_then(|faults| faults.free_space()) {
+            Some(bytes) => Ok(bytes),
+            None => free_space(path),
+        }
     }
 }
 
