@@ -241,13 +241,13 @@ fn conclude_filter(job: &mut Job, ran: Option<Exit>, kept: KeptCopy) -> Line {
     let reason = take_rejection(&job.attempt.path());
     // Without waiting there is no verdict; XMail takes that for "stop" and loses the mail (decision 144). A program that
     // nobody waits for may still change the message.
-    let settled = match ran {
-        Some(Exit::Code(_) | Exit::NotWaited) => filters::settle(job, kept),
-        Some(Exit::Signal(_)) | None => kept.restore().map_err(Unsettled::Disk),
-    };
     let verdict = match ran {
         Some(Exit::Code(code)) => Verdict::of(code),
         _ => Verdict::of(0),
+    };
+    let settled = match ran {
+        Some(Exit::Code(_) | Exit::NotWaited) => filters::settle(job, verdict, kept),
+        Some(Exit::Signal(_)) | None => kept.restore().map_err(Unsettled::Disk),
     };
     let fate = filters::fate(job, verdict, reason, settled);
     match fate {

@@ -2,8 +2,10 @@
 //!
 //! Each selected row gets the message file itself, and may change it. A copy is kept meanwhile
 //! ([`Attempt::keep_copy`](crate::spool::Attempt::keep_copy)): a program that crashes, runs out of time, or leaves
-//! something that is no message does not cost the message. What a program that ended by itself made of the file counts,
-//! also without exit code 7 (decision 183); when it cannot be read, the message is frozen as it was.
+//! something that is no message does not cost the message. What a program made of the file counts that ended by itself
+//! with 0 or a code that means something, also without exit code 7 (decision 183); when it cannot be read, the message
+//! is frozen as it was. After any other code the message goes on as it was (decision 192), and with the disk full it is
+//! put back and waits (decision 191).
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -165,7 +167,7 @@ fn conclude(job: &mut Job, ran: Ran, kept: KeptCopy, program: &BString) -> Next 
         Ran::Skipped => Next::Row,
         Ran::Undecided(why) => undecided(job, why, kept, program),
         Ran::Decided(verdict) => {
-            let changed = settle(job, kept);
+            let changed = settle(job, verdict, kept);
             let fate = fate(job, verdict, reason, changed);
             match fate {
                 Some(fate) => Next::End(fate),
@@ -226,14 +228,22 @@ pub(super) fn fate(
 pub(super) enum Unsettled {
     /// What the program left is no message; the message is as it was before.
     NoMessage(String),
-    /// The disk refused; what is in the file is not known.
+    /// The disk refused: what is in the file is not known, or, with a full disk, the message as it was.
     Disk(SpoolError),
 }
 
 /// Takes over what a program made of the message file, or puts the message back. Blocks.
-pub(super) fn settle(job: &mut Job, kept: KeptCopy) -> Result<(), Unsettled> {
+pub(super) fn settle(job: &mut Job, verdict: Verdict, kept: KeptCopy) -> Result<(), Unsettled> {
     if !kept.is_changed() {
         return kept.accept().map_err(Unsettled::Disk);
+    }
+    if !verdict.is_success() {
+        tracing::warn!(message = %job.attempt.path().display(), "a filter failed; the message stays as it was");
+        return kept.restore().map_err(Unsettled::Disk);
+    }
+    if let Err(full) = kept.check_room() {
+        kept.restore().map_err(Unsettled::Disk)?;
+        return Err(Unsettled::Disk(full));
     }
     match reload(job) {
         Ok(()) => kept.accept().map_err(Unsettled::Disk),

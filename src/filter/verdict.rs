@@ -46,6 +46,13 @@ impl Verdict {
         }
     }
 
+    /// Whether the program says that it did its work: 0, and the codes that mean something in a queue. With any other
+    /// mail goes on too, but a program that fails in the middle of writing ends with such a code (1 from a shell or
+    /// Python, the error number from Perl): what it left in the file is not to be trusted (decision 192).
+    pub fn is_success(self) -> bool {
+        matches!(self.code & !LAST, 0 | 4..=7)
+    }
+
     /// For the SMTP filters: everything but 3 accepts.
     pub fn refuses_in_smtp(self) -> bool {
         self.code & !LAST == 3
@@ -82,6 +89,7 @@ mod tests {
             assert_eq!(verdict.in_queue(), in_queue, "{code}");
             assert_eq!(verdict.refuses_in_smtp(), refuses, "{code}");
             assert_eq!(verdict.is_last(), is_last, "{code}");
+            assert_eq!(verdict.is_success(), in_queue != Pass || matches!(code, 0 | 16), "{code}");
         }
     }
 }

@@ -146,6 +146,9 @@ impl Work {
     }
 
     fn read_back(&mut self) -> Result<(), FileError> {
+        // A program that ran out of space may not have noticed; the client still has the mail (decision 191).
+        let bytes = self.draft.as_ref().map_or(0, Draft::bytes);
+        self.file.spool.check_room_for(&self.file.path, bytes)?;
         let (lines, edit, draft) = self.file.read()?;
         self.envelope = lines;
         self.draft = Some(draft);

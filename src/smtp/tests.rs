@@ -87,6 +87,10 @@ async fn start(files: &[(&str, &str)], limits: Limits) -> Server {
 }
 
 async fn start_in(root: tempfile::TempDir, limits: Limits, sessions_max: usize) -> Server {
+    start_on(root, limits, sessions_max, Disk::default()).await
+}
+
+async fn start_on(root: tempfile::TempDir, limits: Limits, sessions_max: usize, disk: Disk) -> Server {
     let mail_root = MailRoot::new(root.path());
     std::fs::create_dir_all(root.path().join("logs")).unwrap();
     let clock = Clock::manual(NOW.parse().unwrap());
@@ -104,7 +108,7 @@ async fn start_in(root: tempfile::TempDir, limits: Limits, sessions_max: usize) 
         retry: RetryPlan::default(),
         limits: spool::Limits { local: 1, per_destination: 1, remote: 1 },
         lane_of: Arc::new(|_| Lane::Local),
-        disk: Disk::default(),
+        disk,
         clock: clock.clone(),
     };
     let (spool, _) = Spool::open(config).unwrap();

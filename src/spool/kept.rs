@@ -3,6 +3,9 @@
 //! A filter gets the path of the only copy of mail that we answered for. It may delete it, leave half of it, or be
 //! killed while it writes. So a copy stands in `temp` meanwhile; it is not synced, because the message itself is on
 //! stable storage until the program touches it. A crash of the machine in the same moment finds what the program left.
+//!
+//! A program whose writes fail because the disk is full often says nothing about it (`sed ... > new; mv new "$1"; exit 7`).
+//! So a changed message is not believed while the disk is nearly full: [`Spool::check_room_for`] (decision 191).
 
 use std::fs::{self, File};
 use std::io;
@@ -46,6 +49,27 @@ impl Identity {
     }
 }
 
+/// Less than this free, and twice the message, counts as a full disk: the program's own temporary file may have gone
+/// meanwhile, or the place of the file it replaced. Ours, in bytes.
+const ROOM_BYTES_MIN: u64 = 1024 * 1024;
+
+impl Spool {
+    /// That a program which changed a message file of `bytes` in the directory of `path` can have had the room to. Blocks.
+    ///
+    /// # Errors
+    /// `StorageFull` when the disk is full now, or what it said when asked.
+    pub fn check_room_for(&self, path: &Path, bytes: u64) -> Result<(), SpoolError> {
+        let needed = ROOM_BYTES_MIN.saturating_add(bytes.saturating_mul(2));
+        let free = self.disk().free_space(path.parent().unwrap_or(Path::new(".")));
+        let checked = match free {
+            Ok(free) if free < needed => Err(io::ErrorKind::StorageFull.into()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        checked.map_err(SpoolError::disk("trust a change of", path))
+    }
+}
+
 impl Attempt {
     /// Copies the message file to `temp`. Blocks.
     ///
@@ -75,6 +99,14 @@ impl KeptCopy {
     /// Whether the message file is another one than it was, or gone.
     pub fn is_changed(&self) -> bool {
         Identity::of(&self.message).ok() != Some(self.was)
+    }
+
+    /// That a program which changed it can have had the room to: [`Spool::check_room_for`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_room(&self) -> Result<(), SpoolError> {
+        self.spool.check_room_for(&self.message, self.was.bytes)
     }
 
     /// The message file stays as it is now; if it was changed it is on stable storage afterwards. Blocks.

@@ -1,5 +1,7 @@
 //! Queue filters: real scripts on spool files, well-behaved and not.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::*;
 
 const ALL: &str = "\"*\"\t\"*\"\t\"0.0.0.0/0\"\t\"0.0.0.0/0\"\t\"f.tab\"\n";
@@ -163,6 +165,62 @@ async fn mail_passes_a_filter_that_does_not_decide() {
         assert!(house.mail_of("anna")[0].ends_with(MESSAGE), "{script}");
         assert!(seen(&house).ends_with(MESSAGE), "{script}");
         assert_nothing_lies_around(&house, script);
+    }
+}
+
+/// Decision 192: the shell, Python and Perl end with such codes when a write fails; the first program meets a real limit.
+#[tokio::test]
+async fn what_a_failed_filter_wrote_is_not_the_message() {
+    let limited = "(cat \"$1\"; head -c 9999 /dev/zero) > \"$2/more\"; trap '' XFSZ; ulimit -f 1; cat \"$2/more\" > \"$1\"";
+    for script in [
+        limited,
+        ": > \"$1\"; exit 1",
+        "head -c -3 \"$1\" > \"$2/cut\"; cat \"$2/cut\" > \"$1\"; exit 28",
+        "rm \"$1\"; /no/such/program \"$1\"",
+    ] {
+        let (_directory, house) = house_after(&[script], &[]).await;
+        assert!(house.mail_of("anna")[0].ends_with(MESSAGE), "{script}");
+        assert_nothing_lies_around(&house, script);
+    }
+}
+
+/// A disk with so many bytes free.
+struct Free(AtomicU64);
+
+impl Faults for Free {
+    fn before(&self, _: Step<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn free_space(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// Decision 191: the program says that all is well, whatever became of its writes.
+#[tokio::test]
+async fn what_a_filter_wrote_on_a_full_disk_is_undone_and_the_message_waits() {
+    for script in [
+        "case $5 in anna*) head -c -3 \"$1\" > \"$1.new\"; mv \"$1.new\" \"$1\"; exit 7;; esac",
+        "case $5 in anna*) : > \"$1\";; esac",
+        "case $5 in anna*) rm \"$1\"; exit 6;; esac",
+    ] {
+        let directory = filtered(IN, &[script], &[]);
+        let free = Arc::new(Free(AtomicU64::new(4096)));
+        let house = House::at(directory.path(), Disk::with_faults(free.clone()), 2).await;
+        house.submit("x@far.test", "anna@home.test").await;
+        house.submit("x@far.test", "bert@home.test").await;
+        house.settle().await;
+        assert_eq!(house.mail_of("bert").len(), 1, "{script}: others are not disturbed");
+        let waiting = house.spooled("rsnd");
+        assert_eq!((waiting.len(), house.mail_of("anna").len()), (1, 0), "{script}");
+        assert!(fs::read_to_string(&waiting[0]).unwrap().ends_with(MESSAGE), "{script}");
+        assert_nothing_lies_around(&house, script);
+        free.0.store(u64::MAX, Ordering::Relaxed);
+        fs::write(directory.path().join("filter0.sh"), "echo added >> \"$1\"; exit 7").unwrap();
+        house.clock.advance(Duration::from_secs(60));
+        house.begin().await.await.unwrap();
+        assert!(house.mail_of("anna")[0].ends_with(&format!("{MESSAGE}added\r\n")), "{script}");
     }
 }
 

@@ -9,6 +9,10 @@ const POST_DATA: &str = "filters.post-data.tab";
 /// A server with one row for each script in `table`; `$1` is the session's file, `$2` the MailRoot. Scripts run through
 /// `/bin/sh`, so that no other test's fork holds a program open for writing.
 async fn filtered(table: &str, scripts: &[&str], more: &[(&str, &str)]) -> Server {
+    filtered_on(table, scripts, more, Disk::default()).await
+}
+
+async fn filtered_on(table: &str, scripts: &[&str], more: &[(&str, &str)], disk: Disk) -> Server {
     let root = mailroot(more);
     let mut rows = String::new();
     for (index, script) in scripts.iter().enumerate() {
@@ -22,7 +26,7 @@ async fn filtered(table: &str, scripts: &[&str], more: &[(&str, &str)]) -> Serve
         rows.push_str(&format!("{flags}\"/bin/sh\"\t\"{path}\"\t\"@@FILE\"\t\"{root}\"\t\"$(CRCPT)\"\n"));
     }
     write(root.path(), table, &rows);
-    start_in(root, Limits::default(), 1024).await
+    start_on(root, Limits::default(), 1024, disk).await
 }
 
 const RCPT: &str = "C: MAIL FROM:<a@client.test>
@@ -176,6 +180,27 @@ async fn an_unusable_edit_is_a_temporary_failure() {
         let again = format!("{RCPT}S: 250 2.1.5 OK\nC: DATA\n{BODY}S: 451 4.3.0 …\n");
         server.dialogue(&hello(&format!("{again}{again}C: NOOP\nS: 250 …"))).await;
         assert!(server.spooled().is_empty(), "{script}");
+        server.assert_no_leftovers();
+    }
+}
+
+/// Decision 191: a program on a full disk says that all is well and leaves the half. Who changes nothing is not in the way.
+#[tokio::test]
+async fn an_edit_on_a_full_disk_is_a_temporary_failure() {
+    struct Full;
+    impl crate::durable::Faults for Full {
+        fn before(&self, _: crate::durable::Step<'_>) -> std::io::Result<()> {
+            Ok(())
+        }
+        fn free_space(&self) -> Option<u64> {
+            Some(0)
+        }
+    }
+    let cut = "head -c -8 \"$1\" > \"$1.new\"; mv \"$1.new\" \"$1\"";
+    for (script, reply, spooled) in [(cut, "451 4.3.0 …", 0), ("cat \"$1\" > /dev/null", "250 …", 1)] {
+        let server = filtered_on(POST_DATA, &[script], &[], Disk::with_faults(Arc::new(Full))).await;
+        data(&server, reply).await;
+        assert_eq!(server.spooled().len(), spooled, "{script}");
         server.assert_no_leftovers();
     }
 }
