@@ -32,6 +32,8 @@ class Server:
         self.output = pathlib.Path(work) / "server.log"
         self.smtp_port, self.ctrl_port = free_port(), free_port()
         self.process = None
+        # Where an account's mail is; "mailbox" for a server with -Mm.
+        self.box = "Maildir/new"
         subprocess.run(
             [self.program, "init", str(self.root), "--domain", DOMAIN, "--account", "anna"],
             check=True,
@@ -102,7 +104,7 @@ class Server:
         return smtplib.SMTP("127.0.0.1", self.smtp_port, local_hostname="script.test", timeout=60)
 
     def inbox(self, user="anna"):
-        return self.root / "domains" / DOMAIN / user / "Maildir" / "new"
+        return self.root / "domains" / DOMAIN / user / self.box
 
     def spooled(self, *states):
         """The message files in these states, over all split directories."""

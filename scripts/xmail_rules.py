@@ -299,19 +299,23 @@ class Check:
                 self.must(file.is_file(), name, f"no filters/{row[4].decode()}: XMail lets the message pass")
 
     def links(self, rows):
-        named = set()
+        named, synced = set(), set()
         for domain, name, host, user, password, _ in rows.get("pop3links.tab", []):
             self.counts["POP3 links"] += 1
             self.password("pop3links.tab", password, empty_is_one=True)
             named.add(f"{user.decode()}@{host.decode()}.disabled")
+            synced.add("/".join(re.sub(r"[:/\\]", "_", part.decode()) for part in (host, user)) + ".uidb")
             if domain[:1] not in (b"@", b"?", b"&"):
                 self.must((domain.lower(), name.lower()) in self.real, "pop3links.tab", "a link of no account")
         for path in [*self.root.glob("pop3links/*"), *self.root.glob("domains/*/*/*.disabled")]:
             self.counts["disable files"] += 1
             self.must(path.name in named, path, "disables no link")
         for path in self.root.glob("msgsync/*/*"):
-            lines = path.read_bytes()
-            self.must(path.name.endswith(".uidb") and (not lines or lines.endswith(b"\n")), path, "not lines of UIDLs")
+            self.must(str(path.relative_to(self.root / "msgsync")) in synced, path, "remembers for no link")
+            *uids, rest = path.read_bytes().split(b"\n")
+            self.counts["UIDLs"] += len(uids)
+            self.must(not rest and all(re.fullmatch(rb"[!-~]+", uid) for uid in uids), path, "not lines of UIDLs")
+            self.must(len(set(uids)) == len(uids), path, "a UIDL twice")
 
     def command_files(self):
         for pattern in ["cmdaliases/*/*", "custdomains/*", "filters/*"]:
