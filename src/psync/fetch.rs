@@ -6,6 +6,7 @@
 //! size.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -43,6 +44,8 @@ pub(super) struct Session<'a> {
     pub(super) link: &'a Pop3Link,
     /// Only with `Leave`.
     pub(super) seen: Option<Seen>,
+    /// Set when a message is on its way: from there on the session has something to finish.
+    pub(super) has_begun: &'a AtomicBool,
 }
 
 impl Session<'_> {
@@ -116,9 +119,7 @@ impl Running<'_> {
                     self.dialogue.on_tls()
                 }
                 Action::Receive(message) => {
-                    if self.since.elapsed() > SESSION_TIME_MAX || self.session.services.stop.is_cancelled() {
-                        self.dialogue.leave_early();
-                    }
+                    self.session.has_begun.store(true, Ordering::Relaxed);
                     self.receive(wire, &message).await?
                 }
                 Action::Finished(result) => {
@@ -138,6 +139,9 @@ impl Running<'_> {
             Ok(data) => self.take(data, message).await,
             Err(error) => Err(error),
         };
+        if self.since.elapsed() > SESSION_TIME_MAX || self.session.services.stop.is_cancelled() {
+            self.dialogue.leave_early();
+        }
         match taken {
             Ok((outcome, bytes)) => Ok(self.dialogue.on_message(outcome, bytes)),
             Err(error) if error.leaves_a_session() && !wire.is_inside_message => {

@@ -36,6 +36,7 @@ mod tests;
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -61,7 +62,8 @@ use seen::Seen;
 const TRIGGER: &str = ".psync-trigger";
 /// How often it is looked for; XMail needs up to 2 s (`mailroot.md` 14.4).
 const TRIGGER_POLL: Duration = Duration::from_secs(1);
-/// How long a session may take to finish its message and say QUIT when the server stops. Less than the server waits.
+/// How long a session that has begun a message may take to finish it and say QUIT when the server stops; before its first
+/// message it has nothing to finish, and ends at once. Less than the server waits.
 const STOP_GRACE: Duration = Duration::from_secs(20);
 
 /// What PSYNC needs.
@@ -214,22 +216,25 @@ async fn work_in_slot(
     link: &Pop3Link,
     _slot: OwnedSemaphorePermit,
 ) {
+    let has_begun = AtomicBool::new(false);
     let stopped = async {
         services.stop.cancelled().await;
-        tokio::time::sleep(STOP_GRACE).await;
+        if has_begun.load(Ordering::Relaxed) {
+            tokio::time::sleep(STOP_GRACE).await;
+        }
     };
     tokio::select! {
-        () = work(services, snapshot, link) => {}
+        () = work(services, snapshot, link, &has_begun) => {}
         () = stopped => log(services, link, Tally::default(), Err(SyncError::Stopping)),
     }
 }
 
 /// One session with one remote account, if it is neither disabled nor being worked.
-async fn work(services: &Services, snapshot: &Snapshot, link: &Pop3Link) {
+async fn work(services: &Services, snapshot: &Snapshot, link: &Pop3Link, has_begun: &AtomicBool) {
     match prepare(services, link).await {
         Ok(None) => {}
         Ok(Some((lock, seen, plan))) => {
-            let session = Session { services, snapshot, link, seen };
+            let session = Session { services, snapshot, link, seen, has_begun };
             let (tally, result) = session.run(plan).await;
             log(services, link, tally, result);
             drop(lock);

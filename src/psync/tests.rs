@@ -18,6 +18,19 @@ const TIMEOUT: Duration = Duration::from_millis(300);
 const SERVER_TAB: &str = "\"RootDomain\"\t\"home.test\"\n";
 const ERROR_ACCOUNT: &str = "\"Pop3SyncErrorAccount\"\t\"bob@home.test\"\n";
 
+fn spool_on(root: &MailRoot, clock: &Clock, disk: Disk) -> Spool {
+    let config = Config {
+        root: root.clone(),
+        split_levels: 2,
+        retry: RetryPlan::default(),
+        limits: Limits { local: 1, per_destination: 1, remote: 1 },
+        lane_of: Arc::new(|_| Lane::Local),
+        disk,
+        clock: clock.clone(),
+    };
+    Spool::open(config).unwrap().0
+}
+
 struct Bench {
     dir: tempfile::TempDir,
     services: Services,
@@ -39,16 +52,7 @@ impl Bench {
         );
         let root = MailRoot::new(path);
         let clock = Clock::manual("2026-11-23T10:38:52Z".parse().unwrap());
-        let config = Config {
-            root: root.clone(),
-            split_levels: 2,
-            retry: RetryPlan::default(),
-            limits: Limits { local: 1, per_destination: 1, remote: 1 },
-            lane_of: Arc::new(|_| Lane::Local),
-            disk: Disk::default(),
-            clock: clock.clone(),
-        };
-        let spool = Spool::open(config).unwrap().0;
+        let spool = spool_on(&root, &clock, Disk::default());
         let log_clock = clock.clone();
         let services = Services {
             tables: Tables::open(&root),
@@ -81,6 +85,12 @@ impl Bench {
         }
         assert_eq!(std::fs::read_dir(self.path("pop3linklocks")).map_or(0, Iterator::count), 0);
         assert_eq!(std::fs::read_dir(self.path("tmp")).unwrap().count(), 0);
+    }
+
+    /// From now on the queue is on this disk.
+    fn use_disk(&mut self, faults: Arc<dyn crate::durable::Faults>) {
+        let root = MailRoot::new(self.dir.path());
+        self.services.spool = spool_on(&root, &self.services.clock, Disk::with_faults(faults));
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -118,6 +128,8 @@ struct Script {
     replies: Vec<(&'static str, Vec<u8>)>,
     /// After this reply the server closes.
     closes_after: &'static str,
+    /// At this command ours is told to stop.
+    stops: Option<(&'static str, CancellationToken)>,
 }
 
 struct Server {
@@ -170,6 +182,9 @@ async fn serve(socket: TcpStream, script: Script, heard: Arc<Mutex<Vec<String>>>
         }
         command = line.trim_end().to_owned();
         heard.lock().unwrap().push(command.clone());
+        if let Some((_, stop)) = script.stops.as_ref().filter(|(at, _)| *at == command) {
+            stop.cancel();
+        }
         if command == "QUIT" {
             let _ = socket.write_all(b"+OK bye\r\n").await;
             return;
@@ -399,10 +414,10 @@ async fn disabled_and_locked_links_and_those_of_nobody_are_skipped() {
     touch(format!("pop3linklocks/{lock}"));
     let link = &bench.services.tables.current().pop3_links.rows()[0].clone();
     let locked = Pop3Link { remote_user: "x".into(), ..link.clone() };
-    work(&bench.services, &bench.services.tables.current(), &locked).await;
+    work(&bench.services, &bench.services.tables.current(), &locked, &AtomicBool::new(false)).await;
     assert_eq!(server.heard(), "");
     lock::remove_stale(bench.services.tables.current().root());
-    work(&bench.services, &bench.services.tables.current(), &locked).await;
+    work(&bench.services, &bench.services.tables.current(), &locked, &AtomicBool::new(false)).await;
     assert!(server.heard().starts_with("USER x"));
 }
 
@@ -422,16 +437,7 @@ async fn a_full_disk_leaves_the_message_on_the_server() {
         }
     }
     let mut bench = Bench::new("");
-    let config = Config {
-        root: MailRoot::new(bench.dir.path()),
-        split_levels: 2,
-        retry: RetryPlan::default(),
-        limits: Limits { local: 1, per_destination: 1, remote: 1 },
-        lane_of: Arc::new(|_| Lane::Local),
-        disk: Disk::with_faults(Arc::new(Full)),
-        clock: bench.services.clock.clone(),
-    };
-    bench.services.spool = Spool::open(config).unwrap().0;
+    bench.use_disk(Arc::new(Full));
     let server = Server::start(Script::of(&[M1, M2])).await;
     bench.work(&[("home.test", &server.host, "u", "")]).await;
     assert_eq!(server.heard(), "USER u | PASS rempw | STAT | UIDL | LIST | RETR 1 | QUIT");
@@ -462,12 +468,38 @@ async fn the_trigger_file_starts_a_run_and_stop_ends_it() {
 /// The server deletes what it was told to delete only after QUIT.
 #[tokio::test]
 async fn a_stop_ends_the_session_behind_the_present_message() {
-    let bench = Bench::new("");
+    use crate::durable::{Faults, Step};
+    struct StopAtWrite(CancellationToken);
+    impl Faults for StopAtWrite {
+        fn before(&self, step: Step<'_>) -> io::Result<()> {
+            if matches!(step, Step::Write(_)) {
+                self.0.cancel();
+            }
+            Ok(())
+        }
+    }
+    let mut bench = Bench::new("");
+    bench.use_disk(Arc::new(StopAtWrite(bench.services.stop.clone())));
     let server = Server::start(Script::of(&[M1, M2])).await;
-    bench.services.stop.cancel();
     bench.work(&[("home.test", &server.host, "u", "CLR")]).await;
     assert!(server.heard().ends_with("LIST | RETR 1 | DELE 1 | QUIT"));
     assert_eq!(bench.queued(), 1);
+}
+
+/// Some servers take their time with an answer to a wrong password; the server stops all the same.
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_session_without_messages() {
+    for silent_at in ["PASS rempw", "UIDL", "RETR 1"] {
+        let mut bench = Bench::new("");
+        bench.services.schedule.timeout = Duration::from_secs(600);
+        let mut script = Script::of(&[M1]).but(silent_at, "");
+        script.stops = Some((silent_at, bench.services.stop.clone()));
+        let server = Server::start(script).await;
+        let begun = std::time::Instant::now();
+        bench.work(&[("home.test", &server.host, "u", "CLR")]).await;
+        assert!(begun.elapsed() < STOP_GRACE && server.heard().ends_with(silent_at), "{silent_at}");
+        assert_eq!((bench.log(), bench.queued()), (vec!["CLR SYNC=EFAIL 0 0 0 0".to_owned()], 0));
+    }
 }
 
 /// `STLS` and `POP3S` with a real certificate.
