@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::dns::Family;
 use crate::logs::LogKind;
 use crate::mailbox::Kind;
+use crate::mailroot::schema::{Text, server as variables};
 use crate::mailroot::server_tab::leading_number;
 use crate::net::{BindAddress, BindAddressError};
 use crate::spool::{RetryPlan, SPLIT_LEVELS};
@@ -113,15 +114,15 @@ impl Service {
 
     /// The variable of `server.tab` that says where to listen when the command line does not: a list of `addr[:port]`
     /// separated by commas, or `-` for not at all. Ours; a change is followed at once.
-    pub fn listen_variable(self) -> &'static str {
+    pub fn listen_variable(self) -> &'static Text {
         match self {
-            Self::Pop3 => "POP3-Listen",
-            Self::Pop3s => "POP3S-Listen",
-            Self::Smtp => "SMTP-Listen",
-            Self::Smtps => "SMTPS-Listen",
-            Self::Ctrl => "CTRL-Listen",
-            Self::Ctrls => "CTRLS-Listen",
-            Self::Finger => "FINGER-Listen",
+            Self::Pop3 => &variables::POP3_LISTEN,
+            Self::Pop3s => &variables::POP3S_LISTEN,
+            Self::Smtp => &variables::SMTP_LISTEN,
+            Self::Smtps => &variables::SMTPS_LISTEN,
+            Self::Ctrl => &variables::CTRL_LISTEN,
+            Self::Ctrls => &variables::CTRLS_LISTEN,
+            Self::Finger => &variables::FINGER_LISTEN,
         }
     }
 }

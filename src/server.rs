@@ -26,6 +26,7 @@ use crate::durable::Disk;
 use crate::filter::{self, Filters};
 use crate::logs::Logs;
 use crate::mailbox::Mailboxes;
+use crate::mailroot::schema::server as variables;
 use crate::mailroot::{MailRoot, Snapshot, Tables, tabindex, watch};
 use crate::net::tls::ensure_self_signed;
 use crate::net::{Door, Link, SessionCounter, TlsStore, host_name};
@@ -369,11 +370,12 @@ fn make_directories(root: &MailRoot, disk: &Disk) -> Result<(), ServerError> {
 
 /// The certificate; a self-signed one is made where there is none.
 fn certificate(root: &MailRoot, snapshot: &Snapshot) -> Arc<TlsStore> {
-    let mut names: Vec<String> = ["SmtpServerDomain", "RootDomain", "POP3Domain"]
-        .iter()
-        .filter_map(|name| snapshot.server.text(name).map(str::to_owned))
-        .chain([host_name()])
-        .collect();
+    let mut names: Vec<String> =
+        [&variables::SMTP_SERVER_DOMAIN, &variables::ROOT_DOMAIN, &variables::POP3_DOMAIN]
+            .into_iter()
+            .filter_map(|variable| snapshot.server.text(variable).map(str::to_owned))
+            .chain([host_name()])
+            .collect();
     names.dedup();
     match ensure_self_signed(root.path(), &names) {
         Ok(true) => tracing::info!("server.cert and server.key: a self-signed certificate was made"),
@@ -384,7 +386,7 @@ fn certificate(root: &MailRoot, snapshot: &Snapshot) -> Arc<TlsStore> {
 }
 
 fn dns_config(options: &Options, snapshot: &Snapshot) -> DnsConfig {
-    let smart_hosts = snapshot.server.text("SmartDNSHost").map(SmartHost::parse_list).transpose();
+    let smart_hosts = snapshot.server.text(&variables::SMART_DNS_HOST).map(SmartHost::parse_list).transpose();
     let smart_hosts = smart_hosts.unwrap_or_else(|error| {
         tracing::error!("server.tab: SmartDNSHost: {error}; the system's resolver is used");
         None

@@ -8,6 +8,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tabmail::mailroot::schema;
+
 /// The floors, lowest first. `spool`'s neighbours, and the faces, do not know each other: what two rooms of one
 /// floor need moves down a floor.
 const FLOORS: &[&[&str]] = &[
@@ -44,6 +46,63 @@ fn anyhow_stays_in_main() {
         })
         .collect();
     assert!(offenders.is_empty(), "errors are types outside main.rs:\n  {}", offenders.join("\n  "));
+}
+
+/// Names and defaults of variables and options are in `mailroot::schema` only: neither does a getter take a literal, nor
+/// does the name of a variable stand in the code of a room.
+#[test]
+fn variables_are_named_in_the_schema_only() {
+    let mut offenders = Vec::new();
+    for (path, source) in sources() {
+        if path.starts_with("mailroot/schema/") || path.ends_with("tests.rs") || path.contains("/tests/") {
+            continue;
+        }
+        let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        offenders.extend(literal_variables(&path, code));
+    }
+    assert!(offenders.is_empty(), "use the constants of mailroot::schema:\n  {}", offenders.join("\n  "));
+}
+
+#[test]
+fn the_search_for_variables_sees_what_it_must_see() {
+    let line = "server.flag(\"NoSuch\")";
+    assert_eq!(literal_variables("x.rs", line), ["src/x.rs:1: a getter takes a literal: flag(\"NoSuch\""]);
+    let line = "\nserver\n.integer(&integer(\"NoSuch\", 1))";
+    assert_eq!(literal_variables("x.rs", line).len(), 1);
+    assert_eq!(literal_variables("x.rs", "let x = \"MaxMTAOps\";"), ["src/x.rs:1: \"MaxMTAOps\""]);
+    assert_eq!(literal_variables("x.rs", "let x = b\"PopEnable\";"), ["src/x.rs:1: \"PopEnable\""]);
+    for quiet in ["/// `server.flag(\"X\")`", "let x = \"MaxMTAOps is too small\";", "record.flag(X)"] {
+        assert!(literal_variables("x.rs", quiet).is_empty(), "{quiet}");
+    }
+}
+
+fn literal_variables(path: &str, code: &str) -> Vec<String> {
+    const GETTERS: [&str; 7] = ["flag", "integer", "kilobytes", "text", "choice", "has", "options_at"];
+    let code: String =
+        code.lines().map(|line| line.split("//").next().unwrap_or_default().to_owned() + "\n").collect();
+    let mut found = Vec::new();
+    for getter in GETTERS {
+        for opening in [format!("{getter}(\""), format!("{getter}(&{getter}(\"")] {
+            for (at, _) in code.match_indices(&format!(".{opening}")) {
+                let end = code[at + 1 + opening.len()..]
+                    .find('"')
+                    .map_or(code.len(), |end| at + 2 + opening.len() + end);
+                found.push(format!(
+                    "src/{path}:{}: a getter takes a literal: {}",
+                    line_of(&code, at),
+                    &code[at + 1..end]
+                ));
+            }
+        }
+    }
+    for variable in schema::server::VARIABLES.iter().chain(schema::user::VARIABLES) {
+        let literal = format!("\"{}\"", variable.name);
+        found.extend(
+            code.match_indices(&literal)
+                .map(|(at, _)| format!("src/{path}:{}: {literal}", line_of(&code, at))),
+        );
+    }
+    found
 }
 
 #[test]

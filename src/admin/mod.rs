@@ -40,6 +40,7 @@ use crate::durable::Disk;
 use crate::mailbox::Mailboxes;
 use crate::mailroot::accounts::is_plain_name;
 use crate::mailroot::edit::Editor;
+use crate::mailroot::schema::server as variables;
 use crate::mailroot::{Account, MailRoot, Snapshot, Tables};
 use crate::spool::Spool;
 
@@ -109,8 +110,7 @@ impl Admin {
         if password.len() > auth::PASSWORD_BYTES_MAX {
             return Err(AdminError::PasswordTooLong { length: password.len() });
         }
-        if tables.server.text("PasswordScheme").is_some_and(|scheme| scheme.eq_ignore_ascii_case("argon2id"))
-        {
+        if tables.server.choice(&variables::PASSWORD_SCHEME) == variables::ARGON2ID {
             return Ok(auth::hash_password(password)?.into());
         }
         Ok(auth::xmail_encode(password).into())
@@ -119,7 +119,7 @@ impl Admin {
     /// The clear password, where one may be shown (decision 17): empty for hashed ones, and always when
     /// `CtrlHidePasswords` is set.
     fn shown_password(tables: &Snapshot, stored: &[u8]) -> BString {
-        if tables.server.flag("CtrlHidePasswords", false) {
+        if tables.server.flag(&variables::CTRL_HIDE_PASSWORDS) {
             return BString::default();
         }
         auth::clear_password(stored).unwrap_or_default().into()

@@ -23,6 +23,7 @@ use crate::auth::{PASSWORD_BYTES_MAX, xmail_encode};
 use crate::durable::Disk;
 use crate::mailbox::{Kind, MailboxError, Mailboxes};
 use crate::mailroot::accounts::is_plain_name;
+use crate::mailroot::schema::user::{HOME_PAGE, MAX_MB_SIZE, REAL_NAME};
 use crate::mailroot::{Account, AccountKind, MailRoot};
 use crate::tab::{Record, TabFile, Unrepresentable};
 
@@ -291,9 +292,11 @@ impl NewUser {
     fn profile(&self, mailbox_kilobytes: u64) -> Result<TabFile, Unrepresentable> {
         let mut profile = TabFile::default();
         let size = mailbox_kilobytes.to_string();
-        for (name, value) in
-            [("RealName", &*self.real_name), ("HomePage", &*self.home_page), ("MaxMBSize", size.as_bytes())]
-        {
+        for (name, value) in [
+            (REAL_NAME.name, &*self.real_name),
+            (HOME_PAGE.name, &*self.home_page),
+            (MAX_MB_SIZE.name, size.as_bytes()),
+        ] {
             profile.push(&Record::quoted(&[name.as_bytes(), value])?);
         }
         Ok(profile)

@@ -14,6 +14,7 @@ use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::logs::{LogKind, Logs};
 use crate::mailroot::Tables;
+use crate::mailroot::schema::server as variables;
 use crate::net::tls::{TlsError, TlsStore};
 use crate::net::{self, Arrival, Connection, Door, IO_TIMEOUT, Line, ReadError, Seat, plain_ip};
 use crate::status::{number, product_name};
@@ -146,7 +147,7 @@ impl Shell {
         loop {
             let line = self.read_line(&session).await?;
             let tables = self.services.tables.current();
-            let context = Context { tls_enabled: tables.server.flag("EnableCTRL-TLS", true) };
+            let context = Context { tls_enabled: tables.server.flag(&variables::ENABLE_CTRL_TLS) };
             let mut action = session.on_line(line, &context);
             while let Action::Ask(question) = action {
                 action = session.on_answer(self.answer(question).await);
@@ -226,7 +227,7 @@ struct LoggedLogIn {
 impl LoggedLogIn {
     /// XMail logs what was sent, and tools read that column; `CtrlHidePasswords` puts `*` there.
     fn new(services: &Services, peer: IpAddr, user: &str, password: &str) -> Self {
-        let hide = services.tables.current().server.flag("CtrlHidePasswords", false);
+        let hide = services.tables.current().server.flag(&variables::CTRL_HIDE_PASSWORDS);
         let password = if hide { "*" } else { password };
         Self { peer: peer.to_string(), user: user.to_owned(), password: password.to_owned() }
     }

@@ -18,7 +18,7 @@ use crate::address::{ForwardPath, ReversePath};
 use crate::filter::Stage;
 use crate::logs::LogKind;
 use crate::mailroot::command_file::CommandFile;
-use crate::mailroot::server_tab::MAX_MTA_OPS;
+use crate::mailroot::schema::server as variables;
 use crate::mailroot::{Account, Loaded, Snapshot};
 use crate::message::{HEADER_BLOCK_BYTES_MAX, count_trace_fields, x_deliver_to};
 use crate::spool::schedule::Next;
@@ -157,7 +157,7 @@ fn end_unreadable(snapshot: &Snapshot, attempt: Attempt, error: &BadSpoolFile) {
 
 /// 2.7: frozen, or deleted when `RemoveSpoolErrors` says so.
 fn clean_up(snapshot: &Snapshot, attempt: Attempt) {
-    let ended = match snapshot.server.flag("RemoveSpoolErrors", false) {
+    let ended = match snapshot.server.flag(&variables::REMOVE_SPOOL_ERRORS) {
         true => attempt.remove(),
         false => attempt.freeze(),
     };
@@ -173,7 +173,7 @@ fn log_disk(result: Result<(), SpoolError>) {
 impl Job {
     /// 2.9.
     fn check_loop(&self) -> Option<Fate> {
-        let limit = self.snapshot.server.integer("MaxMTAOps", MAX_MTA_OPS);
+        let limit = self.snapshot.server.integer(&variables::MAX_MTA_OPS);
         let hops = i64::try_from(count_trace_fields(&self.head)).unwrap_or(i64::MAX);
         if hops <= limit {
             return None;
@@ -301,7 +301,7 @@ impl Job {
 
     fn again(self) {
         let attempts = self.attempt.number();
-        let pattern = self.snapshot.server.text("NotifyTryPattern").unwrap_or_default();
+        let pattern = self.snapshot.server.text(&variables::NOTIFY_TRY_PATTERN).unwrap_or_default();
         if notice::is_notified_try(pattern, attempts)
             && let Err(error) = self.notify(Kind::Temporary, None, None)
         {
@@ -322,7 +322,7 @@ impl Job {
         server: Option<String>,
     ) -> Result<(), SpoolError> {
         let Some(sender) = self.file.reverse_path.mailbox().cloned() else { return Ok(()) };
-        let variables = &self.snapshot.server;
+        let server_tab = &self.snapshot.server;
         let (root_domain, postmaster) = notice::own_names(&self.snapshot);
         let quoted = self.quoted();
         if notice::is_loop(&quoted, &root_domain) {
@@ -344,14 +344,14 @@ impl Job {
             quoted,
             ..Facts::default()
         };
-        let silent_sender = kind != Kind::Root && variables.flag("NoSenderBounce", false);
+        let silent_sender = kind != Kind::Root && server_tab.flag(&variables::NO_SENDER_BOUNCE);
         let from = if silent_sender { String::new() } else { facts.postmaster.clone() };
         let admin = match kind {
             Kind::Root => return self.send_notice(&facts, &from, &facts.postmaster, Some(&slog), None),
-            Kind::Permanent => variables.text("ErrorsAdmin"),
-            Kind::Temporary => variables.text("TempErrorsAdmin"),
+            Kind::Permanent => server_tab.text(&variables::ERRORS_ADMIN),
+            Kind::Temporary => server_tab.text(&variables::TEMP_ERRORS_ADMIN),
         };
-        let for_sender = variables.flag("NotifySendLogToSender", false).then_some(&slog);
+        let for_sender = server_tab.flag(&variables::NOTIFY_SEND_LOG_TO_SENDER).then_some(&slog);
         let mapped = self
             .snapshot
             .ext_aliases
@@ -374,7 +374,7 @@ impl Job {
     }
 
     fn quoted(&self) -> Vec<u8> {
-        let lines = self.snapshot.server.integer("NotifyMsgLinesExtra", 0);
+        let lines = self.snapshot.server.integer(&variables::NOTIFY_MSG_LINES_EXTRA);
         let lines = usize::try_from(lines).unwrap_or(0);
         let more = || self.file.head(notice::QUOTED_BYTES_MAX).ok();
         match lines {

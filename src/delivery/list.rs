@@ -15,6 +15,7 @@ use super::attempt::{Fate, Job};
 use super::failure::plain_entry;
 use crate::address::{ForwardPath, ReversePath};
 use crate::mailroot::Account;
+use crate::mailroot::schema::user as variables;
 use crate::message::HeaderScanner;
 use crate::status::number;
 
@@ -26,7 +27,7 @@ pub(super) fn deliver(job: &Job, account: &Account) -> Fate {
     }
     let settings = job.snapshot.user_tab(account);
     let members = job.snapshot.list_members(account);
-    let sender = settings.text("ListSender").and_then(|sender| {
+    let sender = settings.text(&variables::LIST_SENDER).and_then(|sender| {
         ReversePath::parse(sender.as_bytes())
             .inspect_err(|error| tracing::warn!(list = account.address(), %error, "ListSender is ignored"))
             .ok()
@@ -46,7 +47,7 @@ pub(super) fn deliver(job: &Job, account: &Account) -> Fate {
         // A list without readers takes its mail, as XMail's does.
         return Fate::Done;
     }
-    let reply_to = match settings.flag("UseReplyTo", true) {
+    let reply_to = match settings.flag(&variables::USE_REPLY_TO) {
         true => format!("Reply-To: {}\r\n", job.file.forward_path.path().first_part()),
         false => String::new(),
     };

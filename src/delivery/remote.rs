@@ -20,6 +20,7 @@ use crate::dns::MxAnswer;
 use crate::mailroot::Snapshot;
 use crate::mailroot::authentication::ClientMechanism;
 use crate::mailroot::routing::{Gateway, HostPort, NeedTls};
+use crate::mailroot::schema::server as variables;
 use crate::net::dots::{END_OF_DATA, ToCrlf, Transform};
 use crate::net::tls::ClientTls;
 use crate::net::{Connection, Line, ReadError, Stream};
@@ -394,7 +395,7 @@ async fn connect(services: &Services, host: &Host, address: IpAddr) -> std::io::
 /// `HeloDomain`, else the name of our address, else the address as a literal (RFC 5321 §4.1.3; XMail sends it
 /// bare; decision 143).
 async fn helo(services: &Services, snapshot: &Snapshot, local: IpAddr) -> String {
-    if let Some(name) = snapshot.server.text("HeloDomain") {
+    if let Some(name) = snapshot.server.text(&variables::HELO_DOMAIN) {
         return name.to_owned();
     }
     let local = local.to_canonical();

@@ -30,6 +30,7 @@ use crate::exec::{self, Command, ExecError, Exit, macros};
 use crate::logs::{LogKind, Logs};
 use crate::mailroot::ServerTab;
 use crate::mailroot::filters::{FilterFlags, FilterProgramRow};
+use crate::mailroot::schema::server as variables;
 use crate::status::number;
 
 pub use rejection::{REJECTION_BYTES_MAX, rejection_path, take_rejection};
@@ -158,7 +159,7 @@ const EXIT_NOT_STARTED: i32 = 255;
 
 /// Whether mail waits when a filter has not decided: `FilterMissing` is `tempfail` (decision 12).
 pub fn undecided_is_tempfail(server: &ServerTab) -> bool {
-    server.text("FilterMissing").is_some_and(|value| value.eq_ignore_ascii_case("tempfail"))
+    server.choice(&variables::FILTER_MISSING) == variables::TEMPFAIL
 }
 
 impl Filters {

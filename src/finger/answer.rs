@@ -8,6 +8,7 @@ use bstr::{BStr, ByteSlice};
 use super::query::Query;
 use crate::address::Mailbox;
 use crate::mailroot::accounts::{Account, AccountKind};
+use crate::mailroot::schema::user as variables;
 use crate::mailroot::{Resolved, Snapshot};
 
 /// Accounts in one answer. Ours; XMail follows a list of any size, reading a file for each member (decision 202).
@@ -64,8 +65,8 @@ fn block(snapshot: &Snapshot, account: &Account) -> Vec<u8> {
     let mut lines = Vec::new();
     for (name, value) in [
         ("EMail       ", Some(address.as_bytes().as_bstr())),
-        ("  Real Name ", variables.bytes("RealName")),
-        ("  Home Page ", variables.bytes("HomePage")),
+        ("  Real Name ", variables.bytes(&variables::REAL_NAME)),
+        ("  Home Page ", variables.bytes(&variables::HOME_PAGE)),
     ] {
         lines.extend_from_slice(name.as_bytes());
         lines.extend_from_slice(b": ");

@@ -11,6 +11,7 @@ use super::query::{self, LINE_BYTES_MAX, QueryError};
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::logs::{LogKind, Logs};
+use crate::mailroot::schema::server as variables;
 use crate::mailroot::{Snapshot, Tables};
 use crate::net::{Arrival, Connection, Door, IO_TIMEOUT, Line, plain_ip};
 
@@ -79,7 +80,8 @@ async fn converse(
 
 /// The name of our own address, where something depends on it: DNS may take its time.
 async fn own_name(connection: &Connection, services: &Services, snapshot: &Snapshot) -> Option<String> {
-    let is_wanted = snapshot.server.text("POP3Domain").is_none() || services.logs.is_enabled(LogKind::Finger);
+    let is_wanted =
+        snapshot.server.text(&variables::POP3_DOMAIN).is_none() || services.logs.is_enabled(LogKind::Finger);
     match is_wanted {
         true => services.resolver.ptr(connection.stream().local().ip()).await,
         false => None,
@@ -117,7 +119,12 @@ fn host_and_domain(own_name: Option<&str>) -> (&str, &str) {
 /// even if the name is not needed (decision 201).
 fn default_domain<'a>(snapshot: &'a Snapshot, own_domain: &'a str) -> &'a str {
     let own = Some(own_domain).filter(|domain| !domain.is_empty());
-    snapshot.server.text("POP3Domain").or(own).or_else(|| snapshot.server.root_domain()).unwrap_or_default()
+    snapshot
+        .server
+        .text(&variables::POP3_DOMAIN)
+        .or(own)
+        .or_else(|| snapshot.server.root_domain())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use bstr::{BStr, BString, ByteSlice};
 
 use super::option_list::{ListedOption, OptionList};
 use super::problem::{ProblemKind, Problems};
+use super::schema::options;
 use super::server_tab::leading_number;
 use super::table::{Row, RowSpec, Table};
 use crate::tab::wildcard;
@@ -264,17 +265,13 @@ impl Table for Spammers {
         let has_mask = row.bytes(1).first().is_some_and(u8::is_ascii_digit);
         let mask: &BStr = if has_mask { row.bytes(1) } else { BStr::new("") };
         let parameters = if has_mask { 2 } else { 1 };
-        let options = OptionList::parse(row.bytes(parameters));
-        for option in options.iter().filter(|option| option.name != "code") {
-            let found = option.name.to_string();
-            problems.note(
-                row.line,
-                row.column(parameters),
-                ProblemKind::UnknownWord { found, accepted: "code" },
-            );
+        let list = OptionList::parse(row.bytes(parameters));
+        for option in list.unknown(&options::SPAMMER) {
+            let (found, accepted) = (option.name.to_string(), options::SPAMMER.accepted);
+            problems.note(row.line, row.column(parameters), ProblemKind::UnknownWord { found, accepted });
         }
         if let Some(filter) = AddressFilter::of_row(&row, 0, mask, problems) {
-            let code = options.integer("code").unwrap_or(SPAMMER_CODE);
+            let code = list.integer(&options::CODE).unwrap_or(SPAMMER_CODE);
             self.rows.push(SpammerRow { line: row.line, filter, code });
         }
     }
@@ -356,24 +353,24 @@ impl BitOrAssign for Properties {
 impl Properties {
     /// Reads all columns from the second on; unknown names are noted and ignored.
     fn of_row(row: &Row, problems: &mut Problems) -> Self {
-        let mut properties = Self::default();
         for index in 1..row.fields.len() {
             let option = ListedOption::parse(row.bytes(index));
-            match option.name.as_slice() {
-                b"WhiteList" => properties.white_list = option.is_on(),
-                b"NoAuth" => properties.no_auth = option.is_on(),
-                b"SenderDomainCheck" => properties.skip_sender_domain_check = !option.is_on(),
-                b"EaseTLS" => properties.ease_tls = option.is_on(),
-                b"EnableVRFY" => properties.enable_vrfy = option.is_on(),
-                b"EnableETRN" => properties.enable_etrn = option.is_on(),
-                _ => {
-                    let found = option.name.to_string();
-                    let accepted = "WhiteList, NoAuth, SenderDomainCheck, EaseTLS, EnableVRFY, EnableETRN";
-                    problems.note(row.line, row.column(index), ProblemKind::UnknownWord { found, accepted });
-                }
+            if options::PROPERTIES.find(&option.name).is_none() {
+                let (found, accepted) = (option.name.to_string(), options::PROPERTIES.accepted);
+                problems.note(row.line, row.column(index), ProblemKind::UnknownWord { found, accepted });
             }
         }
-        properties
+        let list = OptionList::of_columns(row.values_from(1));
+        Self {
+            white_list: list.flag(&options::WHITE_LIST),
+            no_auth: list.flag(&options::NO_AUTH),
+            skip_sender_domain_check: list
+                .get(&options::SENDER_DOMAIN_CHECK)
+                .is_some_and(|option| !option.is_on()),
+            ease_tls: list.flag(&options::EASE_TLS),
+            enable_vrfy: list.flag(&options::ENABLE_VRFY),
+            enable_etrn: list.flag(&options::ENABLE_ETRN),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use bstr::BString;
 
 use super::accounts::is_plain_name;
 use super::problem::{ProblemKind, Problems};
+use super::schema::options::SMTP_PERMS;
 use super::snapshot::{Loaded, Snapshot};
 use super::table::{Row, RowSpec, Table};
 
@@ -106,9 +107,8 @@ impl Table for SmtpAuth {
     const SPEC: RowSpec = RowSpec::at_least(3, 510);
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
-        if let Some(&odd) = row.bytes(2).iter().find(|byte| !b"MRVTZS".contains(byte)) {
-            let found = char::from(odd).to_string();
-            let accepted = "M, R, V, T, Z, S";
+        if let Some(odd) = SMTP_PERMS.odd_letter(row.bytes(2)) {
+            let (found, accepted) = (odd.to_string(), SMTP_PERMS.accepted);
             problems.note(row.line, row.column(2), ProblemKind::UnknownWord { found, accepted });
         }
         self.rows.push(SmtpAuthRow {

@@ -6,6 +6,7 @@ use super::accounts::{Account, AliasDomainRow, AliasRow};
 use super::command_file::CommandFile;
 use super::lists::ListMembers;
 use super::profile::UserTab;
+use super::schema;
 use super::snapshot::{Loaded, Snapshot};
 use super::{MailRoot, accounts::is_plain_name};
 
@@ -99,7 +100,7 @@ impl Snapshot {
 
     /// The domain we stand for (`mailflow.md` 3.2, 9.1): the `server.tab` variable, else the longest suffix of our own
     /// name that is a handled domain, or that name itself, else `RootDomain`. `own_name` is the PTR of the local address.
-    pub fn own_domain(&self, variable: &str, own_name: Option<&str>) -> Option<String> {
+    pub fn own_domain(&self, variable: &schema::Text, own_name: Option<&str>) -> Option<String> {
         let from_name = || {
             let name = own_name?;
             let parents = name.match_indices('.').map(|(dot, _)| &name[dot + 1..]);

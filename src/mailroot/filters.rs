@@ -10,6 +10,7 @@ use super::access::AddressFilter;
 use super::accounts::is_plain_name;
 use super::option_list::OptionList;
 use super::problem::{ProblemKind, Problems};
+use super::schema::options::{AEX, FILTER_FLAGS, TIMEO, WLEX};
 use super::snapshot::{Loaded, Snapshot};
 use super::table::{Row, RowSpec, Table};
 use crate::tab::wildcard;
@@ -154,17 +155,14 @@ impl Table for FilterProgram {
 impl FilterFlags {
     fn of_row(row: &Row, list: &[u8], problems: &mut Problems) -> Self {
         let options = OptionList::parse(list);
-        for option in
-            options.iter().filter(|option| !["aex", "wlex", "timeo"].iter().any(|n| option.name == *n))
-        {
-            let found = option.name.to_string();
-            let accepted = "aex, wlex, timeo";
+        for option in options.unknown(&FILTER_FLAGS) {
+            let (found, accepted) = (option.name.to_string(), FILTER_FLAGS.accepted);
             problems.note(row.line, row.column(0), ProblemKind::UnknownWord { found, accepted });
         }
-        let seconds = options.integer("timeo").and_then(|seconds| u64::try_from(seconds).ok());
+        let seconds = options.integer(&TIMEO).and_then(|seconds| u64::try_from(seconds).ok());
         Self {
-            skip_authenticated: options.flag("aex"),
-            skip_white_listed: options.flag("wlex"),
+            skip_authenticated: options.flag(&AEX),
+            skip_white_listed: options.flag(&WLEX),
             time_limit: seconds.filter(|&seconds| seconds > 0).map(Duration::from_secs),
         }
     }

@@ -8,6 +8,7 @@ use super::authentication::is_password_encoding;
 use super::option_list::OptionList;
 use super::problem::{ProblemKind, Problems};
 use super::routing::HostPort;
+use super::schema::options::{APOP, FAPOP, FSTLS, LEAVE, LINK, LINK_OUT_BIND, POP3S, STLS};
 use super::table::{Row, RowSpec, Table};
 
 /// The links, in the order they are worked.
@@ -161,14 +162,16 @@ impl Table for Pop3Links {
 
 impl LinkOptions {
     fn of_row(row: &Row, problems: &mut Problems) -> Self {
-        const KNOWN: [&str; 8] = ["CLR", "APOP", "FAPOP", "STLS", "FSTLS", "POP3S", "Leave", "OutBind"];
         let options = OptionList::parse(row.bytes(5));
-        for option in options.iter().filter(|option| !KNOWN.iter().any(|known| option.name == *known)) {
+        for option in options.unknown(&LINK) {
             let found = option.name.to_string();
-            let accepted = "CLR, APOP, FAPOP, STLS, FSTLS, POP3S, Leave, OutBind";
-            problems.note(row.line, row.column(5), ProblemKind::UnknownWord { found, accepted });
+            problems.note(
+                row.line,
+                row.column(5),
+                ProblemKind::UnknownWord { found, accepted: LINK.accepted },
+            );
         }
-        let out_bind = options.value("OutBind").and_then(|value| {
+        let out_bind = options.value(&LINK_OUT_BIND).and_then(|value| {
             let address = value.to_str().ok().and_then(|text| text.parse().ok());
             if address.is_none() {
                 problems.note(row.line, row.column(5), ProblemKind::BadIpAddress(value.to_string()));
@@ -176,12 +179,12 @@ impl LinkOptions {
             address
         });
         Self {
-            apop: options.flag("APOP"),
-            apop_only: options.flag("FAPOP"),
-            stls: options.flag("STLS"),
-            stls_only: options.flag("FSTLS"),
-            pop3s: options.flag("POP3S"),
-            leave: options.flag("Leave"),
+            apop: options.flag(&APOP),
+            apop_only: options.flag(&FAPOP),
+            stls: options.flag(&STLS),
+            stls_only: options.flag(&FSTLS),
+            pop3s: options.flag(&POP3S),
+            leave: options.flag(&LEAVE),
             out_bind,
         }
     }

@@ -1,6 +1,7 @@
 //! `mlusers.tab`: the members of a mailing list (`mailroot.md` 7.6).
 
 use super::problem::{ProblemKind, Problems};
+use super::schema::options::LIST_PERMS;
 use super::table::{Row, RowSpec, Table};
 
 /// The members of one list, in file order.
@@ -84,9 +85,9 @@ impl Table for ListMembers {
             problems.note(row.line, row.column(0), ProblemKind::BadAddress(address.to_string()));
         }
         let perms = if row.fields.len() > 1 { ListPerms::parse(row.bytes(1)) } else { ListPerms::default() };
-        if let Some(&odd) = row.bytes(1).iter().find(|byte| !b"RWA".contains(byte)) {
-            let found = char::from(odd).to_string();
-            problems.note(row.line, row.column(1), ProblemKind::UnknownWord { found, accepted: "R, W, A" });
+        if let Some(odd) = LIST_PERMS.odd_letter(row.bytes(1)) {
+            let (found, accepted) = (odd.to_string(), LIST_PERMS.accepted);
+            problems.note(row.line, row.column(1), ProblemKind::UnknownWord { found, accepted });
         }
         self.rows.push(ListMember { line: row.line, address, perms });
     }

@@ -19,6 +19,7 @@ pub mod option_list;
 pub mod problem;
 pub mod profile;
 pub mod routing;
+pub mod schema;
 pub mod server_tab;
 pub mod snapshot;
 pub mod tabindex;

@@ -5,14 +5,16 @@
 
 use bstr::{BStr, BString, ByteSlice};
 
+use super::schema::{OptionGroup, OptionSpec};
 use super::server_tab::leading_number;
 
 /// The options of one column or variable.
 ///
 /// ```
+/// use tabmail::mailroot::schema::options::{APOP, LEAVE, LINK_OUT_BIND, STLS};
 /// let options = tabmail::mailroot::option_list::OptionList::parse(b"APOP,Leave=0,,OutBind=192.0.2.1");
-/// assert!(options.flag("APOP") && !options.flag("Leave") && !options.flag("STLS"));
-/// assert_eq!(options.value("OutBind").unwrap(), "192.0.2.1");
+/// assert!(options.flag(&APOP) && !options.flag(&LEAVE) && !options.flag(&STLS));
+/// assert_eq!(options.value(&LINK_OUT_BIND).unwrap(), "192.0.2.1");
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OptionList {
@@ -50,44 +52,57 @@ impl OptionList {
         Self { options: elements.filter(|element| !element.is_empty()).map(ListedOption::parse).collect() }
     }
 
+    /// One option for each value, as in tables where each stands in a column of its own.
+    pub fn of_columns<'a>(columns: impl Iterator<Item = &'a BStr>) -> Self {
+        Self { options: columns.map(|column| ListedOption::parse(column)).collect() }
+    }
+
+    /// The names that the group does not have, in the order written.
+    pub fn unknown<'a>(&'a self, group: &'static OptionGroup) -> impl Iterator<Item = &'a ListedOption> {
+        self.options.iter().filter(|option| group.find(&option.name).is_none())
+    }
+
     /// The options in the order written, duplicates included.
     pub fn iter(&self) -> impl Iterator<Item = &ListedOption> {
         self.options.iter()
     }
 
-    /// The option of this name; of several the last.
-    pub fn get(&self, name: &str) -> Option<&ListedOption> {
-        self.options.iter().rev().find(|option| option.name == name)
+    /// The option; of several the last.
+    pub fn get(&self, wanted: &OptionSpec) -> Option<&ListedOption> {
+        self.options.iter().rev().find(|option| option.name == wanted.name)
     }
 
     /// The text after `=` of this option; `None` when it is absent or bare.
-    pub fn value(&self, name: &str) -> Option<&BStr> {
-        self.get(name)?.value.as_ref().map(|value| value.as_bstr())
+    pub fn value(&self, wanted: &OptionSpec) -> Option<&BStr> {
+        self.get(wanted)?.value.as_ref().map(|value| value.as_bstr())
     }
 
     /// Whether the option is there, bare or with a non-zero number.
-    pub fn flag(&self, name: &str) -> bool {
-        self.get(name).is_some_and(ListedOption::is_on)
+    pub fn flag(&self, wanted: &OptionSpec) -> bool {
+        self.get(wanted).is_some_and(ListedOption::is_on)
     }
 
     /// The decimal number of this option; `None` when it is absent or bare, 0 when it is not a number.
-    pub fn integer(&self, name: &str) -> Option<i64> {
-        self.value(name).map(|value| leading_number(value))
+    pub fn integer(&self, wanted: &OptionSpec) -> Option<i64> {
+        self.value(wanted).map(|value| leading_number(value))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mailroot::schema::options::{APOP, CLR, FSTLS, LEAVE, LINK, POP3S, STLS};
 
     #[test]
     fn the_last_duplicate_wins_and_blanks_are_data() {
-        let options = OptionList::parse(b"a=1,,b,a=2=3, c\r\nd=0,e=x");
-        assert_eq!(options.value("a").unwrap(), "2=3");
-        assert!(options.flag("b") && !options.flag("c") && options.flag(" c"));
-        assert!(!options.flag("d") && !options.flag("e") && !options.flag("B"));
-        assert_eq!(options.integer("d"), Some(0));
-        assert_eq!(options.integer("b"), None);
-        assert_eq!(options.iter().count(), 6);
+        let options = OptionList::parse(b"Leave=1,,APOP,Leave=2=3, STLS\r\nFSTLS=0,POP3S=x,apop");
+        assert_eq!(options.value(&LEAVE).unwrap(), "2=3");
+        assert!(options.flag(&APOP) && !options.flag(&STLS));
+        assert!(!options.flag(&FSTLS) && !options.flag(&POP3S) && !options.flag(&CLR));
+        assert_eq!(options.integer(&FSTLS), Some(0));
+        assert_eq!(options.integer(&APOP), None);
+        assert_eq!(options.iter().count(), 7);
+        let unknown: Vec<_> = options.unknown(&LINK).map(|option| option.name.to_string()).collect();
+        assert_eq!(unknown, [" STLS", "apop"]);
     }
 }

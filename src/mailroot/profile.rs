@@ -5,7 +5,7 @@
 use bstr::{BStr, BString, ByteSlice};
 
 use super::problem::{ProblemKind, Problems};
-use super::server_tab::leading_number;
+use super::schema;
 use super::table::{Row, RowSpec, Table};
 
 /// The variables of one account, in file order.
@@ -31,25 +31,44 @@ impl UserTab {
         &self.rows
     }
 
-    /// The value of a variable; the first row of that name.
-    pub fn bytes(&self, name: &str) -> Option<&BStr> {
-        self.rows.iter().find(|row| row.name == name).map(|row| row.value.as_bstr())
+    /// A text as bytes; `None` when it is absent.
+    pub fn bytes(&self, variable: &schema::Text) -> Option<&BStr> {
+        variable.read_bytes(self.value(variable))
     }
 
-    /// The value of a variable as text; `None` when it is absent, empty or not UTF-8.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.bytes(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty())
+    /// A text; `None` when it is absent, empty or not UTF-8.
+    pub fn text(&self, variable: &schema::Text) -> Option<&str> {
+        variable.read(self.value(variable))
     }
 
     /// A flag: decimal, non-zero = on.
-    pub fn flag(&self, name: &str, default: bool) -> bool {
-        self.bytes(name).map_or(default, |value| leading_number(value) != 0)
+    pub fn flag(&self, variable: &schema::Flag) -> bool {
+        variable.read(self.value(variable))
+    }
+
+    /// A number.
+    pub fn integer(&self, variable: &schema::Integer) -> i64 {
+        variable.read(self.value(variable))
+    }
+
+    /// A size in kB as bytes; absent, 0 or negative means none.
+    pub fn kilobytes(&self, variable: &schema::Kilobytes) -> Option<u64> {
+        variable.read(self.value(variable))
+    }
+
+    /// Whether the variable is there: without it one of `server.tab` may count.
+    pub fn has(&self, variable: &schema::Variable) -> bool {
+        self.value(variable).is_some()
     }
 
     /// `MaxMBSize` in bytes; `None` = unlimited.
     pub fn mailbox_bytes_max(&self) -> Option<u64> {
-        let kilobytes = self.bytes("MaxMBSize").map_or(0, |value| leading_number(value));
-        u64::try_from(kilobytes).ok().filter(|&kb| kb > 0).map(|kb| kb.saturating_mul(1024))
+        self.kilobytes(&schema::user::MAX_MB_SIZE)
+    }
+
+    /// The value of a variable; the first row of that name.
+    fn value(&self, variable: &schema::Variable) -> Option<&BStr> {
+        self.rows.iter().find(|row| row.name == variable.name).map(|row| row.value.as_bstr())
     }
 }
 

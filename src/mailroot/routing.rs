@@ -16,6 +16,8 @@ use bstr::{BStr, BString, ByteSlice};
 
 use super::option_list::OptionList;
 use super::problem::{ProblemKind, Problems};
+use super::schema::options;
+use super::schema::server::{DEFAULT_SMTP_GATEWAYS, SMTP_GW_CONFIG};
 use super::server_tab::{ServerTab, leading_number};
 use super::table::{Row, RowSpec, Table};
 use crate::tab::wildcard;
@@ -303,22 +305,24 @@ impl GatewayOptions {
     }
 
     fn parse_noting(text: &[u8], note: &mut dyn FnMut(ProblemKind)) -> Self {
-        let mut options = Self::default();
+        let mut parsed = Self::default();
         for option in OptionList::parse(text).iter() {
             let value = option.value.as_ref().map_or(BStr::new("1"), |value| value.as_bstr());
-            match option.name.as_slice() {
-                b"NeedTLS" => options.need_tls = Some(NeedTls::parse_noting(value, note)),
-                b"OutBind" => match value.to_str().ok().and_then(|value| value.parse().ok()) {
-                    Some(address) => options.out_bind = Some(address),
+            match options::GATEWAY.find(&option.name) {
+                Some(known) if known.is(&options::NEED_TLS) => {
+                    parsed.need_tls = Some(NeedTls::parse_noting(value, note));
+                }
+                Some(_) => match value.to_str().ok().and_then(|value| value.parse().ok()) {
+                    Some(address) => parsed.out_bind = Some(address),
                     None => note(ProblemKind::BadIpAddress(value.to_string())),
                 },
-                _ => note(ProblemKind::UnknownWord {
+                None => note(ProblemKind::UnknownWord {
                     found: option.name.to_string(),
-                    accepted: "NeedTLS, OutBind",
+                    accepted: options::GATEWAY.accepted,
                 }),
             }
         }
-        options
+        parsed
     }
 }
 
@@ -338,22 +342,23 @@ impl NeedTls {
 /// Notes what is wrong with the row of `server.tab` that sets gateways or their options.
 pub(super) fn check_variable(row: &Row, problems: &mut Problems) {
     let note = &mut |kind| problems.note(row.line, row.column(1), kind);
-    match row.bytes(0).as_bytes() {
-        b"DefaultSMTPGateways" => drop(GatewayList::parse_noting(row.bytes(1), note)),
-        b"SmtpGwConfig" => drop(GatewayOptions::parse_noting(row.bytes(1), note)),
-        _ => {}
+    let name = row.bytes(0);
+    if name == DEFAULT_SMTP_GATEWAYS.name {
+        GatewayList::parse_noting(row.bytes(1), note);
+    } else if name == SMTP_GW_CONFIG.name {
+        GatewayOptions::parse_noting(row.bytes(1), note);
     }
 }
 
 impl ServerTab {
     /// `SmtpGwConfig`: options for all outgoing connections.
     pub fn smtp_gw_config(&self) -> GatewayOptions {
-        self.bytes("SmtpGwConfig").map_or_else(GatewayOptions::default, |value| GatewayOptions::parse(value))
+        self.bytes(&SMTP_GW_CONFIG).map_or_else(GatewayOptions::default, |value| GatewayOptions::parse(value))
     }
 
     /// `DefaultSMTPGateways` with `SmtpGwConfig` applied; `None`: not set, or no host in it.
     pub fn default_smtp_gateways(&self) -> Option<GatewayList> {
-        let list = GatewayList::parse(self.bytes("DefaultSMTPGateways")?);
+        let list = GatewayList::parse(self.bytes(&DEFAULT_SMTP_GATEWAYS)?);
         (!list.hosts.is_empty()).then(|| list.with_overriding_options(self.smtp_gw_config()))
     }
 }

@@ -6,12 +6,14 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::net::SocketAddr;
 
 use bstr::{BStr, BString, ByteSlice};
 
+use super::option_list::OptionList;
 use super::problem::{ProblemKind, Problems};
-use super::routing;
 use super::table::{Row, RowSpec, Table};
+use super::{routing, schema};
 
 /// The variables of `server.tab`.
 #[derive(Clone, Debug, Default)]
@@ -28,14 +30,8 @@ pub struct Variable {
     pub value: BString,
 }
 
-/// `MaxMTAOps` when it is not set.
-pub const MAX_MTA_OPS: i64 = 16;
-
-/// `DefaultSmtpPerms` when it is not set: what XMail does, not what its manual says (`mailflow.md` 17).
-pub const DEFAULT_SMTP_PERMS: &str = "MRVZ";
-
 impl ServerTab {
-    /// The row of a variable.
+    /// The row of a variable by its name, for those who do not mean a certain one.
     pub fn variable(&self, name: &str) -> Option<&Variable> {
         self.variables.get(name)
     }
@@ -45,43 +41,57 @@ impl ServerTab {
         self.variables.iter().map(|(name, variable)| (&**name, variable))
     }
 
-    /// The value of a variable as bytes; `None` when it is absent.
-    pub fn bytes(&self, name: &str) -> Option<&BStr> {
-        self.variables.get(name).map(|variable| variable.value.as_bstr())
+    /// A text as bytes; `None` when it is absent and has no default.
+    pub fn bytes(&self, variable: &schema::Text) -> Option<&BStr> {
+        variable.read_bytes(self.value(variable))
     }
 
-    /// The value of a variable as text; `None` when it is absent, empty or not UTF-8.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.bytes(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty())
+    /// A text; `None` when it is absent, empty or not UTF-8, and has no default.
+    pub fn text(&self, variable: &schema::Text) -> Option<&str> {
+        variable.read(self.value(variable))
     }
 
     /// A flag: decimal, non-zero = on. A present but empty or non-numeric value is off.
-    pub fn flag(&self, name: &str, default: bool) -> bool {
-        self.bytes(name).map_or(default, |value| leading_number(value) != 0)
+    pub fn flag(&self, variable: &schema::Flag) -> bool {
+        variable.read(self.value(variable))
     }
 
     /// An integer: absent or empty gives the default, not a number gives 0.
-    pub fn integer(&self, name: &str, default: i64) -> i64 {
-        match self.bytes(name) {
-            None => default,
-            Some(value) if value.is_empty() => default,
-            Some(value) => leading_number(value),
-        }
+    pub fn integer(&self, variable: &schema::Integer) -> i64 {
+        variable.read(self.value(variable))
     }
 
     /// A size in kB as bytes; absent, 0 or negative means none.
-    pub fn kilobytes(&self, name: &str) -> Option<u64> {
-        u64::try_from(self.integer(name, 0)).ok().filter(|&kb| kb > 0).map(|kb| kb.saturating_mul(1024))
+    pub fn kilobytes(&self, variable: &schema::Kilobytes) -> Option<u64> {
+        variable.read(self.value(variable))
+    }
+
+    /// One of some words, as the description writes it.
+    pub fn choice(&self, variable: &schema::Choice) -> &'static str {
+        variable.read(self.value(variable))
+    }
+
+    /// The options for a local address of a variable with forms for one address: `<name>-<ip>,<port>`, else
+    /// `<name>-<ip>`, else `<name>`. The most specific one counts alone.
+    pub fn options_at(&self, variable: &schema::Text, local: SocketAddr) -> OptionList {
+        let (name, ip) = (variable.name, local.ip().to_canonical());
+        let names = [format!("{name}-{ip},{}", local.port()), format!("{name}-{ip}"), name.to_owned()];
+        let row = names.iter().find_map(|name| self.variable(name));
+        row.map_or_else(OptionList::default, |row| OptionList::parse(&row.value))
     }
 
     /// `RootDomain`: the primary domain, required.
     pub fn root_domain(&self) -> Option<&str> {
-        self.text("RootDomain")
+        self.text(&schema::server::ROOT_DOMAIN)
     }
 
     /// `PostMaster`: the sender of notices, required for them.
     pub fn postmaster(&self) -> Option<&str> {
-        self.text("PostMaster")
+        self.text(&schema::server::POST_MASTER)
+    }
+
+    fn value(&self, variable: &schema::Variable) -> Option<&BStr> {
+        self.variables.get(variable.name).map(|row| row.value.as_bstr())
     }
 }
 
@@ -121,21 +131,29 @@ pub fn leading_number(value: &[u8]) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mailroot::schema::variable::{choice, flag, integer, kilobytes, text, text_or};
+    use crate::mailroot::schema::{Kind, Word};
     use std::path::Path;
 
     #[test]
     fn kinds() {
-        let text = "\"A\"\t\"1\"\n\"B\"\t\"\"\n\"C\"\t\"x\"\n\"D\"\t\"30\"\n\"A\"\t\"0\"\n\"N\"\t\"-5\"\n";
-        let (server, problems) = ServerTab::load(Path::new("server.tab"), text.as_bytes());
-        assert!(server.flag("A", false));
-        assert!(!server.flag("B", true));
-        assert!(!server.flag("C", true));
-        assert!(server.flag("missing", true));
-        assert_eq!(server.integer("B", 7), 7);
-        assert_eq!(server.integer("C", 7), 0);
-        assert_eq!(server.integer("N", 0), -5);
-        assert_eq!(server.kilobytes("D"), Some(30 * 1024));
-        assert_eq!(server.text("B"), None);
+        let content = "\"A\"\t\"1\"\n\"B\"\t\"\"\n\"C\"\t\"x\"\n\"D\"\t\"30\"\n\"A\"\t\"0\"\n\"N\"\t\"-5\"\n";
+        let (server, problems) = ServerTab::load(Path::new("server.tab"), content.as_bytes());
+        assert!(server.flag(&flag("A", false)));
+        assert!(!server.flag(&flag("B", true)));
+        assert!(!server.flag(&flag("C", true)));
+        assert!(server.flag(&flag("missing", true)));
+        let number = |name, default| server.integer(&integer(name, default, (0, 9), ""));
+        assert_eq!((number("B", 7), number("C", 7), number("N", 0)), (7, 0, -5));
+        assert_eq!(server.kilobytes(&kilobytes("D")), Some(30 * 1024));
+        assert_eq!(server.text(&text("B", Kind::Text, "")), None);
+        assert_eq!(server.text(&text_or("B", Kind::Text, "x")), Some("x"));
+        assert_eq!(server.bytes(&text_or("B", Kind::Text, "x")).unwrap(), "");
+        let words = &[Word { word: "one", doc: "" }, Word { word: "x", doc: "" }];
+        assert_eq!(
+            ["missing", "B", "C", "A"].map(|name| server.choice(&choice(name, words))),
+            ["one", "one", "x", "one"]
+        );
         assert_eq!(problems[0].to_string(), "server.tab:5:1: has the same key as line 1, which wins");
     }
 }

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::mailroot::access::Properties;
+use crate::mailroot::schema::server as variables;
 use crate::mailroot::server_tab::leading_number;
 use crate::mailroot::{ServerTab, Snapshot};
 use crate::status::number;
@@ -94,10 +95,14 @@ pub fn resources(
     let short = |variable, free: Option<u64>| {
         server.kilobytes(variable).zip(free).is_some_and(|(wanted, free)| free < wanted)
     };
-    if short(MIN_DISK, free_disk_bytes) {
+    if short(&variables::SMTP_MIN_DISK_SPACE, free_disk_bytes) {
         return Err(Refusal::LowDisk);
     }
-    if short(MIN_MEMORY, free_memory_bytes) { Err(Refusal::LowMemory) } else { Ok(()) }
+    if short(&variables::SMTP_MIN_VIRT_MEM_SPACE, free_memory_bytes) {
+        Err(Refusal::LowMemory)
+    } else {
+        Ok(())
+    }
 }
 
 /// The properties of a peer. `ptr` is its name; it matters only when `smtp.hnprop.tab` exists.
@@ -125,7 +130,7 @@ impl Standing {
             return Ok(standing);
         }
         if !snapshot.smtp_ipmap.verdict(peer).allowed {
-            match snapshot.server.integer("SMTP-IpMapDropCode", 1) {
+            match snapshot.server.integer(&variables::SMTP_IP_MAP_DROP_CODE) {
                 0 => standing.marks.ip_map = true,
                 code if code > 0 => return Err(Refusal::IpMap),
                 code => standing.slow_down(code),
@@ -175,7 +180,7 @@ impl Standing {
 
 /// The zones of `CustMapsList`, in order. An element without a code refuses.
 pub fn map_zones(server: &ServerTab) -> Vec<MapZone> {
-    let elements = server.text("CustMapsList").unwrap_or_default().split(',').map(str::trim);
+    let elements = server.text(&variables::CUST_MAPS_LIST).unwrap_or_default().split(',').map(str::trim);
     let zone = |element: &str| {
         let (zone, code) = element.rsplit_once(':').unwrap_or((element, "1"));
         MapZone { zone: zone.into(), code: leading_number(code.as_bytes()) }
@@ -186,14 +191,8 @@ pub fn map_zones(server: &ServerTab) -> Vec<MapZone> {
 /// The domain of the greeting: `SmtpServerDomain`, else the longest handled suffix of our own name (or that name
 /// itself), else `RootDomain` (`mailflow.md` 3.2). `own_name` is the PTR of the local address.
 pub fn server_domain(snapshot: &Snapshot, own_name: Option<&str>) -> Option<String> {
-    snapshot.own_domain("SmtpServerDomain", own_name)
+    snapshot.own_domain(&variables::SMTP_SERVER_DOMAIN, own_name)
 }
-
-/// `server.tab`: free disk a new session needs, kB.
-pub const MIN_DISK: &str = "SmtpMinDiskSpace";
-
-/// `server.tab`: free virtual memory a new session needs, kB.
-pub const MIN_MEMORY: &str = "SmtpMinVirtMemSpace";
 
 /// No delay is longer, whatever a table says: a session must not outlive a week of retries. Ours.
 pub const DELAY_MAX: Duration = Duration::from_secs(600);

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::address::Mailbox;
+use crate::mailroot::schema::user as variables;
 use crate::mailroot::{Account, AccountKind, Snapshot};
 
 /// Who asks for a recipient.
@@ -72,14 +73,14 @@ pub fn recipient(
     let resolved = snapshot.resolve(domain, name).ok_or(RecipientRefusal::NoMailbox)?;
     let account = resolved.account;
     let user = snapshot.user_tab(&account);
-    if !user.flag("ReceiveEnable", true) {
+    if !user.flag(&variables::RECEIVE_ENABLE) {
         return Err(RecipientRefusal::Disabled);
     }
     if account.kind == AccountKind::User {
         let mailbox_bytes_max = user.mailbox_bytes_max();
         return Ok(Recipient::Local { account, mailbox_bytes_max });
     }
-    let is_closed = user.flag("ClosedML", false);
+    let is_closed = user.flag(&variables::CLOSED_ML);
     if is_closed && !snapshot.list_members(&account).may_post(&asker.sender, asker.login.as_deref()) {
         return Err(RecipientRefusal::ListClosed);
     }

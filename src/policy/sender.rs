@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 
 use crate::mailroot::access::Properties;
 use crate::mailroot::authentication::SmtpPerms;
-use crate::mailroot::option_list::OptionList;
-use crate::mailroot::server_tab::{DEFAULT_SMTP_PERMS, leading_number};
+use crate::mailroot::schema::{options, server, user as variables};
 use crate::mailroot::{Account, ServerTab, Snapshot};
 
 use super::connection::{Marks, Standing};
@@ -62,18 +61,15 @@ impl Grant {
     /// over the letters. May block.
     pub fn of_account(snapshot: &Snapshot, account: &Account) -> Self {
         let user = snapshot.user_tab(account);
-        let own = user.bytes("SmtpPerms");
-        let letters = own.or_else(|| snapshot.server.bytes("DefaultSmtpPerms"));
-        let perms = SmtpPerms::parse(letters.map_or(DEFAULT_SMTP_PERMS.as_bytes(), |letters| letters));
-        let own_size = user.bytes("MaxMessageSize").map(|value| leading_number(value));
-        let size = match own_size {
-            Some(kilobytes) => match u64::try_from(kilobytes) {
-                Ok(kilobytes) if kilobytes > 0 => SizeRule::Bytes(kilobytes.saturating_mul(1024)),
-                _ => SizeRule::Unlimited,
-            },
-            None => SizeRule::of_perms(perms),
+        let own = user.bytes(&variables::SMTP_PERMS);
+        let letters = own.or_else(|| snapshot.server.bytes(&server::DEFAULT_SMTP_PERMS));
+        let perms = SmtpPerms::parse(letters.unwrap_or_default());
+        let size = match user.has(&variables::MAX_MESSAGE_SIZE) {
+            true => user.kilobytes(&variables::MAX_MESSAGE_SIZE).map_or(SizeRule::Unlimited, SizeRule::Bytes),
+            false => SizeRule::of_perms(perms),
         };
-        let emits_auth_user = user.bytes("DisableEmitAuthUser").map(|value| leading_number(value) == 0);
+        let silence = &variables::DISABLE_EMIT_AUTH_USER;
+        let emits_auth_user = user.has(silence).then(|| !user.flag(silence));
         Self { perms, size, emits_auth_user }
     }
 
@@ -84,7 +80,7 @@ impl Grant {
 
     /// Whether the log-in name is written into the message (`mailflow.md` 3.9).
     pub fn emits_auth_user(&self, server: &ServerTab) -> bool {
-        self.emits_auth_user.unwrap_or_else(|| !server.flag("DisableEmitAuthUser", false))
+        self.emits_auth_user.unwrap_or_else(|| !server.flag(&server::DISABLE_EMIT_AUTH_USER))
     }
 }
 
@@ -96,7 +92,7 @@ impl SizeRule {
     /// The limit in bytes; `None`: there is none.
     pub fn bytes_max(self, server: &ServerTab) -> Option<u64> {
         match self {
-            Self::Server => server.kilobytes("MaxMessageSize"),
+            Self::Server => server.kilobytes(&server::MAX_MESSAGE_SIZE),
             Self::Unlimited => None,
             Self::Bytes(bytes) => Some(bytes),
         }
@@ -106,14 +102,10 @@ impl SizeRule {
 impl SmtpConfig {
     /// The options for a local address: the most specific variable counts alone.
     pub fn of(server: &ServerTab, local: SocketAddr) -> Self {
-        let ip = local.ip().to_canonical();
-        let names =
-            [format!("SmtpConfig-{ip},{}", local.port()), format!("SmtpConfig-{ip}"), "SmtpConfig".into()];
-        let Some(value) = names.iter().find_map(|name| server.bytes(name)) else { return Self::default() };
-        let options = OptionList::parse(value);
+        let config = server.options_at(&server::SMTP_CONFIG, local);
         Self {
-            mail_auth: options.flag("MailAuth") || options.flag("mail-auth"),
-            want_tls: options.flag("WantTLS"),
+            mail_auth: config.flag(&options::MAIL_AUTH) || config.flag(&options::MAIL_AUTH_OLD),
+            want_tls: config.flag(&options::WANT_TLS),
         }
     }
 

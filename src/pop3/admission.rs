@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::reply::{Reply, number};
 use crate::mailroot::Snapshot;
+use crate::mailroot::schema::server as variables;
 
 /// What a new connection finds.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +30,7 @@ pub(super) fn admit(snapshot: &Snapshot, arrival: Arrival<'_>) -> Result<String,
         // golden smtp_opt_noserver: without server.tab nobody is served.
         return Err(Reply::error_number(number::NO_SERVER_TAB));
     }
-    let wanted = snapshot.server.kilobytes("Pop3MinVirtMemSpace");
+    let wanted = snapshot.server.kilobytes(&variables::POP3_MIN_VIRT_MEM_SPACE);
     if let (Some(wanted), Some(free)) = (wanted, arrival.free_memory_bytes)
         && free < wanted
     {
@@ -40,12 +41,12 @@ pub(super) fn admit(snapshot: &Snapshot, arrival: Arrival<'_>) -> Result<String,
 
 /// Whether [`admit`] needs the name of our own address.
 pub(super) fn needs_local_name(snapshot: &Snapshot) -> bool {
-    snapshot.server.text("POP3Domain").is_none()
+    snapshot.server.text(&variables::POP3_DOMAIN).is_none()
 }
 
 /// `POP3Domain`; else the part of our own name that is a handled domain, or the name; else `RootDomain`.
 fn default_domain(snapshot: &Snapshot, local_name: Option<&str>) -> Option<String> {
-    snapshot.own_domain("POP3Domain", local_name)
+    snapshot.own_domain(&variables::POP3_DOMAIN, local_name)
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::logs::{LogKind, Logs};
 use crate::mailbox::Mailboxes;
+use crate::mailroot::schema::server as variables;
 use crate::mailroot::{Snapshot, Tables};
 use crate::net::dots::{END_OF_DATA, ToCrlf, Transform};
 use crate::net::tls::TlsStore;
@@ -123,7 +124,7 @@ impl<'a> Client<'a> {
             let address = connection.stream().local().ip();
             local_name.get_or_init(|| services.resolver.ptr(address)).await;
         }
-        let is_memory_wanted = snapshot.server.kilobytes("Pop3MinVirtMemSpace").is_some();
+        let is_memory_wanted = snapshot.server.kilobytes(&variables::POP3_MIN_VIRT_MEM_SPACE).is_some();
         let arrival = Arrival {
             peer: plain_ip(connection.stream().peer().ip()),
             has_seat: seat.is_some(),
@@ -223,7 +224,7 @@ impl<'a> Client<'a> {
     fn tls(&self) -> Tls {
         if self.connection.stream().is_tls() {
             Tls::Active
-        } else if !self.snapshot.server.flag("EnablePOP3-TLS", true) {
+        } else if !self.snapshot.server.flag(&variables::ENABLE_POP3_TLS) {
             Tls::Disabled
         } else if self.services.tls.available() {
             Tls::Offered
@@ -294,7 +295,7 @@ impl<'a> Client<'a> {
     /// `Pop3LogPasswd`: 1 shows what failed, 2 everything (golden pop3_logpasswd_*).
     fn logged_password(&self, login: &LogIn, answer: &Answer) -> String {
         let has_failed = !matches!(answer, Answer::LoggedIn(_));
-        match (self.snapshot.server.integer("Pop3LogPasswd", 0), &login.proof) {
+        match (self.snapshot.server.integer(&variables::POP3_LOG_PASSWD), &login.proof) {
             (1, Proof::Password(given) | Proof::Apop(given)) if has_failed => given.clone(),
             (2.., Proof::Password(given) | Proof::Apop(given)) => given.clone(),
             _ => String::new(),

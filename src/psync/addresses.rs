@@ -15,9 +15,6 @@ use crate::address::{Mailbox, Path, RawPath, ReversePath, Utf8};
 use crate::mailroot::links::{LinkTarget, Pop3Link};
 use crate::message::{self, HeaderScanner};
 
-/// `FetchHdrTags` when it is not set.
-pub(super) const FETCH_HDR_TAGS: &str = "+X-Deliver-To,+Received,To,Cc";
-
 /// Recipients of one message. Ours: each is a file of its own. A message with more goes to `Pop3SyncErrorAccount`.
 pub(super) const RECIPIENTS_MAX: usize = 1000;
 
@@ -170,6 +167,7 @@ mod tests {
     use super::*;
     use crate::mailroot::links::LinkOptions;
     use crate::mailroot::routing::HostPort;
+    use crate::mailroot::schema::server::FETCH_HDR_TAGS;
 
     fn link(first_column: &str) -> Pop3Link {
         Pop3Link {
@@ -194,7 +192,8 @@ mod tests {
     }
 
     fn check(first_column: &str, head: &str, expected: &str) {
-        check_with(FETCH_HDR_TAGS, first_column, head, expected);
+        let tags = FETCH_HDR_TAGS.read(None).unwrap();
+        check_with(tags, first_column, head, expected);
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //! (`mailflow.md` 8, 2.2). Blocks.
 
 use super::Services;
-use super::addresses::{self, FETCH_HDR_TAGS, RECIPIENTS_MAX};
+use super::addresses::{self, RECIPIENTS_MAX};
 use super::client::Outcome;
 use super::error::SyncError;
 use crate::address::{Mailbox, ReversePath};
 use crate::mailroot::Snapshot;
 use crate::mailroot::links::{LinkTarget, Pop3Link};
+use crate::mailroot::schema::server as variables;
 use crate::message::HEADER_BLOCK_BYTES_MAX;
 use crate::spool::{Header, MailData, NewMessage, Origin, SpoolError};
 
@@ -56,7 +57,7 @@ fn handled_recipients(snapshot: &Snapshot, link: &Pop3Link, head: &[u8]) -> Vec<
     {
         return Vec::new();
     }
-    let tags = snapshot.server.text("FetchHdrTags").unwrap_or(FETCH_HDR_TAGS);
+    let tags = snapshot.server.text(&variables::FETCH_HDR_TAGS).unwrap_or_default();
     let mut recipients = addresses::recipients(link, tags, head);
     recipients.retain(|recipient| {
         let domain = recipient.domain.as_str();
@@ -66,7 +67,7 @@ fn handled_recipients(snapshot: &Snapshot, link: &Pop3Link, head: &[u8]) -> Vec<
 }
 
 fn error_account(snapshot: &Snapshot) -> Option<Mailbox> {
-    let text = snapshot.server.text("Pop3SyncErrorAccount")?;
+    let text = snapshot.server.text(&variables::POP3_SYNC_ERROR_ACCOUNT)?;
     let account = Mailbox::parse(text.as_bytes());
     if let Err(error) = &account {
         tracing::error!("server.tab: Pop3SyncErrorAccount: {error}: {text:?}");

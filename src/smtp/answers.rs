@@ -16,6 +16,7 @@ use crate::auth::{Credentials, Proof, check_account, check_smtp_auth, split_logi
 use crate::clock::Clock;
 use crate::dns::Presence;
 use crate::mailbox::Mailboxes;
+use crate::mailroot::schema::user as variables;
 use crate::mailroot::{Account, AccountKind, MailRoot, Snapshot};
 use crate::policy::recipient::recipient;
 use crate::policy::{Asker, Grant, Recipient, RecipientRefusal, quota_verdict};
@@ -191,7 +192,7 @@ fn verify(snapshot: &Snapshot, mailbox: &Mailbox) -> Option<Verified> {
     };
     let account = resolved.account;
     let user = snapshot.user_tab(&account);
-    let real_name = user.text("RealName").unwrap_or("Unknown").to_owned();
+    let real_name = user.text(&variables::REAL_NAME).unwrap_or("Unknown").to_owned();
     Some(Verified::Account { real_name, address: account.address() })
 }
 

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use super::serve::Services;
 use crate::durable;
 use crate::mailroot::Snapshot;
+use crate::mailroot::schema::server as variables;
 use crate::net;
-use crate::policy::connection::{MIN_DISK, MIN_MEMORY, map_zones, properties, resources, server_domain};
+use crate::policy::connection::{map_zones, properties, resources, server_domain};
 use crate::policy::{Refusal, Standing};
 
 /// What is known when the greeting is sent.
@@ -41,7 +42,7 @@ pub async fn admit(
     }
     check_resources(services, snapshot).await?;
 
-    let rdns_check = snapshot.server.integer("SMTP-RDNSCheck", 0);
+    let rdns_check = snapshot.server.integer(&variables::SMTP_RDNS_CHECK);
     let mut name = None;
     if snapshot.host_properties.exists() {
         name = services.resolver.ptr(peer).await;
@@ -61,7 +62,7 @@ pub async fn admit(
             }
         }
     }
-    let own_name = match snapshot.server.text("SmtpServerDomain") {
+    let own_name = match snapshot.server.text(&variables::SMTP_SERVER_DOMAIN) {
         Some(domain) => Some(domain.to_owned()),
         None => services.resolver.ptr(local.ip().to_canonical()).await,
     };
@@ -73,7 +74,8 @@ pub async fn admit(
 /// Disk and memory, where `server.tab` asks for a minimum; otherwise nothing is looked at.
 async fn check_resources(services: &Services, snapshot: &Snapshot) -> Result<(), Refusal> {
     let is_wanted = |variable| snapshot.server.kilobytes(variable).is_some();
-    let (wants_disk, wants_memory) = (is_wanted(MIN_DISK), is_wanted(MIN_MEMORY));
+    let (wants_disk, wants_memory) =
+        (is_wanted(&variables::SMTP_MIN_DISK_SPACE), is_wanted(&variables::SMTP_MIN_VIRT_MEM_SPACE));
     if !wants_disk && !wants_memory {
         return Ok(());
     }

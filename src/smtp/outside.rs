@@ -21,6 +21,7 @@ use crate::auth::{Credentials, Mechanism};
 use crate::exec::{self, Command, Exit, macros};
 use crate::mailroot::authentication::{SmtpExtAuthRow, SmtpPerms};
 use crate::mailroot::option_list::OptionList;
+use crate::mailroot::schema::options::RESPONSE_PERMS;
 use crate::policy::Grant;
 
 /// How long the program may take (`mailflow.md` 12.2).
@@ -108,7 +109,9 @@ impl Response {
         let mut text = Vec::new();
         File::open(&self.0)?.take(RESPONSE_BYTES_MAX).read_to_end(&mut text)?;
         let options = OptionList::parse(&text);
-        Ok(options.value("Perms").map_or_else(SmtpPerms::default, |letters| SmtpPerms::parse(letters)))
+        Ok(options
+            .value(&RESPONSE_PERMS)
+            .map_or_else(SmtpPerms::default, |letters| SmtpPerms::parse(letters)))
     }
 }
 

@@ -8,6 +8,7 @@ use super::session::{SpoolFailure, Verified};
 use crate::address::{Mailbox, PathError};
 use crate::auth::AuthSyntax;
 use crate::mailroot::ServerTab;
+use crate::mailroot::schema::server as variables;
 use crate::policy::{RecipientRefusal, Refusal, SenderRefusal};
 use crate::status::{EnhancedCode, Reply, number, product};
 
@@ -41,9 +42,9 @@ pub fn stopping() -> Reply {
 pub fn refused(refusal: &Refusal, server: &ServerTab) -> Reply {
     let own_words = |variable| server.text(variable).map(str::to_owned);
     let words = match refusal {
-        Refusal::IpMap => own_words("SmtpMsgIPBan"),
-        Refusal::Spammer => own_words("SmtpMsgIPBanSpammers"),
-        Refusal::Map(zone) => Some(match own_words("SmtpMsgIPBanMaps") {
+        Refusal::IpMap => own_words(&variables::SMTP_MSG_IP_BAN),
+        Refusal::Spammer => own_words(&variables::SMTP_MSG_IP_BAN_SPAMMERS),
+        Refusal::Map(zone) => Some(match own_words(&variables::SMTP_MSG_IP_BAN_MAPS) {
             Some(words) => format!("{words} ({zone})"),
             None => format!("550 Denied due inclusion of your IP inside ({zone})"),
         }),
@@ -214,7 +215,7 @@ pub fn unknown_sender_domain() -> Reply {
 /// 504: `spam-address.tab`.
 pub fn spam_address(server: &ServerTab) -> Reply {
     let default = reply(504, (5, 7, 1), "You are registered as spammer");
-    match server.text("SmtpMsgIPBanSpamAddress") {
+    match server.text(&variables::SMTP_MSG_IP_BAN_SPAM_ADDRESS) {
         Some(words) => configured(words, default),
         None => default,
     }
@@ -224,8 +225,8 @@ pub fn spam_address(server: &ServerTab) -> Reply {
 pub fn sender_refused(refusal: &SenderRefusal, server: &ServerTab) -> Reply {
     let forbidden = reply(551, (5, 7, 1), "Server access forbidden by your IP");
     let words = match refusal {
-        SenderRefusal::Spammer => server.text("SmtpMsgIPBanSpammers"),
-        SenderRefusal::IpMap => server.text("SmtpMsgIPBan"),
+        SenderRefusal::Spammer => server.text(&variables::SMTP_MSG_IP_BAN_SPAMMERS),
+        SenderRefusal::IpMap => server.text(&variables::SMTP_MSG_IP_BAN),
         SenderRefusal::Map(_) | SenderRefusal::NoPtr => None,
         SenderRefusal::AuthenticationRequired => {
             return reply(530, (5, 7, 0), "Server use forbidden");
@@ -392,7 +393,8 @@ pub fn queue_started(pattern: &str) -> Reply {
 
 /// `CustomSMTPMessage` behind the last line of an error reply (`mailflow.md` 3.2).
 pub fn with_suffix(mut reply: Reply, server: &ServerTab) -> Reply {
-    if let (Some(suffix), Some(last)) = (server.text("CustomSMTPMessage"), reply.lines.last_mut()) {
+    if let (Some(suffix), Some(last)) = (server.text(&variables::CUSTOM_SMTP_MESSAGE), reply.lines.last_mut())
+    {
         last.extend_from_slice(b" - ");
         last.extend_from_slice(suffix.as_bytes());
     }

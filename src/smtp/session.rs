@@ -31,6 +31,7 @@ use super::reply;
 use crate::address::{Domain, ForwardPath, Mailbox, ReversePath};
 use crate::auth::{Credentials, Exchange, Mechanism};
 use crate::mailroot::authentication::SmtpPerms;
+use crate::mailroot::schema::server as variables;
 use crate::mailroot::{Account, ServerTab, Snapshot};
 use crate::net::dots::BareLf;
 use crate::policy::sender::SmtpConfig;
@@ -562,7 +563,7 @@ impl Session {
             lines.push(format!("AUTH {}", mechanisms.join(" ")));
         }
         lines.extend(["ENHANCEDSTATUSCODES", "SMTPUTF8", "CHUNKING"].map(str::to_owned));
-        lines.push(match server.kilobytes("MaxMessageSize") {
+        lines.push(match server.kilobytes(&variables::MAX_MESSAGE_SIZE) {
             Some(bytes) => format!("SIZE {bytes}"),
             None => "SIZE".to_owned(),
         });
@@ -573,12 +574,12 @@ impl Session {
     }
 
     fn offers_starttls(&self, context: &Context) -> bool {
-        let enabled = context.snapshot.server.flag("EnableSMTP-TLS", true);
+        let enabled = context.snapshot.server.flag(&variables::ENABLE_SMTP_TLS);
         !self.link.is_tls && enabled && context.is_tls_available
     }
 
     fn on_starttls(&mut self, context: &Context) -> Action {
-        if !context.snapshot.server.flag("EnableSMTP-TLS", true) {
+        if !context.snapshot.server.flag(&variables::ENABLE_SMTP_TLS) {
             return self.say(reply::no_tls(), context);
         }
         if self.link.is_tls || !context.is_tls_available {
@@ -614,12 +615,12 @@ impl Session {
 
     fn may_verify(&self, server: &ServerTab) -> bool {
         let properties = self.standing.properties;
-        server.flag("AllowSmtpVRFY", false) || properties.enable_vrfy || self.perms().vrfy
+        server.flag(&variables::ALLOW_SMTP_VRFY) || properties.enable_vrfy || self.perms().vrfy
     }
 
     fn may_flush(&self, server: &ServerTab) -> bool {
         let properties = self.standing.properties;
-        server.flag("AllowSmtpETRN", false) || properties.enable_etrn || self.perms().etrn
+        server.flag(&variables::ALLOW_SMTP_ETRN) || properties.enable_etrn || self.perms().etrn
     }
 
     fn login(&self) -> Option<&Login> {
@@ -669,7 +670,7 @@ impl Session {
         let server = &context.snapshot.server;
         let reply = reply::with_suffix(reply, server);
         self.errors += 1;
-        if i64::from(self.errors) == server.integer("SMTP-MaxErrors", 0) {
+        if i64::from(self.errors) == server.integer(&variables::SMTP_MAX_ERRORS) {
             self.note("SMTP=EERRS", "");
             return Action::Close(reply);
         }

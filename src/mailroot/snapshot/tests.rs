@@ -1,5 +1,6 @@
 use super::*;
 use crate::mailroot::UserTab;
+use crate::mailroot::schema::{Kind, Text, variable};
 
 struct Bench {
     dir: tempfile::TempDir,
@@ -124,9 +125,9 @@ fn files_of_accounts_are_looked_at_when_they_are_used() {
     let bench = bench("");
     assert!(!bench.user_tab().exists());
     bench.write(USER_TAB, "\"A\"\t\"1\"\n");
-    assert_eq!(bench.user_tab().text("A"), Some("1"));
+    assert_eq!(bench.user_tab().text(&variable_a()), Some("1"));
     bench.write(USER_TAB, "\"A\"\t\"2\"\n");
-    assert_eq!(bench.user_tab().text("A"), Some("2"));
+    assert_eq!(bench.user_tab().text(&variable_a()), Some("2"));
     fs::remove_file(bench.dir.path().join(USER_TAB)).unwrap();
     until(|| !bench.user_tab().exists());
     assert!(bench.user_tab().rows().is_empty());
@@ -141,14 +142,14 @@ fn an_account_file_being_rewritten_is_not_seen_empty() {
     for _ in 0..20 {
         bench.write(USER_TAB, "\"A\"\t\"1\"\n");
         bench.tables.edited(Path::new(USER_TAB));
-        assert_eq!(bench.user_tab().text("A"), Some("1"));
+        assert_eq!(bench.user_tab().text(&variable_a()), Some("1"));
         let begun = Instant::now();
         bench.write(USER_TAB, "");
         let seen = bench.user_tab();
         if begun.elapsed() < QUIET {
-            assert_eq!(seen.text("A"), Some("1"));
+            assert_eq!(seen.text(&variable_a()), Some("1"));
             bench.tables.reload_now();
-            assert_eq!(bench.user_tab().text("A"), None);
+            assert_eq!(bench.user_tab().text(&variable_a()), None);
             return;
         }
     }
@@ -182,4 +183,9 @@ fn a_stamp_taken_right_after_a_write_is_not_trusted() {
     };
     check(true, Some("b"));
     check(false, None);
+}
+
+/// The variable that these tests write.
+fn variable_a() -> Text {
+    variable::text("A", Kind::Text, "")
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Action, Context, Identity, Login, LoginVerdict, Question, Session, State, Waiting};
 use crate::auth::{AuthSyntax, Exchange, Mechanism, Step};
 use crate::mailroot::Snapshot;
+use crate::mailroot::schema::server as variables;
 use crate::smtp::command::Arguments;
 use crate::smtp::reply;
 
@@ -104,7 +105,7 @@ impl Session {
     /// could not succeed.
     pub(super) fn advertised_mechanisms(&self, snapshot: &Snapshot) -> Vec<String> {
         let external = snapshot.smtp_ext_auth.mechanisms();
-        let hashes = snapshot.server.text("PasswordScheme").is_some_and(|scheme| scheme == "argon2id");
+        let hashes = snapshot.server.choice(&variables::PASSWORD_SCHEME) == variables::ARGON2ID;
         let internal = Mechanism::ALL.into_iter().filter(|mechanism| !hashes || mechanism.sends_password());
         let names: Vec<&str> = match external.is_empty() {
             true => internal.map(Mechanism::name).collect(),
@@ -115,7 +116,9 @@ impl Session {
 
     /// `SmtpNoTLSAuths` is a list (decision 37); absent, it allows all, empty, it allows none.
     fn is_allowed(&self, name: &str, snapshot: &Snapshot) -> bool {
-        let Some(allowed) = snapshot.server.bytes("SmtpNoTLSAuths").filter(|_| !self.link.is_tls) else {
+        let Some(allowed) =
+            snapshot.server.bytes(&variables::SMTP_NO_TLS_AUTHS).filter(|_| !self.link.is_tls)
+        else {
             return true;
         };
         let names = allowed.split(|&byte| byte == b',').map(|name| name.trim_ascii());

@@ -4,6 +4,7 @@ use super::{
     AcceptedRecipient, Action, Context, DataFault, FilterPoint, FilterVerdict, Intake, MailTransaction,
     Opening, Question, Received, Session, State, Submission, SubmitFailure, Waiting,
 };
+use crate::mailroot::schema::server as variables;
 use crate::message::{self, ReceivedHdrType};
 use crate::net::bracketed;
 use crate::net::dots::BareLf;
@@ -76,9 +77,10 @@ impl Session {
     }
 
     fn receive(&mut self, chunk: Option<Chunk>) -> Action {
-        let refuses = self.transaction.as_ref().is_some_and(|open| {
-            open.snapshot.server.text("SMTP-BareLF").is_some_and(|value| value.eq_ignore_ascii_case("reject"))
-        });
+        let refuses = self
+            .transaction
+            .as_ref()
+            .is_some_and(|open| open.snapshot.server.choice(&variables::SMTP_BARE_LF) == variables::REJECT);
         let bare_lf = if refuses { BareLf::Reject } else { BareLf::Normalise };
         let intake = Intake { bytes_max: self.transaction_bytes_max(), bare_lf };
         self.state = State::Receiving { chunk };
@@ -194,7 +196,7 @@ impl Session {
             mail_from: transaction.line.clone(),
             rcpt_to: format!("RCPT TO:<{path}>").into(),
         };
-        let layout = transaction.snapshot.server.integer("ReceivedHdrType", 0);
+        let layout = transaction.snapshot.server.integer(&variables::RECEIVED_HDR_TYPE);
         let received = message::Received {
             layout: ReceivedHdrType::from_number(layout),
             helo: self.helo.as_ref().map_or(&[], |helo| helo.as_slice()),

@@ -9,6 +9,7 @@ use super::{
     MailTransaction, Opening, Question, Quota, Session, SpoolFailure, Waiting,
 };
 use crate::address::{ForwardPath, Mailbox, Path, PathError, RawPath, ReversePath};
+use crate::mailroot::schema::server as variables;
 use crate::mailroot::{ServerTab, Snapshot};
 use crate::policy::sender::may_send;
 use crate::policy::{Asker, Grant, Recipient, RecipientRefusal, SenderRefusal};
@@ -41,14 +42,14 @@ impl Session {
             Err(error) => return self.say(reply::bad_path(error, true), context),
         };
         let Some(sender) = draft.reverse_path.mailbox().cloned() else {
-            if !server.flag("AllowNullSender", true) {
+            if !server.flag(&variables::ALLOW_NULL_SENDER) {
                 self.note_sender("SNDR=EEMPTY", &draft, 0);
                 return self.say(reply::bad_return_path(), context);
             }
             return self.examine_size(draft, context);
         };
         let skips = self.standing.properties.skip_sender_domain_check || sender.domain.is_literal();
-        if server.flag("CheckMailerDomain", false) && !skips {
+        if server.flag(&variables::CHECK_MAILER_DOMAIN) && !skips {
             return self.ask(Waiting::SenderDomain(draft), Question::SenderDomain(sender.domain));
         }
         self.examine_sender(draft, &sender, context)
@@ -77,7 +78,7 @@ impl Session {
             self.note_sender("SNDR=ESPAM", &draft, 0);
             return self.say(reply, context);
         }
-        let is_enabled = snapshot.server.flag("EnableAuthSMTP-POP3", true);
+        let is_enabled = snapshot.server.flag(&variables::ENABLE_AUTH_SMTP_POP3);
         if is_enabled && self.login().is_none() && snapshot.handles(sender.domain.as_str()) {
             let question = Question::PopBeforeSmtp { snapshot: Arc::clone(snapshot), sender: sender.clone() };
             return self.ask(Waiting::PopBeforeSmtp(draft), question);
@@ -118,7 +119,8 @@ impl Session {
         let server = &draft.snapshot.server;
         let sender = draft.reverse_path.mailbox();
         let is_ours = sender.is_some_and(|sender| draft.snapshot.handles(sender.domain.as_str()));
-        let claims_local_domain = is_ours && self.login().is_none() && server.flag("LocalDomainAuth", false);
+        let claims_local_domain =
+            is_ours && self.login().is_none() && server.flag(&variables::LOCAL_DOMAIN_AUTH);
         may_send(self.config(server), &self.standing(), self.perms(), claims_local_domain)
     }
 

@@ -1,0 +1,22 @@
+//! One description of everything an operator can write: variables, options in lists, columns of tables.
+//!
+//! A name, a default and a sentence of documentation exist once, here. The getters of [`super::ServerTab`],
+//! [`super::UserTab`] and [`super::option_list::OptionList`] take these constants, so a room cannot misspell a variable
+//! or have a default of its own (`tests/architecture.rs` looks for string literals). The doc comment of a constant is
+//! the text that operators read.
+//!
+//! Shape: [`server`] and [`user`] hold variables, [`options`] the options inside columns and values, [`kind`] what a
+//! value may be. Sources: `mailroot.md` 8 and 9, `jdmail.md` 3, the project's decisions.
+
+pub mod kind;
+pub mod options;
+pub mod server;
+pub mod user;
+pub mod variable;
+
+pub use kind::{Kind, Word};
+pub use options::{OptionGroup, OptionSpec};
+pub use variable::{Choice, DefaultValue, Flag, Integer, Kilobytes, Origin, Text, Variable};
+
+#[cfg(test)]
+mod tests;

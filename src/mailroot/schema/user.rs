@@ -1,0 +1,50 @@
+//! The variables of `user.tab`, and of `userdef.tab`, which is copied into the `user.tab` of new accounts
+//! (`mailroot.md` 9). Other names are kept: programs around the server store their own there.
+
+use super::kind::Kind;
+use super::options;
+use super::variable::{Flag, Integer, Kilobytes, Text, flag, integer, kilobytes, text, variables};
+
+/// Why a variable for address books does nothing.
+const FOR_PEOPLE: &str = "it is there for people and other programs";
+
+variables! {
+    /// All variables of `user.tab`, in the order of the documentation.
+    VARIABLES in "mailroot.md 9";
+
+    /// The name shown by FINGER and VRFY.
+    REAL_NAME: Text = text("RealName", Kind::Text, "shown as unknown");
+    /// The page shown by FINGER.
+    HOME_PAGE: Text = text("HomePage", Kind::Text, "shown as unknown");
+    /// The postal address.
+    ADDRESS: Text = text("Address", Kind::Text, "none").ignored(FOR_PEOPLE);
+    /// The telephone number.
+    TELEPHONE: Text = text("Telephone", Kind::Text, "none").ignored(FOR_PEOPLE);
+    /// How much mail the mailbox may hold. For users.
+    MAX_MB_SIZE: Kilobytes = kilobytes("MaxMBSize");
+    /// The largest message that the user may send when logged in; 0: any size. For users.
+    MAX_MESSAGE_SIZE: Kilobytes =
+        kilobytes("MaxMessageSize").without("any size with the permission Z, else MaxMessageSize of server.tab");
+    /// What the user may do over SMTP when logged in. For users.
+    SMTP_PERMS: Text = text("SmtpPerms", Kind::Letters(&options::SMTP_PERMS), "DefaultSmtpPerms of server.tab");
+    /// The account receives mail; with 0 its recipients are refused.
+    RECEIVE_ENABLE: Flag = flag("ReceiveEnable", true);
+    /// The user may log in to POP3. For users.
+    POP_ENABLE: Flag = flag("PopEnable", true);
+    /// Above 0 POP3 also lists `Maildir/cur`. For users.
+    POP3_SCAN_CUR: Integer = integer("Pop3ScanCur", 0, (0, 1), "");
+    /// The log-in name is not written into the user's messages (`X-AuthUser`). For users.
+    DISABLE_EMIT_AUTH_USER: Flag =
+        flag("DisableEmitAuthUser", false).without("DisableEmitAuthUser of server.tab");
+    /// Only members with the right to post may. For lists.
+    CLOSED_ML: Flag = flag("ClosedML", false);
+    /// The envelope sender of the copies that members get, who then answers for bounces. For lists.
+    LIST_SENDER: Text = text("ListSender", Kind::Address, "the sender of the original");
+    /// Copies get a `Reply-To` with the list's address. For lists.
+    USE_REPLY_TO: Flag = flag("UseReplyTo", true);
+}
+
+/// The variable with this name.
+pub fn find(name: &[u8]) -> Option<&'static super::Variable> {
+    VARIABLES.iter().copied().find(|known| known.is_named(name))
+}
