@@ -16,6 +16,7 @@
 //! Everything here blocks: call it off the async threads.
 
 mod error;
+mod merge;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use crate::durable::{Disk, FileLock, is_temporary};
 use crate::tab::{Field, LineKind, TabFile};
 
 pub use error::EditError;
+pub use merge::{Conflict, LineVersion, RowConflict, merge};
 pub use rules::line_bytes_max;
 
 /// The file whose lock is held during an edit, in the MailRoot. It stays, empty, and XMail ignores it.

@@ -9,7 +9,7 @@ use crate::mailroot::lists::ListMembers;
 use crate::mailroot::profile::UserTab;
 use crate::mailroot::snapshot::root_table_spec;
 use crate::mailroot::table::{RowSpec, Table};
-use crate::tab::{Cell, Line, Record};
+use crate::tab::{Cell, Line, Record, fields};
 
 /// Column 4 of `mailusers.tab`, the id, from 0: a number, written without quotes.
 const MAIL_USERS_ID: usize = 3;
@@ -50,6 +50,44 @@ const COMMAND_LINE_BYTES: usize = 1022;
 /// relative to the MailRoot.
 pub fn line_bytes_max(file: &Path) -> usize {
     spec(file).line_bytes_max
+}
+
+/// The leading columns by which readers of the table look a row up; `None` where rows have no key or where their order
+/// decides. Of equal keys the first row counts, so a second one would be without effect.
+fn key_columns(file: &Path) -> Option<(usize, KeyCase)> {
+    let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let is_root = file.parent() == Some(Path::new(""));
+    Some(match name {
+        "user.tab" | "userdef.tab" => (1, KeyCase::Kept),
+        "mlusers.tab" => (1, KeyCase::Folded),
+        "server.tab" if is_root => (1, KeyCase::Kept),
+        "domains.tab" | "aliasdomain.tab" | "ctrlaccounts.tab" | "smtpauth.tab" if is_root => {
+            (1, KeyCase::Folded)
+        }
+        "mailusers.tab" | "aliases.tab" | "extaliases.tab" if is_root => (2, KeyCase::Folded),
+        _ => return None,
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KeyCase {
+    Kept,
+    Folded,
+}
+
+/// The key of a row, for comparing; `None` for comments, blank lines and rows without a key.
+pub(super) fn key_of(file: &Path, line: &[u8]) -> Option<Vec<u8>> {
+    let (columns, case) = key_columns(file)?;
+    if matches!(line.first(), None | Some(b'#')) {
+        return None;
+    }
+    let fields = fields(line);
+    let values: Vec<&[u8]> = fields.get(..columns)?.iter().map(|field| &field.value[..]).collect();
+    let mut key = values.join(&b'\t');
+    if case == KeyCase::Folded {
+        key.make_ascii_lowercase();
+    }
+    Some(key)
 }
 
 /// Rows that are variables: in `user.tab` exactly two columns, in `server.tab` at least two.
