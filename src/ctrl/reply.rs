@@ -111,7 +111,11 @@ pub fn error_number(error: &AdminError) -> i32 {
 fn edit_number(error: &EditError) -> i32 {
     match error {
         EditError::BadPath { .. } => number::RELATIVE_PATH,
-        EditError::Busy { .. } | EditError::Lock { .. } | EditError::ChangedMeanwhile { .. } => LOCKED,
+        EditError::Busy { .. }
+        | EditError::Lock { .. }
+        | EditError::ChangedMeanwhile { .. }
+        | EditError::Conflict(_)
+        | EditError::OpenForWriting { .. } => LOCKED,
         EditError::Read { .. } => number::FILE_OPEN,
         EditError::Value { .. } => number::CTRL_SYNTAX,
         EditError::NoSuchRow { .. } | EditError::ColumnCount { .. } | EditError::NulByte { .. } => {

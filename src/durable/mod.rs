@@ -8,13 +8,17 @@
 //! - a file's content is safe after [`DiskFile::sync`]; its *name* is safe after [`Disk::sync_dir`] of the directory
 //!   (both directories after a rename between two);
 //! - after a failed sync the content must be taken for lost, even if a second sync succeeds;
-//! - [`Disk::replace`] leaves the old or the new content under the name, never a mixture and never nothing.
+//! - [`Disk::replace`] leaves the old or the new content under the name, never a mixture and never nothing;
+//! - [`Disk::exchange`] does the same and gives back the file that it displaced, for writers who share a file with
+//!   programs that know nothing of our locks.
 //!
 //! All methods block; async callers use `spawn_blocking`. Errors are `io::Error`: the caller knows what the path was
 //! for and puts both into its own error.
 
+mod exchange;
 mod lock;
 mod replace;
+mod writers;
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -22,9 +26,12 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+pub use exchange::Displaced;
 pub use lock::FileLock;
 pub use replace::is_temporary;
+pub use writers::Writer;
 
 /// Permission bits of new files: mail and tables with passwords are for the server alone.
 pub const FILE_MODE: u32 = 0o600;
@@ -50,6 +57,16 @@ pub trait Faults: Send + Sync {
     fn free_space(&self) -> Option<u64> {
         None
     }
+
+    /// Who has this file open for writing; `None`: ask the system.
+    fn writer_of(&self, _file: &File) -> Option<Writer> {
+        None
+    }
+
+    /// Called where somebody waits; true when time has passed meanwhile.
+    fn pause(&self, _time: Duration) -> bool {
+        false
+    }
 }
 
 /// One thing done to the disk.
@@ -66,6 +83,13 @@ pub enum Step<'a> {
         /// The present name.
         from: &'a Path,
         /// The future name; what had it is replaced.
+        to: &'a Path,
+    },
+    /// Two names are swapped.
+    Exchange {
+        /// One name.
+        from: &'a Path,
+        /// The other.
         to: &'a Path,
     },
     /// This directory is synced.

@@ -43,7 +43,7 @@ impl Disk {
         self.sync_dir(parent(&target))
     }
 
-    fn create_temporary(&self, dir: &Path) -> io::Result<DiskFile> {
+    pub(super) fn create_temporary(&self, dir: &Path) -> io::Result<DiskFile> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         loop {
             let number = COUNTER.fetch_add(1, Ordering::Relaxed);
@@ -69,7 +69,7 @@ const PREFIX: &str = ".tabmail.";
 const SUFFIX: &str = ".tmp";
 
 /// An operator may keep a table elsewhere and link to it; a rename over the link would cut it off.
-fn real_target(path: &Path) -> io::Result<PathBuf> {
+pub(super) fn real_target(path: &Path) -> io::Result<PathBuf> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_symlink() => fs::canonicalize(path),
         Ok(_) => Ok(path.to_owned()),
@@ -78,7 +78,7 @@ fn real_target(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-fn fill(temporary: &mut DiskFile, existing: Option<&Metadata>, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn fill(temporary: &mut DiskFile, existing: Option<&Metadata>, bytes: &[u8]) -> io::Result<()> {
     temporary.write_all(bytes)?;
     if let Some(existing) = existing {
         keep_owner_and_mode(temporary, existing)?;

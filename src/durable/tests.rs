@@ -26,6 +26,7 @@ impl Faults for FailNth {
             Step::Write(_) => "write",
             Step::SyncFile(_) => "sync file",
             Step::Rename { .. } => "rename",
+            Step::Exchange { .. } => "exchange",
             Step::SyncDir(_) => "sync dir",
             Step::Remove(_) => "remove",
             Step::CreateDir(_) => "create dir",
@@ -231,4 +232,57 @@ fn free_space_is_known_for_a_directory_that_exists() {
     let dir = tempfile::tempdir().unwrap();
     assert!(free_space(dir.path()).unwrap() > 0);
     free_space(&dir.path().join("missing")).unwrap_err();
+}
+
+/// A file system without the swap.
+struct NoExchange;
+
+impl Faults for NoExchange {
+    fn before(&self, step: Step<'_>) -> io::Result<()> {
+        match step {
+            Step::Exchange { .. } => Err(io::ErrorKind::Unsupported.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn exchange_gives_back_what_had_the_name_with_or_without_the_swap() {
+    for disk in [Disk::default(), Disk::with_faults(Arc::new(NoExchange))] {
+        let dir = tempfile::tempdir().unwrap();
+        let table = dir.path().join("a.tab");
+        assert!(disk.exchange(&table, b"1").unwrap().is_none());
+        assert_eq!((mode(&table), names(dir.path()).len()), (FILE_MODE, 1));
+        fs::set_permissions(&table, fs::Permissions::from_mode(0o640)).unwrap();
+        let mut late = fs::OpenOptions::new().append(true).open(&table).unwrap();
+        let mut displaced = disk.exchange(&table, b"2").unwrap().unwrap();
+        assert_eq!((mode(&table), fs::read(&table).unwrap()), (0o640, b"2".to_vec()));
+        assert_eq!(displaced.read().unwrap(), b"1");
+        late.write_all(b" late").unwrap();
+        assert_eq!(displaced.read().unwrap(), b"1 late");
+        assert!(displaced.temporary().is_none_or(|path| is_temporary(path.file_name().unwrap())));
+        let mut ours = displaced.put_back().unwrap().unwrap();
+        assert_eq!(ours.read().unwrap(), b"2");
+        ours.discard().unwrap();
+        assert_eq!(fs::read(&table).unwrap(), b"1 late");
+        assert_eq!(names(dir.path()), ["a.tab"]);
+    }
+}
+
+#[test]
+fn exchange_that_fails_leaves_the_old_content_and_no_temporary_file() {
+    for (fail_at, last) in [(0, "create"), (1, "remove"), (2, "remove"), (3, "remove")] {
+        let dir = tempfile::tempdir().unwrap();
+        let table = dir.path().join("a.tab");
+        fs::write(&table, "old").unwrap();
+        let faults = FailNth::new(fail_at);
+        let error = Disk::with_faults(faults.clone()).exchange(&table, b"new").unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(ENOSPC), "step {fail_at}");
+        assert_eq!(faults.seen.lock().unwrap().last(), Some(&last), "step {fail_at}");
+        assert_eq!(
+            (names(dir.path()).len(), fs::read(&table).unwrap()),
+            (1, b"old".to_vec()),
+            "step {fail_at}"
+        );
+    }
 }

@@ -5,12 +5,29 @@
 //! and the bytes of all other rows stay (decisions 20, 21). A row is its values: how they are written is decided
 //! here, by the table.
 //!
-//! Order of [`Edit::commit`]: read the file again and refuse if somebody without the lock (a shell, an editor)
-//! changed it; delete its `tabindex/` files, which XMail may miss but must not trust; replace it through
-//! [`Disk::replace`] (temporary file, fsync, rename, fsync of the directory); tell the [`Tables`]. The lock is
-//! released when the edit is dropped, committed or not. A write by a program that ignores the lock is noticed up to
-//! the moment of the rename; what it writes between the second reading and the rename is lost, as no file system
-//! offers more.
+//! Two writers: whoever edits through here takes the lock, in this process or another one, and waits for it. Shells and
+//! editors know no lock. [`Edit::commit`] writes like this:
+//!
+//! 1. Read the file again. What changed since the edit began (or since a page was loaded, [`Editor::begin_from`]) is
+//!    merged row by row ([`merge`]); rows changed on both sides are a [`Conflict`], and nothing is written.
+//! 2. Delete its `tabindex/` files, which XMail may miss but must not trust.
+//! 3. Swap the new file with the old one ([`Disk::exchange`]: temporary file, fsync, `RENAME_EXCHANGE`) and look at
+//!    the old one: what was written to it since step 1, by a rename or in place, is merged and written again. A
+//!    program that still has it open for writing is waited for; when it does not finish, the old file gets its name
+//!    back and the edit is refused ([`EditError::OpenForWriting`]). So it is after a conflict.
+//! 4. fsync of the directory, a last look at the old file, its removal; tell the [`Tables`].
+//!
+//! Guaranteed: after `Ok` the rows of this edit are in the file, durably, and so is everything that anybody had written
+//! to it, in place or by a rename, up to the swap, and by programs that had it open at the swap. After an error the
+//! file is what it would be without this edit. A crash leaves the old or the new table, and perhaps the other one as a
+//! temporary file that [`Editor::remove_leftovers`] knows.
+//!
+//! Not guaranteed: a program that read the file before an edit and writes all of it after (an editor left open over
+//! lunch) writes over that edit, as it writes over any other shell's; vi warns. What is written through a descriptor
+//! that cannot be seen ([`crate::durable::Writer`]: other users' programs when we are not root, NFS, a mapping)
+//! later than step 4 is lost. Where the file system has no `RENAME_EXCHANGE`, so is a file that is renamed over the
+//! table in the instant between opening it and our rename. A crash between swap and merge leaves a foreign change of
+//! that instant in the temporary file only.
 //!
 //! Limits: the lines of `mailroot.md` 6 are not exceeded ([`line_bytes_max`]); [`LOCK_WAIT_MAX`] for the lock.
 //! Everything here blocks: call it off the async threads.
@@ -20,6 +37,7 @@ mod merge;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::fs;
 use std::io;
@@ -90,16 +108,19 @@ impl Editor {
         Ok(Edit { editor: self.clone(), file: relative.to_owned(), original, content, _lock: lock })
     }
 
-    /// As [`Editor::begin`], for a caller that read the file earlier (a page that is saved after it was loaded).
+    /// As [`Editor::begin`], for a caller that read the file earlier (a page that is saved after it was loaded): the
+    /// edit begins with `expected`, and its commit merges what has changed since. A file that was missing then was
+    /// empty.
     ///
     /// # Errors
-    /// [`EditError::ChangedMeanwhile`] when the file no longer holds `expected`; and as [`Editor::begin`].
+    /// [`EditError::ChangedMeanwhile`] when the file is gone; and as [`Editor::begin`].
     pub fn begin_from(&self, relative: &Path, expected: &[u8]) -> Result<Edit, EditError> {
         let edit = self.begin(relative)?;
-        if edit.original.as_deref().unwrap_or_default() != expected {
+        if edit.original.is_none() && !expected.is_empty() {
             return Err(EditError::ChangedMeanwhile { file: edit.file });
         }
-        Ok(edit)
+        let original = edit.original.is_some().then(|| expected.to_owned());
+        Ok(Edit { original, content: TabFile::parse(expected), ..edit })
     }
 
     /// Adds one row at the end.
@@ -349,11 +370,12 @@ impl Edit {
         Ok(())
     }
 
-    /// Writes the file, durably, and releases the lock. A file that already has this content is not written; one
-    /// that is missing is made, even if it is empty. Its directory must exist.
+    /// Writes the file, durably, and releases the lock. What others changed since it was read is kept (see the head
+    /// of the module). An edit that changes nothing writes nothing; a missing file is made, even if it is empty. Its
+    /// directory must exist.
     ///
     /// # Errors
-    /// [`EditError::ChangedMeanwhile`] when the file no longer is what was read: nothing is written.
+    /// [`EditError::Conflict`], [`EditError::OpenForWriting`], [`EditError::ChangedMeanwhile`]: nothing is written.
     /// [`EditError::Write`]: the old content stands, except when only the last step, the sync of the directory,
     /// failed: then the new one does, and a crash may undo it.
     pub fn commit(self) -> Result<(), EditError> {
@@ -361,30 +383,23 @@ impl Edit {
         if self.original.as_ref() == Some(&bytes) {
             return Ok(());
         }
-        self.require_unchanged()?;
-        self.forget_index();
-        let result = self.editor.disk.replace(&self.path(), &bytes);
+        let result = write::commit(&self, bytes);
         self.tell();
-        result.map_err(|source| EditError::Write { file: self.file.clone(), source })
+        result
     }
 
     /// Removes the file (a command file: the address or the processing ends with it) and releases the lock; false
     /// when there was none.
     ///
     /// # Errors
-    /// As [`Edit::commit`].
+    /// [`EditError::ChangedMeanwhile`] when it is not what was read, and as [`Edit::commit`].
     pub fn delete(self) -> Result<bool, EditError> {
         if !self.existed() {
             return Ok(false);
         }
-        self.require_unchanged()?;
-        self.forget_index();
-        let path = self.path();
-        let directory = path.parent().unwrap_or(self.editor.root.path());
-        let result = self.editor.disk.remove(&path).and_then(|()| self.editor.disk.sync_dir(directory));
+        let result = write::delete(&self);
         self.tell();
-        result.map_err(|source| EditError::Write { file: self.file.clone(), source })?;
-        Ok(true)
+        result.map(|()| true)
     }
 
     fn path(&self) -> PathBuf {
@@ -396,13 +411,6 @@ impl Edit {
             Some(line) if line.kind() == LineKind::Record => Ok(()),
             _ => Err(EditError::NoSuchRow { file: self.file.clone(), line: index + 1 }),
         }
-    }
-
-    fn require_unchanged(&self) -> Result<(), EditError> {
-        if self.editor.read(&self.file)? == self.original {
-            return Ok(());
-        }
-        Err(EditError::ChangedMeanwhile { file: self.file.clone() })
     }
 
     /// Before the write: an index that is missing is rebuilt, one that outlives its table's rename is trusted.

@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Conflict;
+
 /// Why a table was not written. Paths are relative to the MailRoot; lines and columns count from 1.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
@@ -33,7 +35,22 @@ pub enum EditError {
         /// What the system says.
         source: io::Error,
     },
-    /// The file is not what the editor of it has read: somebody else changed it. Nothing was written.
+    /// Somebody else changed the same rows since the file was read. Nothing was written.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// Another program has the file open and does not finish: what it still writes would be lost. Nothing was
+    /// written.
+    #[error("{}: is being written by {program} (process {pid}); nothing was written", file.display())]
+    OpenForWriting {
+        /// The file.
+        file: PathBuf,
+        /// The program's short name.
+        program: String,
+        /// Its process id.
+        pid: u32,
+    },
+    /// The file was removed since it was read, or changed although it was to be removed, or changes all the time.
+    /// Nothing was written.
     #[error("{}: changed since it was read", file.display())]
     ChangedMeanwhile {
         /// The file.

@@ -319,6 +319,8 @@ fn either<'a>(base: &[u8], mine: &'a [u8], theirs: &'a [u8]) -> &'a [u8] {
     if mine == base { theirs } else { mine }
 }
 
+impl std::error::Error for Conflict {}
+
 impl fmt::Display for Conflict {
     /// One line saying what happened, then for each row its place and its three versions.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,9 +1,11 @@
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::durable::{Faults, Step};
+use crate::durable::{Faults, Step, Writer};
+
+mod interleavings;
 
 struct Bench {
     dir: tempfile::TempDir,
@@ -286,36 +288,180 @@ fn paths_stay_in_the_mailroot() {
 }
 
 #[test]
-fn a_file_changed_meanwhile_is_not_overwritten() {
+fn a_file_changed_meanwhile_is_merged_or_left_alone() {
     let bench = bench();
     let file = Path::new("domains.tab");
     bench.write("domains.tab", "\"a\"\n");
     let mut edit = bench.editor.begin(file).unwrap();
     edit.push(&["b"]).unwrap();
-    bench.write("domains.tab", "\"shell\"\n");
-    assert!(matches!(edit.commit(), Err(EditError::ChangedMeanwhile { .. })));
-    assert_eq!(bench.content("domains.tab"), some("\"shell\"\n"));
+    bench.write("domains.tab", "\"a\"\n\"shell\"\n");
+    edit.commit().unwrap();
+    assert_eq!(bench.content("domains.tab"), some("\"a\"\n\"shell\"\n\"b\"\n"));
+
+    let mut edit = bench.editor.begin(file).unwrap();
+    edit.set(0, &["mine"]).unwrap();
+    bench.write("domains.tab", "\"theirs\"\n\"shell\"\n\"b\"\n");
+    let error = edit.commit().unwrap_err();
+    assert!(matches!(error, EditError::Conflict(_)), "{error}");
+    assert_eq!(bench.content("domains.tab"), some("\"theirs\"\n\"shell\"\n\"b\"\n"));
 
     let edit = bench.editor.begin(file).unwrap();
-    fs::remove_file(bench.dir.path().join("domains.tab")).unwrap();
+    bench.write("domains.tab", "\"shell\"\n");
     assert!(matches!(edit.delete(), Err(EditError::ChangedMeanwhile { .. })));
+    assert_eq!(bench.content("domains.tab"), some("\"shell\"\n"));
+    let mut edit = bench.editor.begin(file).unwrap();
+    edit.push(&["b"]).unwrap();
+    fs::remove_file(bench.dir.path().join("domains.tab")).unwrap();
+    assert!(matches!(edit.commit(), Err(EditError::ChangedMeanwhile { .. })));
     let mut edit = bench.editor.begin(file).unwrap();
     edit.push(&["b"]).unwrap();
     bench.write("domains.tab", "\"new\"\n");
-    assert!(matches!(edit.commit(), Err(EditError::ChangedMeanwhile { .. })));
+    edit.commit().unwrap();
+    assert_eq!(bench.content("domains.tab"), some("\"new\"\n\"b\"\n"));
     assert!(bench.lock_is_free());
+    assert_eq!(bench.names(), [LOCK_FILE, "domains.tab", "tabindex"]);
 }
 
 #[test]
-fn a_page_saved_after_another_edit_is_refused() {
+fn a_page_saved_after_other_edits_is_merged_or_refused_with_the_facts() {
     let bench = bench();
-    let file = Path::new("domains.tab");
-    bench.write("domains.tab", "\"a\"\n");
-    let page = fs::read(bench.dir.path().join(file)).unwrap();
-    bench.editor.append_row(file, &["b"]).unwrap();
-    assert!(matches!(bench.editor.begin_from(file, &page), Err(EditError::ChangedMeanwhile { .. })));
+    let file = Path::new("userdef.tab");
+    let page = b"\"A\"\t\"1\"\n\"B\"\t\"1\"\n";
+    bench.write("userdef.tab", page);
+    bench.editor.set_variable(file, b"A", Some(b"2")).unwrap();
+    let mut edit = bench.editor.begin_from(file, page).unwrap();
+    assert_eq!(edit.to_bytes(), page, "the page is what is edited");
+    edit.set_variable(b"B", Some(b"3")).unwrap();
+    edit.commit().unwrap();
+    assert_eq!(bench.content("userdef.tab"), some("\"A\"\t\"2\"\n\"B\"\t\"3\"\n"));
+
+    let mut edit = bench.editor.begin_from(file, page).unwrap();
+    edit.set_variable(b"A", Some(b"9")).unwrap();
+    let expected = "userdef.tab: 1 row was changed by somebody else meanwhile; nothing was written\n\
+        userdef.tab:1: changed on both sides\n  before  \"A\"\t\"1\"\n  yours   \"A\"\t\"9\"\n  theirs  \"A\"\t\"2\"";
+    assert_eq!(edit.commit().unwrap_err().to_string(), expected);
+    // A page that changed nothing takes nothing back.
+    bench.editor.begin_from(file, page).unwrap().commit().unwrap();
+    assert_eq!(bench.content("userdef.tab"), some("\"A\"\t\"2\"\n\"B\"\t\"3\"\n"));
+    fs::remove_file(bench.dir.path().join(file)).unwrap();
+    assert!(matches!(bench.editor.begin_from(file, page), Err(EditError::ChangedMeanwhile { .. })));
     assert!(bench.lock_is_free());
-    bench.editor.begin_from(file, b"\"a\"\n\"b\"\n").unwrap();
+}
+
+/// Does something to the file at one step of a commit, as another program.
+struct Meddler {
+    at: fn(Step<'_>) -> bool,
+    deed: Box<dyn Fn() + Send + Sync>,
+    done: Mutex<bool>,
+    writer: Option<Writer>,
+    inode: u64,
+}
+
+impl Faults for Meddler {
+    fn before(&self, step: Step<'_>) -> io::Result<()> {
+        if (self.at)(step) && !std::mem::replace(&mut *self.done.lock().unwrap(), true) {
+            (self.deed)();
+        }
+        Ok(())
+    }
+
+    /// Of the file that was there first.
+    fn writer_of(&self, file: &fs::File) -> Option<Writer> {
+        let is_first = file.metadata().unwrap().ino() == self.inode;
+        Some(self.writer.clone().filter(|_| is_first).unwrap_or(Writer::Nobody))
+    }
+
+    fn pause(&self, _time: Duration) -> bool {
+        true
+    }
+}
+
+fn meddled(
+    at: fn(Step<'_>) -> bool,
+    writer: Option<Writer>,
+    deed: impl Fn(&Path) + Send + Sync + 'static,
+) -> Bench {
+    let bench = bench();
+    bench.write("domains.tab", "\"a\"\n\"b\"\n");
+    let path = bench.dir.path().join("domains.tab");
+    let (done, inode) = (Mutex::new(false), inode(&path));
+    let meddler = Meddler { at, deed: Box::new(move || deed(&path)), done, writer, inode };
+    let disk = Disk::with_faults(Arc::new(meddler));
+    Bench { editor: Editor::new(bench.editor.root(), disk), ..bench }
+}
+
+fn inode(path: &Path) -> u64 {
+    fs::metadata(path).unwrap().ino()
+}
+
+fn append(path: &Path, text: &str) {
+    use std::io::Write as _;
+    fs::File::options().append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+fn rename_over(path: &Path, text: &str) {
+    fs::write(path.with_extension("new"), text).unwrap();
+    fs::rename(path.with_extension("new"), path).unwrap();
+}
+
+const AT_EXCHANGE: fn(Step<'_>) -> bool = |step| matches!(step, Step::Exchange { .. });
+const AT_SYNC: fn(Step<'_>) -> bool = |step| matches!(step, Step::SyncDir(_));
+
+#[test]
+fn what_is_written_between_the_last_reading_and_the_rename_is_merged() {
+    for deed in [
+        |path: &Path| append(path, "\"late\"\n"),
+        |path: &Path| rename_over(path, "\"a\"\n\"b\"\n\"late\"\n"),
+    ] {
+        let bench = meddled(AT_EXCHANGE, None, deed);
+        bench.editor.append_row(Path::new("domains.tab"), &["mine"]).unwrap();
+        assert_eq!(bench.content("domains.tab"), some("\"a\"\n\"b\"\n\"late\"\n\"mine\"\n"));
+        assert_eq!(bench.names(), [LOCK_FILE, "domains.tab", "tabindex"]);
+    }
+}
+
+#[test]
+fn what_a_writer_that_nobody_saw_adds_before_the_sync_is_merged() {
+    let bench = bench();
+    bench.write("domains.tab", "\"a\"\n");
+    let late =
+        Mutex::new(fs::File::options().append(true).open(bench.dir.path().join("domains.tab")).unwrap());
+    let deed = Box::new(move || io::Write::write_all(&mut *late.lock().unwrap(), b"\"late\"\n").unwrap());
+    let (writer, inode) = (Some(Writer::Unknown), inode(&bench.dir.path().join("domains.tab")));
+    let meddler = Meddler { at: AT_SYNC, deed, done: Mutex::new(false), writer, inode };
+    let editor = Editor::new(bench.editor.root(), Disk::with_faults(Arc::new(meddler)));
+    editor.append_row(Path::new("domains.tab"), &["mine"]).unwrap();
+    assert_eq!(bench.content("domains.tab"), some("\"a\"\n\"late\"\n\"mine\"\n"));
+}
+
+#[test]
+fn a_conflict_found_after_the_swap_puts_theirs_back() {
+    let bench = meddled(AT_EXCHANGE, None, |path| rename_over(path, "\"a\"\n\"theirs\"\n"));
+    let file = Path::new("domains.tab");
+    let error = bench.editor.replace_row(file, |row| row.value(0) == "b", &["mine"]).unwrap_err();
+    assert!(matches!(error, EditError::Conflict(_)), "{error}");
+    assert_eq!(bench.content("domains.tab"), some("\"a\"\n\"theirs\"\n"));
+    assert_eq!(bench.names(), [LOCK_FILE, "domains.tab", "tabindex"]);
+}
+
+#[test]
+fn a_file_that_a_program_goes_on_writing_is_left_to_it() {
+    let writer = Writer::Program { name: "vi".into(), pid: 7 };
+    let bench = meddled(|_| false, Some(writer), |_| {});
+    let inode = |bench: &Bench| inode(&bench.dir.path().join("domains.tab"));
+    let before = inode(&bench);
+    let error = bench.editor.append_row(Path::new("domains.tab"), &["mine"]).unwrap_err();
+    assert_eq!(error.to_string(), "domains.tab: is being written by vi (process 7); nothing was written");
+    assert_eq!((bench.content("domains.tab"), inode(&bench)), (some("\"a\"\n\"b\"\n"), before));
+    assert_eq!(bench.names(), [LOCK_FILE, "domains.tab", "tabindex"]);
+}
+
+#[test]
+fn a_file_removed_in_the_last_moment_stays_removed() {
+    let bench = meddled(AT_EXCHANGE, None, |path| fs::remove_file(path).unwrap());
+    let error = bench.editor.append_row(Path::new("domains.tab"), &["mine"]).unwrap_err();
+    assert!(matches!(error, EditError::ChangedMeanwhile { .. }), "{error}");
+    assert_eq!(bench.names(), [LOCK_FILE, "tabindex"]);
 }
 
 #[test]
@@ -383,13 +529,18 @@ fn a_failing_write_leaves_the_old_table_no_temporary_file_and_a_free_lock() {
         let bench = bench_with(Disk::with_faults(Arc::new(FailNth { left: Mutex::new(step) })));
         bench.write("domains.tab", OLD);
         let result = bench.editor.append_row(Path::new("domains.tab"), &["b"]);
-        assert_eq!(bench.names(), [LOCK_FILE, "domains.tab", "tabindex"], "step {step}");
         assert!(bench.lock_is_free(), "step {step}");
-        if result.is_ok() {
+        if step == 5 {
+            // Create, write, sync, swap, sync of the directory; only the removal of the old file failed.
+            result.unwrap();
             assert_eq!(bench.content("domains.tab"), some(NEW));
-            assert_eq!(step, 5, "create, write, sync, rename, sync of the directory");
+            assert!(is_temporary(bench.names()[0].as_ref()), "{:?}", bench.names());
             return;
         }
+        let names = bench.names();
+        let names: Vec<&String> =
+            names.iter().filter(|name| step < 4 || !is_temporary(name.as_ref())).collect();
+        assert_eq!(names, [LOCK_FILE, "domains.tab", "tabindex"], "step {step}");
         assert!(matches!(result, Err(EditError::Write { .. })), "step {step}");
         // After the rename only the durability of the new content is in doubt.
         let expected = if step < 4 { OLD } else { NEW };
