@@ -33,6 +33,9 @@ use super::{Disk, DiskFile, Step, parent};
 /// How often a name may appear and vanish while we look for a way to take it. Ours.
 const TRIES_MAX: usize = 8;
 
+/// Of files that hold something for an operator to look at.
+pub const KEPT_EXTENSION: &str = "kept";
+
 /// The file that had a name before [`Disk::exchange`] gave it to another. Dropping it leaves the temporary file.
 #[derive(Debug)]
 pub struct Displaced {
@@ -200,6 +203,18 @@ impl Displaced {
             }
         }
         Err(io::ErrorKind::ResourceBusy.into())
+    }
+
+    /// Gives the file a name of its own, which [`is_temporary`](super::is_temporary) does not know, and returns it;
+    /// `None` where the file has no name any more.
+    ///
+    /// # Errors
+    /// What the system says; the temporary file stays then.
+    pub fn keep(self) -> io::Result<Option<PathBuf>> {
+        let Some(temporary) = &self.temporary else { return Ok(None) };
+        let kept = temporary.with_extension(KEPT_EXTENSION);
+        self.disk.rename_flagged(temporary, &kept, RenameFlags::NOREPLACE)?;
+        Ok(Some(kept))
     }
 
     /// Removes the file for good.

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use exchange::Displaced;
+pub use exchange::{Displaced, KEPT_EXTENSION};
 pub use lock::FileLock;
 pub use replace::is_temporary;
 pub use writers::Writer;

@@ -63,6 +63,36 @@ pub struct LineVersion {
 /// # Errors
 /// The [`Conflict`]; there is no merged text then.
 pub fn merge(file: &Path, base: &[u8], mine: &[u8], theirs: &[u8]) -> Result<Vec<u8>, Conflict> {
+    merge_pairing(file, base, mine, theirs, Pairing::Position)
+}
+
+/// As [`merge`], but a row that was replaced by one with another key is a row removed and another one added: for
+/// bringing together what does not have to be asked about.
+pub(super) fn merge_by_key(
+    file: &Path,
+    base: &[u8],
+    mine: &[u8],
+    theirs: &[u8],
+) -> Result<Vec<u8>, Conflict> {
+    merge_pairing(file, base, mine, theirs, Pairing::Key)
+}
+
+/// How rows of a changed place are paired that do not have the same key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pairing {
+    /// By their place: one row was made another.
+    Position,
+    /// Not at all, if one of them has a key.
+    Key,
+}
+
+fn merge_pairing(
+    file: &Path,
+    base: &[u8],
+    mine: &[u8],
+    theirs: &[u8],
+    pairing: Pairing,
+) -> Result<Vec<u8>, Conflict> {
     if mine == theirs || base == theirs {
         return Ok(mine.to_owned());
     }
@@ -71,8 +101,8 @@ pub fn merge(file: &Path, base: &[u8], mine: &[u8], theirs: &[u8]) -> Result<Vec
     }
     let texts = [base, mine, theirs].map(Text::of);
     let [base, mine, theirs] = &texts;
-    let mine = Side::new(file, base, mine);
-    let theirs = Side::new(file, base, theirs);
+    let mine = Side::new(Rule { file, pairing }, base, mine);
+    let theirs = Side::new(Rule { file, pairing }, base, theirs);
     Merge { file, base, mine, theirs, dropped: HashSet::new(), conflicts: Vec::new() }.run()
 }
 
@@ -124,19 +154,25 @@ struct NewKey {
     was: Option<usize>,
 }
 
+#[derive(Clone, Copy)]
+struct Rule<'f> {
+    file: &'f Path,
+    pairing: Pairing,
+}
+
 impl<'a> Side<'a> {
-    fn new(file: &Path, base: &Text<'a>, text: &'a Text<'a>) -> Self {
+    fn new(rule: Rule<'_>, base: &Text<'a>, text: &'a Text<'a>) -> Self {
         let mut side =
             Self { text, became: vec![None; base.lines.len()], added: Vec::new(), new_keys: HashMap::new() };
         let (old, new) = (base.contents(), text.contents());
         let (mut old_at, mut new_at) = (0, 0);
         for hunk in line_diff::hunks(&old, &new) {
             side.keep(old_at..hunk.before.start, new_at);
-            side.pair(file, base, hunk.before.clone(), hunk.after.clone());
+            side.pair(rule, base, hunk.before.clone(), hunk.after.clone());
             (old_at, new_at) = (hunk.before.end, hunk.after.end);
         }
         side.keep(old_at..old.len(), new_at);
-        side.find_new_keys(file, base);
+        side.find_new_keys(rule.file, base);
         side
     }
 
@@ -148,28 +184,32 @@ impl<'a> Side<'a> {
 
     /// Rows of a hunk with the same key are the same row, as long as their order stays; what is between them is
     /// paired by position.
-    fn pair(&mut self, file: &Path, base: &Text<'a>, old: Range<usize>, new: Range<usize>) {
+    fn pair(&mut self, rule: Rule<'_>, base: &Text<'a>, old: Range<usize>, new: Range<usize>) {
         let mut by_key: HashMap<Vec<u8>, usize> = HashMap::new();
         for index in old.clone().rev() {
-            if let Some(key) = rules::key_of(file, base.lines[index].content) {
+            if let Some(key) = rules::key_of(rule.file, base.lines[index].content) {
                 by_key.insert(key, index);
             }
         }
         let (mut old_at, mut new_at) = (old.start, new.start);
         for index in new.clone() {
-            let key = rules::key_of(file, self.text.lines[index].content);
+            let key = rules::key_of(rule.file, self.text.lines[index].content);
             let Some(&same) = key.and_then(|key| by_key.get(&key).filter(|&&same| same >= old_at)) else {
                 continue;
             };
-            self.pair_by_position(old_at..same, new_at..index);
+            self.pair_by_position(rule, base, old_at..same, new_at..index);
             self.became[same] = Some(index);
             (old_at, new_at) = (same + 1, index + 1);
         }
-        self.pair_by_position(old_at..old.end, new_at..new.end);
+        self.pair_by_position(rule, base, old_at..old.end, new_at..new.end);
     }
 
-    fn pair_by_position(&mut self, old: Range<usize>, new: Range<usize>) {
-        let paired = old.len().min(new.len());
+    fn pair_by_position(&mut self, rule: Rule<'_>, base: &Text<'a>, old: Range<usize>, new: Range<usize>) {
+        let may_differ = |line: &Line<'_>| {
+            rule.pairing == Pairing::Position || rules::key_of(rule.file, line.content).is_none()
+        };
+        let (before, after) = (&base.lines[old.clone()], &self.text.lines[new.clone()]);
+        let paired = before.iter().zip(after).take_while(|(b, a)| may_differ(b) && may_differ(a)).count();
         self.keep(old.start..old.start + paired, new.start);
         if new.len() > paired {
             self.added.push((old.end, new.start + paired..new.end));

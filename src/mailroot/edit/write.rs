@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
+use super::merge::merge_by_key;
 use super::{Conflict, Edit, EditError, merge};
 use crate::durable::{Displaced, Writer};
 
@@ -135,7 +136,7 @@ impl Rounds<'_> {
     fn merged(&self, found: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Conflict> {
         let file = &self.edit.file;
         let next = merge(file, &self.expected, &self.wanted, found)?;
-        Ok((next, merge(file, &self.expected, &self.without, found)?))
+        Ok((next, merge_by_key(file, &self.expected, &self.without, found)?))
     }
 
     fn finish(&self) -> Result<Round, EditError> {
@@ -162,7 +163,7 @@ impl Rounds<'_> {
         }
         let now = edit.editor.read(&edit.file)?;
         let theirs = now.as_ref().unwrap_or(&self.without);
-        let next = found.and_then(|found| merge(&edit.file, &self.wanted, &found, theirs).ok());
+        let next = found.and_then(|found| merge_by_key(&edit.file, &self.wanted, &found, theirs).ok());
         match next {
             Some(next) if self.left > 0 => {
                 discard(ours);
@@ -217,8 +218,8 @@ impl Rounds<'_> {
     /// What all others wrote: `theirs` stands, `found` was made of our version; `None` when they do not go together.
     fn without_edit(&self, theirs: &[u8], found: &[u8]) -> Option<Vec<u8>> {
         let file = &self.edit.file;
-        let theirs = merge(file, &self.expected, &self.without, theirs).ok()?;
-        merge(file, &self.wanted, &theirs, found).ok()
+        let theirs = merge_by_key(file, &self.expected, &self.without, theirs).ok()?;
+        merge_by_key(file, &self.wanted, &theirs, found).ok()
     }
 
     fn stop(&mut self, why: EditError) -> Result<Round, EditError> {
@@ -302,10 +303,15 @@ fn discard(displaced: Displaced) {
     }
 }
 
-/// A foreign change that nothing can be done with: two others wrote to two versions in the same instant.
+/// A foreign change that nothing can be done with: others wrote different things to two versions of the same instant.
+/// Its name is not one that is cleaned up.
 fn keep(displaced: Displaced) {
-    if let Some(path) = displaced.temporary() {
-        tracing::error!("{}: kept; it holds a change that could not be merged", path.display());
+    match displaced.keep() {
+        Ok(Some(path)) => {
+            tracing::error!("{}: holds a change to a table that could not be merged", path.display());
+        }
+        Ok(None) => tracing::error!("a change to a table could not be merged and is lost"),
+        Err(error) => tracing::error!("a change to a table could not be merged, nor kept for good: {error}"),
     }
 }
 

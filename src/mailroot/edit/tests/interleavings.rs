@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
 use super::*;
+use crate::durable::KEPT_EXTENSION;
 
 const INTERLEAVINGS: u64 = 10_000;
 const FILE: &str = "userdef.tab";
@@ -428,11 +429,11 @@ impl Run {
         let rows = parse(&found);
         assert_eq!(found.lines().count(), rows.len(), "seed {seed}: a row twice\n{}", found.as_bstr());
         let world = self.world.lock().unwrap();
-        let leftovers = fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap());
-        let kept: Vec<Rows> = leftovers
-            .filter(|entry| is_temporary(&entry.file_name()))
-            .map(|entry| parse(&fs::read(entry.path()).unwrap()))
-            .collect();
+        let files: Vec<PathBuf> =
+            fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(!files.iter().any(|path| is_temporary(path.file_name().unwrap())), "seed {seed}: {files:?}");
+        let kept = files.iter().filter(|path| path.extension().is_some_and(|end| end == KEPT_EXTENSION));
+        let kept: Vec<Rows> = kept.map(|path| parse(&fs::read(path).unwrap())).collect();
         tally.kept += kept.len();
         for (key, writes) in &world.writes {
             let follows = |other: &Written, one: &Written| other.begun > one.ended && !other.is_stale;
@@ -468,5 +469,6 @@ fn no_edit_is_lost_in_10_000_random_interleavings() {
     }
     // The run is the same every time; a model in which nothing happens would prove nothing.
     assert!(tally.saved > 10_000 && tally.conflicts > 300 && tally.changed_meanwhile > 0, "{tally:?}");
+    assert!(tally.kept < 200, "files for the operator should be rare: {tally:?}");
     println!("{tally:?}");
 }
