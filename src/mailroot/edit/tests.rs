@@ -563,6 +563,7 @@ fn what_a_crash_left_is_removed_when_it_is_old() {
 const THREADS: usize = 4;
 const PROCESSES: usize = 2;
 const EDITS_EACH: usize = 25;
+const SHELL_ROWS: usize = 100;
 const CHILD_ROOT: &str = "TABMAIL_TEST_EDIT_ROOT";
 const CHILD_NAME: &str = "TABMAIL_TEST_EDIT_NAME";
 
@@ -589,6 +590,11 @@ fn edits_of_threads_and_processes_are_all_kept() {
             command.stdout(std::process::Stdio::null()).spawn().unwrap()
         })
         .collect();
+    // And a shell, which knows no lock.
+    let script = format!(
+        "i=0; while [ $i -lt {SHELL_ROWS} ]; do echo sh-$i.test >> domains.tab; i=$((i+1)); sleep 0.01; done"
+    );
+    let mut shell = Command::new("sh").args(["-c", &script]).current_dir(bench.dir.path()).spawn().unwrap();
     thread::scope(|scope| {
         for number in 0..THREADS {
             let editor = &bench.editor;
@@ -598,8 +604,9 @@ fn edits_of_threads_and_processes_are_all_kept() {
     for mut child in children {
         assert!(child.wait().unwrap().success());
     }
+    assert!(shell.wait().unwrap().success());
     let edit = bench.editor.begin(Path::new("domains.tab")).unwrap();
     let domains: std::collections::HashSet<_> = edit.rows().map(|row| row.value(0).to_string()).collect();
-    assert_eq!(domains.len(), (THREADS + PROCESSES) * EDITS_EACH);
+    assert_eq!(domains.len(), (THREADS + PROCESSES) * EDITS_EACH + SHELL_ROWS);
     assert_eq!(edit.rows().count(), domains.len());
 }

@@ -20,7 +20,7 @@ pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
 /// How often foreign changes are merged before the edit is given up. Each round needs somebody who writes within the
 /// same milliseconds. Ours.
-const ROUNDS_MAX: usize = 16;
+const ROUNDS_MAX: usize = 64;
 
 /// Writes `mine`, merged with what others wrote since `edit.original` was read.
 pub(super) fn commit(edit: &Edit, mine: Vec<u8>) -> Result<(), EditError> {
