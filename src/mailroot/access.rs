@@ -8,9 +8,10 @@ use std::ops::{BitOr, BitOrAssign};
 
 use bstr::{BStr, BString, ByteSlice};
 
-use super::option_list::{ListedOption, OptionList};
+use super::option_list::OptionList;
 use super::problem::{ProblemKind, Problems};
-use super::schema::options;
+use super::schema::tables::access as tables;
+use super::schema::{Kind, options};
 use super::server_tab::leading_number;
 use super::table::{Row, RowSpec, Table};
 use crate::tab::wildcard;
@@ -165,19 +166,11 @@ impl IpMap {
 }
 
 impl Table for IpMap {
-    const SPEC: RowSpec = RowSpec::at_least(4, 510);
+    const SPEC: RowSpec = tables::IPMAP.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
-        let permission = row.bytes(2);
-        let allowed = permission.eq_ignore_ascii_case(b"ALLOW");
-        if !allowed && !permission.eq_ignore_ascii_case(b"DENY") {
-            let found = permission.to_string();
-            problems.note(
-                row.line,
-                row.column(2),
-                ProblemKind::UnknownWord { found, accepted: "ALLOW, DENY" },
-            );
-        }
+        let allowed = row.bytes(2).eq_ignore_ascii_case(b"ALLOW");
+        tables::IPMAP.check(&row, [2], problems);
         let precedence = number(&row, 3, problems);
         if precedence < 0 {
             problems.note(row.line, row.column(3), ProblemKind::NegativePrecedence);
@@ -216,7 +209,7 @@ impl SmtpRelay {
 }
 
 impl Table for SmtpRelay {
-    const SPEC: RowSpec = RowSpec::at_least(1, 510);
+    const SPEC: RowSpec = tables::SMTPRELAY.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         if let Some(filter) = AddressFilter::of_row(&row, 0, row.bytes(1), problems) {
@@ -259,17 +252,16 @@ impl Spammers {
 }
 
 impl Table for Spammers {
-    const SPEC: RowSpec = RowSpec::at_least(1, 510);
+    const SPEC: RowSpec = tables::SPAMMERS.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         let has_mask = row.bytes(1).first().is_some_and(u8::is_ascii_digit);
         let mask: &BStr = if has_mask { row.bytes(1) } else { BStr::new("") };
         let parameters = if has_mask { 2 } else { 1 };
         let list = OptionList::parse(row.bytes(parameters));
-        for option in list.unknown(&options::SPAMMER) {
-            let (found, accepted) = (option.name.to_string(), options::SPAMMER.accepted);
-            problems.note(row.line, row.column(parameters), ProblemKind::UnknownWord { found, accepted });
-        }
+        Kind::Options(&options::SPAMMER).note(row.bytes(parameters), &mut |kind| {
+            problems.note(row.line, row.column(parameters), kind);
+        });
         if let Some(filter) = AddressFilter::of_row(&row, 0, mask, problems) {
             let code = list.integer(&options::CODE).unwrap_or(SPAMMER_CODE);
             self.rows.push(SpammerRow { line: row.line, filter, code });
@@ -305,9 +297,10 @@ impl SpamAddresses {
 }
 
 impl Table for SpamAddresses {
-    const SPEC: RowSpec = RowSpec::at_least(1, 510);
+    const SPEC: RowSpec = tables::SPAM_ADDRESS.rows;
 
-    fn push(&mut self, row: Row, _problems: &mut Problems) {
+    fn push(&mut self, row: Row, problems: &mut Problems) {
+        tables::SPAM_ADDRESS.check(&row, [0], problems);
         self.rows.push(SpamAddressRow { line: row.line, pattern: row.bytes(0).to_owned() });
     }
 }
@@ -351,15 +344,8 @@ impl BitOrAssign for Properties {
 }
 
 impl Properties {
-    /// Reads all columns from the second on; unknown names are noted and ignored.
-    fn of_row(row: &Row, problems: &mut Problems) -> Self {
-        for index in 1..row.fields.len() {
-            let option = ListedOption::parse(row.bytes(index));
-            if options::PROPERTIES.find(&option.name).is_none() {
-                let (found, accepted) = (option.name.to_string(), options::PROPERTIES.accepted);
-                problems.note(row.line, row.column(index), ProblemKind::UnknownWord { found, accepted });
-            }
-        }
+    /// Reads all columns from the second on; unknown names are ignored.
+    fn of_row(row: &Row) -> Self {
         let list = OptionList::of_columns(row.values_from(1));
         Self {
             white_list: list.flag(&options::WHITE_LIST),
@@ -404,10 +390,11 @@ impl IpProperties {
 }
 
 impl Table for IpProperties {
-    const SPEC: RowSpec = RowSpec::at_least(1, 1022);
+    const SPEC: RowSpec = tables::IPPROP.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
-        let properties = Properties::of_row(&row, problems);
+        tables::IPPROP.check(&row, 1..row.fields.len(), problems);
+        let properties = Properties::of_row(&row);
         // The second column is a property here: the form with a mask does not exist (`mailroot.md` 11.3).
         if let Some(peers) = AddressFilter::of_row(&row, 0, b"", problems) {
             self.rows.push(PropertiesRow { line: row.line, peers, properties });
@@ -458,10 +445,11 @@ impl HostProperties {
 }
 
 impl Table for HostProperties {
-    const SPEC: RowSpec = RowSpec::at_least(1, 1022);
+    const SPEC: RowSpec = tables::HNPROP.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
-        let properties = Properties::of_row(&row, problems);
+        tables::HNPROP.check(&row, 0..row.fields.len(), problems);
+        let properties = Properties::of_row(&row);
         if let Some(text) = row.text(0, problems) {
             self.rows.push(PropertiesRow { line: row.line, peers: HostPattern { text }, properties });
         }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bstr::BString;
 
 use super::problem::{ProblemKind, Problems};
+use super::schema::tables::accounts as tables;
 use super::table::{Row, RowSpec, Table};
 use crate::tab::wildcard;
 
@@ -43,10 +44,11 @@ impl Domains {
 }
 
 impl Table for Domains {
-    const SPEC: RowSpec = RowSpec::at_least(1, 510);
+    const SPEC: RowSpec = tables::DOMAINS.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         let Some(domain) = row.text(0, problems) else { return };
+        tables::DOMAINS.check(&row, [0], problems);
         match self.by_name.entry(domain.to_ascii_lowercase()) {
             Entry::Occupied(first) => {
                 let first = self.rows[*first.get()].line;
@@ -99,10 +101,11 @@ impl AliasDomains {
 }
 
 impl Table for AliasDomains {
-    const SPEC: RowSpec = RowSpec::at_least(2, 510);
+    const SPEC: RowSpec = tables::ALIASDOMAIN.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         let (Some(alias), Some(domain)) = (row.text(0, problems), row.text(1, problems)) else { return };
+        tables::ALIASDOMAIN.check(&row, [0, 1], problems);
         let index = self.rows.len();
         if wildcard::is_pattern(alias.as_bytes()) {
             self.patterns.push(index);
@@ -185,7 +188,7 @@ impl MailUsers {
 }
 
 impl Table for MailUsers {
-    const SPEC: RowSpec = RowSpec::at_least(6, 2046);
+    const SPEC: RowSpec = tables::MAILUSERS.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         let (Some(domain), Some(name), Some(directory), Some(kind_text)) =
@@ -197,6 +200,7 @@ impl Table for MailUsers {
             problems.note(row.line, row.column(4), ProblemKind::BadName(directory.into()));
             return;
         }
+        tables::MAILUSERS.check(&row, [0, 1, 2], problems);
         let id_text = row.bytes(3).to_string();
         let id = id_text.parse().unwrap_or_else(|_| {
             problems.note(row.line, row.column(3), ProblemKind::NotANumber(id_text));
@@ -295,7 +299,7 @@ impl Aliases {
 }
 
 impl Table for Aliases {
-    const SPEC: RowSpec = RowSpec::at_least(3, 510);
+    const SPEC: RowSpec = tables::ALIASES.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         let (Some(domain), Some(alias), Some(target)) =
@@ -303,6 +307,7 @@ impl Table for Aliases {
         else {
             return;
         };
+        tables::ALIASES.check(&row, [0, 1, 2], problems);
         let index = self.rows.len();
         let alias_row = AliasRow { line: row.line, domain, alias, target };
         if alias_row.is_pattern() {
@@ -357,7 +362,7 @@ impl ExtAliases {
 }
 
 impl Table for ExtAliases {
-    const SPEC: RowSpec = RowSpec::at_least(4, 1022);
+    const SPEC: RowSpec = tables::EXTALIASES.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         let (Some(remote_domain), Some(remote_name), Some(domain), Some(name)) =
@@ -365,6 +370,7 @@ impl Table for ExtAliases {
         else {
             return;
         };
+        tables::EXTALIASES.check(&row, [0, 1, 2, 3], problems);
         match self.by_key.entry(key(&remote_domain, &remote_name).into_boxed_str()) {
             Entry::Occupied(first) => {
                 let first = self.rows[*first.get()].line;

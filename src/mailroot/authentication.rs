@@ -10,15 +10,14 @@ use bstr::BString;
 
 use super::accounts::is_plain_name;
 use super::problem::{ProblemKind, Problems};
-use super::schema::options::SMTP_PERMS;
+use super::schema::tables::authentication::{
+    CTRLACCOUNTS, SMTPAUTH, SMTPEXTAUTH, USERAUTH_POP3, USERAUTH_SMTP,
+};
 use super::snapshot::{Loaded, Snapshot};
 use super::table::{Row, RowSpec, Table};
 
 /// How many mechanisms of `smtpextauth.tab` are offered (`mailroot.md` 12.3).
 pub const MECHANISMS_MAX: usize = 16;
-
-/// The mechanisms that exist in SMTP here, in XMail's order.
-const MECHANISMS: &str = "LOGIN, PLAIN, CRAM-MD5";
 
 /// What an authenticated SMTP client may do (`mailroot.md` 12.1): the letters of `SmtpPerms`, `DefaultSmtpPerms` and
 /// `smtpauth.tab`. Having any value of this type, even an empty one, lifts marks and delays by address.
@@ -104,13 +103,10 @@ impl SmtpAuth {
 }
 
 impl Table for SmtpAuth {
-    const SPEC: RowSpec = RowSpec::at_least(3, 510);
+    const SPEC: RowSpec = SMTPAUTH.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
-        if let Some(odd) = SMTP_PERMS.odd_letter(row.bytes(2)) {
-            let (found, accepted) = (odd.to_string(), SMTP_PERMS.accepted);
-            problems.note(row.line, row.column(2), ProblemKind::UnknownWord { found, accepted });
-        }
+        SMTPAUTH.check(&row, [2], problems);
         self.rows.push(SmtpAuthRow {
             line: row.line,
             user: row.bytes(0).to_owned(),
@@ -165,14 +161,11 @@ impl SmtpExtAuth {
 }
 
 impl Table for SmtpExtAuth {
-    const SPEC: RowSpec = RowSpec::at_least(2, 1022);
+    const SPEC: RowSpec = SMTPEXTAUTH.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         let Some(mechanism) = row.text(0, problems) else { return };
-        if ClientMechanism::parse(mechanism.as_bytes()).is_none() {
-            let found = mechanism.to_string();
-            problems.note(row.line, row.column(0), ProblemKind::UnknownWord { found, accepted: MECHANISMS });
-        }
+        SMTPEXTAUTH.check(&row, [0, 1], problems);
         if let Some(first) = self.for_mechanism(&mechanism) {
             problems.note(row.line, row.column(0), ProblemKind::Duplicate { first: first.line });
         }
@@ -215,16 +208,14 @@ impl CtrlAccounts {
 }
 
 impl Table for CtrlAccounts {
-    const SPEC: RowSpec = RowSpec::at_least(2, 510);
+    const SPEC: RowSpec = CTRLACCOUNTS.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         if let Some(first) = self.get(row.bytes(0)) {
             problems.note(row.line, row.column(0), ProblemKind::Duplicate { first: first.line });
         }
         let password = is_password_encoding(row.bytes(1)).then(|| row.bytes(1).to_owned());
-        if password.is_none() {
-            problems.note(row.line, row.column(1), ProblemKind::BadPassword);
-        }
+        CTRLACCOUNTS.check(&row, [1], problems);
         self.rows.push(CtrlAccount { line: row.line, user: row.bytes(0).to_owned(), password });
     }
 }
@@ -267,16 +258,11 @@ impl Pop3ExtAuth {
 }
 
 impl Table for Pop3ExtAuth {
-    const SPEC: RowSpec = RowSpec::at_least(2, 1022);
+    const SPEC: RowSpec = USERAUTH_POP3.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
-        const ACTIONS: [&str; 5] = ["userauth", "useradd", "useredit", "userdel", "domaindrop"];
         let Some(action) = row.text(0, problems) else { return };
-        if !ACTIONS.iter().any(|known| known.eq_ignore_ascii_case(&action)) {
-            let found = action.to_string();
-            let accepted = "userauth, useradd, useredit, userdel, domaindrop";
-            problems.note(row.line, row.column(0), ProblemKind::UnknownWord { found, accepted });
-        }
+        USERAUTH_POP3.check(&row, [0, 1], problems);
         self.rows.push(Pop3ExtAuthRow {
             line: row.line,
             action,
@@ -357,7 +343,7 @@ impl SmtpClientAuth {
 }
 
 impl Table for SmtpClientAuth {
-    const SPEC: RowSpec = RowSpec::at_least(1, 510);
+    const SPEC: RowSpec = USERAUTH_SMTP.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         if self.first.is_some() {
@@ -365,17 +351,14 @@ impl Table for SmtpClientAuth {
             return;
         }
         let bad = BadClientAuth { line: row.line };
-        let (found, needed) = (row.fields.len(), 3);
+        let (found, needed) = (row.fields.len(), USERAUTH_SMTP.columns.len());
         if found < needed {
             problems.note(row.line, 0, ProblemKind::TooFewColumns { needed, found });
             self.first = Some(Err(bad));
             return;
         }
         let mechanism = ClientMechanism::parse(row.bytes(0));
-        if mechanism.is_none() {
-            let found = row.bytes(0).to_string();
-            problems.note(row.line, row.column(0), ProblemKind::UnknownWord { found, accepted: MECHANISMS });
-        }
+        USERAUTH_SMTP.check(&row, [0], problems);
         self.first = Some(mechanism.ok_or(bad).map(|mechanism| ClientAuth {
             line: row.line,
             mechanism,

@@ -10,10 +10,13 @@
 //! its place as [`Command::Unknown`] or [`Command::Malformed`] with a problem, so that a private copy of the file can
 //! be worked off line by line.
 
-use bstr::{BStr, BString, ByteSlice};
+use bstr::{BString, ByteSlice};
 
 use super::problem::{ProblemKind, Problems};
 use super::routing::GatewayList;
+use super::schema::CommandSchema;
+use super::schema::kind::has_macro;
+use super::schema::tables::processing::{CMDALIASES, COMMAND_NAMES, MAILPROC};
 use super::server_tab::leading_number;
 use super::table::{Row, RowSpec, Table};
 
@@ -98,9 +101,6 @@ impl SmtpRelayCommand {
     }
 }
 
-/// The names of all commands.
-const COMMANDS: &str = "external, filter, mailbox, redirect, lredirect, smtprelay, smtp";
-
 impl CommandFile {
     /// Whether the file has no rows at all: mail then goes to the mailbox (decision 11).
     pub fn is_empty(&self) -> bool {
@@ -114,15 +114,13 @@ impl CommandFile {
 }
 
 impl Table for CommandFile {
-    const SPEC: RowSpec = RowSpec::at_least(1, 1022);
+    const SPEC: RowSpec = CMDALIASES.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         let command = Command::of_row(&row, problems);
-        let elsewhere = match problems.file().file_name().is_some_and(|name| name == "mailproc.tab") {
-            true => command == Command::Smtp,
-            false => command == Command::Mailbox,
-        };
-        if elsewhere {
+        let is_mailproc = problems.file().file_name().is_some_and(|name| name == MAILPROC.name);
+        let works = |known: &CommandSchema| if is_mailproc { known.in_mailproc } else { known.in_aliases };
+        if CMDALIASES.command(row.bytes(0)).is_some_and(|known| !works(known)) {
             let found = row.bytes(0).to_string();
             problems.note(row.line, row.column(0), ProblemKind::NoEffectHere(found));
         }
@@ -133,37 +131,37 @@ impl Table for CommandFile {
 impl Command {
     fn of_row(row: &Row, problems: &mut Problems) -> Self {
         let name = row.bytes(0);
-        let needed = match name.to_ascii_lowercase().as_slice() {
-            b"external" | b"filter" => 5,
-            b"redirect" | b"lredirect" | b"smtprelay" => 2,
-            _ => 1,
+        let Some(known) = CMDALIASES.command(name) else {
+            let (found, accepted) = (name.to_string(), COMMAND_NAMES);
+            problems.note(row.line, row.column(0), ProblemKind::UnknownWord { found, accepted });
+            return Self::Unknown(name.to_owned());
         };
+        let needed = known.columns_min();
         let found = row.fields.len();
         if found < needed {
             problems.note(row.line, 0, ProblemKind::TooFewColumns { needed, found });
             return Self::Malformed(name.to_owned());
         }
-        let values = || row.values_from(1).map(ToOwned::to_owned).collect();
+        let mut targets = || {
+            known.check(row, 1..found, problems);
+            row.values_from(1).map(ToOwned::to_owned).collect()
+        };
         match name.to_ascii_lowercase().as_slice() {
-            b"external" => Self::External(ProgramCommand::of_row(row, problems)),
-            b"filter" => Self::Filter(ProgramCommand::of_row(row, problems)),
+            b"external" => Self::External(ProgramCommand::of_row(row, known, problems)),
+            b"filter" => Self::Filter(ProgramCommand::of_row(row, known, problems)),
             b"mailbox" => Self::Mailbox,
-            b"redirect" => Self::Redirect(values()),
-            b"lredirect" => Self::Lredirect(values()),
+            b"redirect" => Self::Redirect(targets()),
+            b"lredirect" => Self::Lredirect(targets()),
             b"smtprelay" => Self::SmtpRelay(relay(row, problems)),
             b"smtp" => Self::Smtp,
-            _ => {
-                let found = name.to_string();
-                let accepted = COMMANDS;
-                problems.note(row.line, row.column(0), ProblemKind::UnknownWord { found, accepted });
-                Self::Unknown(name.to_owned())
-            }
+            _ => Self::Unknown(name.to_owned()),
         }
     }
 }
 
 impl ProgramCommand {
-    fn of_row(row: &Row, problems: &mut Problems) -> Self {
+    fn of_row(row: &Row, known: &CommandSchema, problems: &mut Problems) -> Self {
+        known.check(row, [3], problems);
         let priority = match number(row, 1, problems) {
             ..0 => Priority::BelowNormal,
             0 => Priority::Normal,
@@ -184,10 +182,6 @@ fn relay(row: &Row, problems: &mut Problems) -> SmtpRelayCommand {
         GatewayList::of_row(row, 1, problems);
     }
     SmtpRelayCommand { hosts: row.bytes(1).to_owned(), options: row.bytes(2).to_owned() }
-}
-
-fn has_macro(value: &BStr) -> bool {
-    value.starts_with(b"@@") || value.contains_str("$(")
 }
 
 fn number(row: &Row, index: usize, problems: &mut Problems) -> i64 {

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use super::problem::{ProblemKind, Problems};
+use super::schema::tables::routing::DNSROOTS;
 use super::snapshot::{Loaded, Snapshot};
 use super::table::{Row, RowSpec, Table};
 
@@ -32,7 +33,7 @@ impl DnsRoots {
 }
 
 impl Table for DnsRoots {
-    const SPEC: RowSpec = RowSpec::at_least(1, 254);
+    const SPEC: RowSpec = DNSROOTS.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         let Some(text) = row.text(0, problems) else { return };

@@ -10,7 +10,9 @@ use super::access::AddressFilter;
 use super::accounts::is_plain_name;
 use super::option_list::OptionList;
 use super::problem::{ProblemKind, Problems};
+use super::schema::Kind;
 use super::schema::options::{AEX, FILTER_FLAGS, TIMEO, WLEX};
+use super::schema::tables::processing::{FILTER_FILES, FILTERS};
 use super::snapshot::{Loaded, Snapshot};
 use super::table::{Row, RowSpec, Table};
 use crate::tab::wildcard;
@@ -76,15 +78,15 @@ impl FilterRules {
 }
 
 impl Table for FilterRules {
-    const SPEC: RowSpec = RowSpec::at_least(5, 510);
+    const SPEC: RowSpec = FILTERS.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
+        FILTERS.check(&row, [0, 1, 4], problems);
         // Without a mask column only `net/bits` is left.
         let remote = AddressFilter::of_row(&row, 2, b"", problems);
         let local = AddressFilter::of_row(&row, 3, b"", problems);
         let (Some(remote), Some(local), Some(file)) = (remote, local, row.text(4, problems)) else { return };
         if !is_plain_name(&file) {
-            problems.note(row.line, row.column(4), ProblemKind::BadName(file.into()));
             return;
         }
         let (sender, recipient) = (row.bytes(0).to_owned(), row.bytes(1).to_owned());
@@ -131,7 +133,7 @@ impl FilterProgram {
 }
 
 impl Table for FilterProgram {
-    const SPEC: RowSpec = RowSpec::at_least(1, 1022);
+    const SPEC: RowSpec = FILTER_FILES.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         let (flags, first) = match row.bytes(0).strip_prefix(b"!") {
@@ -143,6 +145,7 @@ impl Table for FilterProgram {
             problems.note(row.line, 0, ProblemKind::TooFewColumns { needed: first + 1, found });
             return;
         }
+        Kind::Program.note(row.bytes(first), &mut |kind| problems.note(row.line, row.column(first), kind));
         self.rows.push(FilterProgramRow {
             line: row.line,
             flags,
@@ -155,10 +158,7 @@ impl Table for FilterProgram {
 impl FilterFlags {
     fn of_row(row: &Row, list: &[u8], problems: &mut Problems) -> Self {
         let options = OptionList::parse(list);
-        for option in options.unknown(&FILTER_FLAGS) {
-            let (found, accepted) = (option.name.to_string(), FILTER_FLAGS.accepted);
-            problems.note(row.line, row.column(0), ProblemKind::UnknownWord { found, accepted });
-        }
+        Kind::Options(&FILTER_FLAGS).note(list, &mut |kind| problems.note(row.line, row.column(0), kind));
         let seconds = options.integer(&TIMEO).and_then(|seconds| u64::try_from(seconds).ok());
         Self {
             skip_authenticated: options.flag(&AEX),

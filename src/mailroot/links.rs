@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use bstr::{BString, ByteSlice};
 
-use super::authentication::is_password_encoding;
 use super::option_list::OptionList;
-use super::problem::{ProblemKind, Problems};
+use super::problem::Problems;
 use super::routing::HostPort;
-use super::schema::options::{APOP, FAPOP, FSTLS, LEAVE, LINK, LINK_OUT_BIND, POP3S, STLS};
+use super::schema::options::{APOP, FAPOP, FSTLS, LEAVE, LINK_OUT_BIND, POP3S, STLS};
+use super::schema::tables::routing::POP3LINKS;
 use super::table::{Row, RowSpec, Table};
 
 /// The links, in the order they are worked.
@@ -125,26 +125,16 @@ impl Pop3Links {
 }
 
 impl Table for Pop3Links {
-    const SPEC: RowSpec = RowSpec::at_least(6, 2046);
+    const SPEC: RowSpec = POP3LINKS.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         let texts = [0, 1, 2, 3].map(|index| row.text(index, problems));
         let [Some(local_domain), Some(local_name), Some(remote_host), Some(remote_user)] = texts else {
             return;
         };
-        let Some(host) = HostPort::parse(&remote_host) else {
-            problems.note(row.line, row.column(2), ProblemKind::BadHost(remote_host.into()));
-            return;
-        };
-        if !is_password_encoding(row.bytes(4)) {
-            problems.note(row.line, row.column(4), ProblemKind::BadPassword);
-        }
+        POP3LINKS.check(&row, 0..row.fields.len(), problems);
+        let Some(host) = HostPort::parse(&remote_host) else { return };
         let target = LinkTarget::parse(&local_domain);
-        if let LinkTarget::Replace { matching, .. } | LinkTarget::Append { matching, .. } = &target
-            && matching.is_empty()
-        {
-            problems.note(row.line, row.column(0), ProblemKind::NothingToMatch);
-        }
         self.rows.push(Pop3Link {
             line: row.line,
             target,
@@ -154,30 +144,16 @@ impl Table for Pop3Links {
             host,
             remote_user,
             password: row.bytes(4).to_owned(),
-            options: LinkOptions::of_row(&row, problems),
+            options: LinkOptions::parse(row.bytes(5)),
             options_text: row.bytes(5).to_owned(),
         });
     }
 }
 
 impl LinkOptions {
-    fn of_row(row: &Row, problems: &mut Problems) -> Self {
-        let options = OptionList::parse(row.bytes(5));
-        for option in options.unknown(&LINK) {
-            let found = option.name.to_string();
-            problems.note(
-                row.line,
-                row.column(5),
-                ProblemKind::UnknownWord { found, accepted: LINK.accepted },
-            );
-        }
-        let out_bind = options.value(&LINK_OUT_BIND).and_then(|value| {
-            let address = value.to_str().ok().and_then(|text| text.parse().ok());
-            if address.is_none() {
-                problems.note(row.line, row.column(5), ProblemKind::BadIpAddress(value.to_string()));
-            }
-            address
-        });
+    fn parse(text: &[u8]) -> Self {
+        let options = OptionList::parse(text);
+        let out_bind = options.value(&LINK_OUT_BIND).and_then(|value| value.to_str().ok()?.parse().ok());
         Self {
             apop: options.flag(&APOP),
             apop_only: options.flag(&FAPOP),

@@ -1,7 +1,7 @@
 //! `mlusers.tab`: the members of a mailing list (`mailroot.md` 7.6).
 
-use super::problem::{ProblemKind, Problems};
-use super::schema::options::LIST_PERMS;
+use super::problem::Problems;
+use super::schema::tables::accounts::MLUSERS;
 use super::table::{Row, RowSpec, Table};
 
 /// The members of one list, in file order.
@@ -77,18 +77,12 @@ impl ListMembers {
 }
 
 impl Table for ListMembers {
-    const SPEC: RowSpec = RowSpec::at_least(1, 510);
+    const SPEC: RowSpec = MLUSERS.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         let Some(address) = row.text(0, problems) else { return };
-        if address.split('@').count() != 2 || address.starts_with('@') || address.ends_with('@') {
-            problems.note(row.line, row.column(0), ProblemKind::BadAddress(address.to_string()));
-        }
+        MLUSERS.check(&row, [0, 1], problems);
         let perms = if row.fields.len() > 1 { ListPerms::parse(row.bytes(1)) } else { ListPerms::default() };
-        if let Some(odd) = LIST_PERMS.odd_letter(row.bytes(1)) {
-            let (found, accepted) = (odd.to_string(), LIST_PERMS.accepted);
-            problems.note(row.line, row.column(1), ProblemKind::UnknownWord { found, accepted });
-        }
         self.rows.push(ListMember { line: row.line, address, perms });
     }
 }

@@ -167,6 +167,43 @@ pub enum ProblemKind {
         /// What is read at most.
         limit: u64,
     },
+    /// A variable that nobody reads: an older or newer one, or a slip of the pen.
+    #[error("is not a variable{}", did_you_mean(*.nearest))]
+    UnknownVariable {
+        /// The known one that looks most like it.
+        nearest: Option<&'static str>,
+    },
+    /// A variable that is known and has no effect.
+    #[error("has no effect: {0}")]
+    IgnoredVariable(&'static str),
+    /// A number that is more or less than makes sense.
+    #[error("is not {accepted}: {found:?}")]
+    OutOfRange {
+        /// What stands there.
+        found: String,
+        /// What is accepted: "a number of lines from 0 to 10".
+        accepted: String,
+    },
+    /// A value that is no number, and counts as one all the same.
+    #[error("is not a decimal number, so it counts as {counts_as}: {found:?}")]
+    ReadAsNumber {
+        /// What stands there.
+        found: String,
+        /// The number it is read as.
+        counts_as: i64,
+    },
+    /// A domain was expected.
+    #[error("is not a domain: {0:?}")]
+    BadDomain(String),
+    /// The part of an address before the `@` was expected.
+    #[error("is not the part of an address before the @: {0:?}")]
+    BadLocalPart(String),
+    /// A value was expected.
+    #[error("is empty")]
+    Empty,
+    /// A reply with its code was expected.
+    #[error("does not begin with a reply code such as 554: {0:?}")]
+    NoReplyCode(String),
     /// More problems than are listed.
     #[error("has {0} more problems, which are not listed")]
     MoreProblems(usize),
@@ -204,23 +241,42 @@ impl ProblemKind {
             Self::Missing => "TAB026",
             Self::TooLarge { .. } => "TAB027",
             Self::MoreProblems(_) => "TAB028",
+            Self::UnknownVariable { .. } => "TAB029",
+            Self::IgnoredVariable(_) => "TAB030",
+            Self::OutOfRange { .. } => "TAB031",
+            Self::ReadAsNumber { .. } => "TAB032",
+            Self::BadDomain(_) => "TAB033",
+            Self::BadLocalPart(_) => "TAB034",
+            Self::Empty => "TAB035",
+            Self::NoReplyCode(_) => "TAB036",
         }
     }
 
     /// How much it matters.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::MoreProblems(_) => Severity::Note,
+            Self::MoreProblems(_) | Self::IgnoredVariable(_) => Severity::Note,
             Self::LineTooLong { .. }
             | Self::Duplicate { .. }
             | Self::AtInDomainPattern(_)
             | Self::NegativePrecedence
             | Self::NoEffectHere(_)
             | Self::NothingToMatch
-            | Self::TooMany { .. } => Severity::Warning,
+            | Self::TooMany { .. }
+            | Self::UnknownVariable { .. }
+            | Self::OutOfRange { .. }
+            | Self::ReadAsNumber { .. }
+            | Self::BadDomain(_)
+            | Self::BadLocalPart(_)
+            | Self::Empty
+            | Self::NoReplyCode(_) => Severity::Warning,
             _ => Severity::Error,
         }
     }
+}
+
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }
 
 /// How many problems of one file are listed; the rest is counted. Ours: a file that is no table at all must not fill

@@ -6,6 +6,7 @@ use bstr::{BStr, BString, ByteSlice};
 
 use super::problem::{ProblemKind, Problems};
 use super::schema;
+use super::schema::tables::variables::USER;
 use super::table::{Row, RowSpec, Table};
 
 /// The variables of one account, in file order.
@@ -73,16 +74,42 @@ impl UserTab {
 }
 
 impl Table for UserTab {
-    const SPEC: RowSpec = RowSpec::exactly(2, 2046);
+    const SPEC: RowSpec = USER.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         if let Some(first) = self.rows.iter().find(|known| known.name == row.bytes(0)) {
             problems.note(row.line, row.column(0), ProblemKind::Duplicate { first: first.line });
+        } else {
+            USER.check_variable(&row, false, problems);
         }
         self.rows.push(UserVariable {
             line: row.line,
             name: row.bytes(0).to_owned(),
             value: row.bytes(1).to_owned(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::mailroot::UserTab;
+    use crate::mailroot::table::load_text;
+
+    /// Other programs keep variables of their own here, so only what looks like a slip is reported.
+    #[test]
+    fn values_are_checked_and_strangers_are_not() {
+        let (_, problems) = load_text::<UserTab>(
+            "user.tab",
+            "\"RealName\"\t\"Anna\"\n\"MaxMBSize\"\t\"10M\"\n\"Popenable\"\t\"0\"\n\"jdwm-skin\"\t\"blue\"\n\
+             \"SmtpPerms\"\t\"MRq\"\n\"Telephone\"\t\"1\"\n",
+        );
+        assert_eq!(
+            problems,
+            [
+                "user.tab:2:13: is not a decimal number, so it counts as 10: \"10M\"",
+                "user.tab:3:1: is not a variable; did you mean PopEnable?",
+                "user.tab:5:13: \"q\" is not one of: M, R, V, T, Z, S",
+            ]
+        );
     }
 }

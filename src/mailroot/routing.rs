@@ -18,6 +18,7 @@ use super::option_list::OptionList;
 use super::problem::{ProblemKind, Problems};
 use super::schema::options;
 use super::schema::server::{DEFAULT_SMTP_GATEWAYS, SMTP_GW_CONFIG};
+use super::schema::tables::routing::{SMTPFWD, SMTPGW};
 use super::server_tab::{ServerTab, leading_number};
 use super::table::{Row, RowSpec, Table};
 use crate::tab::wildcard;
@@ -42,8 +43,13 @@ pub struct SmtpGwRow {
 impl SmtpGwRow {
     /// The hosts of the route in order; `None` when the text is not a route.
     pub fn hosts(&self) -> Option<Vec<&str>> {
-        self.route.split(',').map(|hop| hop.strip_prefix('@').filter(|host| is_route_host(host))).collect()
+        route_hosts(&self.route)
     }
+}
+
+/// The hosts of a route `@relay1,@relay2`; `None` when the text is not a route.
+pub fn route_hosts(route: &str) -> Option<Vec<&str>> {
+    route.split(',').map(|hop| hop.strip_prefix('@').filter(|host| is_route_host(host))).collect()
 }
 
 /// Whether a name may stand in a route: no port can be given, the colon would break the path.
@@ -64,17 +70,12 @@ impl SmtpGw {
 }
 
 impl Table for SmtpGw {
-    const SPEC: RowSpec = RowSpec::at_least(2, 1022);
+    const SPEC: RowSpec = SMTPGW.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         let Some(route) = row.text(1, problems) else { return };
-        let pattern = domain_pattern(&row, problems);
-        let gateway = SmtpGwRow { line: row.line, pattern, route };
-        if gateway.hosts().is_none() {
-            let found = gateway.route.to_string();
-            problems.note(row.line, row.column(1), ProblemKind::BadRoute(found));
-        }
-        self.rows.push(gateway);
+        SMTPGW.check(&row, [0, 1], problems);
+        self.rows.push(SmtpGwRow { line: row.line, pattern: row.bytes(0).to_owned(), route });
     }
 }
 
@@ -108,22 +109,13 @@ impl SmtpFwd {
 }
 
 impl Table for SmtpFwd {
-    const SPEC: RowSpec = RowSpec::at_least(2, 1022);
+    const SPEC: RowSpec = SMTPFWD.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
-        let pattern = domain_pattern(&row, problems);
+        SMTPFWD.check(&row, [0], problems);
         let gateways = GatewayList::of_row(&row, 1, problems);
-        self.rows.push(SmtpFwdRow { line: row.line, pattern, gateways });
+        self.rows.push(SmtpFwdRow { line: row.line, pattern: row.bytes(0).to_owned(), gateways });
     }
-}
-
-fn domain_pattern(row: &Row, problems: &mut Problems) -> BString {
-    let pattern = row.bytes(0);
-    if pattern.contains(&b'@') {
-        let found = pattern.to_string();
-        problems.note(row.line, row.column(0), ProblemKind::AtInDomainPattern(found));
-    }
-    pattern.to_owned()
 }
 
 /// Hosts to try, in order or shuffled.
@@ -184,7 +176,7 @@ impl GatewayList {
         }))
     }
 
-    fn parse_noting(text: &[u8], note: &mut dyn FnMut(ProblemKind)) -> Self {
+    pub(super) fn parse_noting(text: &[u8], note: &mut dyn FnMut(ProblemKind)) -> Self {
         let (random, text) = match text.strip_prefix(b"#") {
             Some(rest) => (true, rest),
             None => (false, text),
@@ -304,7 +296,7 @@ impl GatewayOptions {
         Self { need_tls: other.need_tls.or(self.need_tls), out_bind: other.out_bind.or(self.out_bind) }
     }
 
-    fn parse_noting(text: &[u8], note: &mut dyn FnMut(ProblemKind)) -> Self {
+    pub(super) fn parse_noting(text: &[u8], note: &mut dyn FnMut(ProblemKind)) -> Self {
         let mut parsed = Self::default();
         for option in OptionList::parse(text).iter() {
             let value = option.value.as_ref().map_or(BStr::new("1"), |value| value.as_bstr());
@@ -336,17 +328,6 @@ impl NeedTls {
             2 => Self::Required,
             _ => Self::IfOffered,
         }
-    }
-}
-
-/// Notes what is wrong with the row of `server.tab` that sets gateways or their options.
-pub(super) fn check_variable(row: &Row, problems: &mut Problems) {
-    let note = &mut |kind| problems.note(row.line, row.column(1), kind);
-    let name = row.bytes(0);
-    if name == DEFAULT_SMTP_GATEWAYS.name {
-        GatewayList::parse_noting(row.bytes(1), note);
-    } else if name == SMTP_GW_CONFIG.name {
-        GatewayOptions::parse_noting(row.bytes(1), note);
     }
 }
 

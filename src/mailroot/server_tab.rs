@@ -12,8 +12,8 @@ use bstr::{BStr, BString, ByteSlice};
 
 use super::option_list::OptionList;
 use super::problem::{ProblemKind, Problems};
+use super::schema;
 use super::table::{Row, RowSpec, Table};
-use super::{routing, schema};
 
 /// The variables of `server.tab`.
 #[derive(Clone, Debug, Default)]
@@ -96,7 +96,7 @@ impl ServerTab {
 }
 
 impl Table for ServerTab {
-    const SPEC: RowSpec = RowSpec::at_least(2, 2046);
+    const SPEC: RowSpec = schema::tables::variables::SERVER.rows;
 
     fn push(&mut self, row: Row, problems: &mut Problems) {
         let Some(name) = row.text(0, problems) else { return };
@@ -106,7 +106,7 @@ impl Table for ServerTab {
                 problems.note(row.line, row.column(0), ProblemKind::Duplicate { first });
             }
             Entry::Vacant(free) => {
-                routing::check_variable(&row, problems);
+                schema::tables::variables::SERVER.check_variable(&row, true, problems);
                 free.insert(Variable { line: row.line, value: row.bytes(1).to_owned() });
             }
         }
@@ -131,8 +131,9 @@ pub fn leading_number(value: &[u8]) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mailroot::schema::Kind;
+    use crate::mailroot::schema::kind::words;
     use crate::mailroot::schema::variable::{choice, flag, integer, kilobytes, text, text_or};
-    use crate::mailroot::schema::{Kind, Word};
     use std::path::Path;
 
     #[test]
@@ -149,11 +150,57 @@ mod tests {
         assert_eq!(server.text(&text("B", Kind::Text, "")), None);
         assert_eq!(server.text(&text_or("B", Kind::Text, "x")), Some("x"));
         assert_eq!(server.bytes(&text_or("B", Kind::Text, "x")).unwrap(), "");
-        let words = &[Word { word: "one", doc: "" }, Word { word: "x", doc: "" }];
+        let words = words!("one": "", "x": "");
         assert_eq!(
             ["missing", "B", "C", "A"].map(|name| server.choice(&choice(name, words))),
             ["one", "one", "x", "one"]
         );
-        assert_eq!(problems[0].to_string(), "server.tab:5:1: has the same key as line 1, which wins");
+        assert_eq!(problems[4].to_string(), "server.tab:5:1: has the same key as line 1, which wins");
+    }
+
+    #[track_caller]
+    fn check(name: &str, value: &str, expected: &[&str]) {
+        let content = format!("\"{name}\"\t\"{value}\"\n");
+        let (_, problems) = ServerTab::load(Path::new("server.tab"), content.as_bytes());
+        let found: Vec<String> = problems.iter().map(|problem| problem.kind.to_string()).collect();
+        assert_eq!(found, expected, "{content}");
+    }
+
+    #[test]
+    fn values_are_checked_by_their_kind() {
+        check("RootDomain", "home.test", &[]);
+        check("RootDomain", "anna@home.test", &["is not a domain: \"anna@home.test\""]);
+        check("RootDomain", "", &[]);
+        check("Rootdomain", "home.test", &["is not a variable; did you mean RootDomain?"]);
+        check("Colour", "blue", &["is not a variable"]);
+        check("PostMaster", "root", &["is not a mail address: \"root\""]);
+        check("AllowNullSender", "1", &[]);
+        check("AllowNullSender", "yes", &["is not a decimal number, so it counts as 0: \"yes\""]);
+        check("AllowNullSender", "", &["is not a decimal number, so it counts as 0: \"\""]);
+        check("MaxMTAOps", "16 hops", &["is not a decimal number, so it counts as 16: \"16 hops\""]);
+        check("ReceivedHdrType", "7", &["is not a number from 0 to 4: \"7\""]);
+        check("MaxMessageSize", "-1", &["is not a number of kB, at least 0: \"-1\""]);
+        check("SmtpMsgIPBan", "Go away", &["does not begin with a reply code such as 554: \"Go away\""]);
+        check("DefaultSmtpPerms", "MRx", &["\"x\" is not one of: M, R, V, T, Z, S"]);
+        check("SmtpConfig-192.0.2.1,25", "MailAuth,WantTLS=1", &[]);
+        check("SmtpConfig", "mailauth", &["\"mailauth\" is not one of: MailAuth, mail-auth, WantTLS"]);
+        check("SmtpNoTLSAuths", "cram-md5,digest", &["\"digest\" is not one of: LOGIN, PLAIN, CRAM-MD5"]);
+        check("CustMapsList", "bl.test.:1,b2.test.", &[]);
+        check("CustMapsList", "bl.test.:x", &["is not a decimal number: \"bl.test.:x\""]);
+        check("SmartDNSHost", "192.0.2.1:udp,x", &["\"x\" is not one of: server:udp, server:tcp"]);
+        check("SMTP-Listen", "-", &[]);
+        check("SMTP-Listen", "0.0.0.0,[::]:26", &[]);
+        check("SMTP-Listen", "everywhere", &["is not an IP address: \"everywhere\""]);
+        check("PasswordScheme", "ARGON2ID", &[]);
+        check("PasswordScheme", "argon2", &["\"argon2\" is not one of: xmail, argon2id"]);
+        check("NotifyTryPattern", "1,4, 9", &[]);
+        check("NotifyTryPattern", "1;4", &["is not a decimal number: \"1;4\""]);
+        check(
+            "MailBoxPath",
+            "/mail",
+            &[
+                "has no effect: mail stays below `domains`, where XMail finds it; mail below that directory must be moved back",
+            ],
+        );
     }
 }

@@ -39,7 +39,7 @@ use super::links::Pop3Links;
 use super::problem::{Problem, ProblemKind};
 use super::routing::{SmtpFwd, SmtpGw};
 use super::server_tab::ServerTab;
-use super::table::{RowSpec, Table};
+use super::table::Table;
 
 /// How long a file that looks half-written must be quiet before it is taken as it is.
 pub const QUIET: Duration = Duration::from_millis(250);
@@ -273,14 +273,6 @@ macro_rules! root_tables {
 
         /// The names of all root tables, in the order of the snapshot's fields.
         pub const ROOT_TABLES: &[&str] = &[$($file),*];
-
-        /// The shape of the rows of a root table; `None` for other names.
-        pub fn root_table_spec(name: &str) -> Option<RowSpec> {
-            match name {
-                $($file => Some(<$table as Table>::SPEC),)*
-                _ => None,
-            }
-        }
 
         impl Snapshot {
             /// Reads every root table of `root`. Missing tables are empty; problems are in the tables.

@@ -1,50 +1,23 @@
 //! What a table accepts when it is written: columns, quoting and line lengths (`mailroot.md` 2.3, 6, 21).
 
 use std::ffi::OsStr;
-use std::path::{Component, Path};
+use std::path::Path;
 
 use super::EditError;
-use crate::mailroot::access::IpMap;
-use crate::mailroot::lists::ListMembers;
-use crate::mailroot::profile::UserTab;
-use crate::mailroot::snapshot::root_table_spec;
-use crate::mailroot::table::{RowSpec, Table};
+use crate::mailroot::schema;
+use crate::mailroot::table::RowSpec;
 use crate::tab::{Cell, Line, Record, fields};
 
 /// Column 4 of `mailusers.tab`, the id, from 0: a number, written without quotes.
 const MAIL_USERS_ID: usize = 3;
 
-/// Rows of the tables that are not in the snapshot: `mailroot.md` 6. A file it does not list gets the smallest
-/// limit, and at least one column.
+/// The rows of a file. One that is no table gets the smallest limit, and at least one column.
 fn spec(file: &Path) -> RowSpec {
-    let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    let first = match file.components().next() {
-        Some(Component::Normal(first)) => first.to_str().unwrap_or_default(),
-        _ => "",
-    };
-    match (first, name) {
-        (first, name) if first == name => match name {
-            "userdef.tab" => UserTab::SPEC,
-            "dnsroots" => RowSpec::at_least(1, DNSROOTS_LINE_BYTES),
-            _ => root_table_spec(name).unwrap_or(RowSpec::at_least(1, LINE_BYTES)),
-        },
-        ("domains", "user.tab" | "userdef.tab") => UserTab::SPEC,
-        ("domains", "mlusers.tab") => ListMembers::SPEC,
-        ("domains", "pop3.ipmap.tab") => IpMap::SPEC,
-        ("cmdaliases" | "custdomains" | "filters", _) => RowSpec::at_least(1, COMMAND_LINE_BYTES),
-        ("userauth", _) if file.starts_with("userauth/pop3") => RowSpec::at_least(2, COMMAND_LINE_BYTES),
-        _ => RowSpec::at_least(1, LINE_BYTES),
-    }
+    schema::table::of_file(file).map_or(RowSpec::at_least(1, LINE_BYTES), |table| table.rows)
 }
 
-/// `dnsroots`, which is no TAB file but has lines.
-const DNSROOTS_LINE_BYTES: usize = 254;
-
-/// `mailproc.tab`, `userauth/smtp` and the rest.
+/// Files that are no tables.
 const LINE_BYTES: usize = 510;
-
-/// Command aliases, custom domains, filter files, `userauth/pop3`.
-const COMMAND_LINE_BYTES: usize = 1022;
 
 /// The longest line of a file that XMail reads in one piece, in bytes with the line end (`mailroot.md` 6). `file` is
 /// relative to the MailRoot.

@@ -11,11 +11,15 @@
 pub mod kind;
 pub mod options;
 pub mod server;
+pub mod table;
+pub mod tables;
 pub mod user;
 pub mod variable;
 
-pub use kind::{Kind, Word};
+pub use kind::{Kind, Word, Words};
 pub use options::{OptionGroup, OptionSpec};
+pub use table::{Column, CommandSchema, Example, Presence, TableSchema};
+pub use tables::TABLES;
 pub use variable::{Choice, DefaultValue, Flag, Integer, Kilobytes, Origin, Text, Variable};
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The variables of `server.tab` (`mailroot.md` 8, `jdmail.md` 3).
 
-use super::kind::{Kind, Word};
+use super::kind::{Kind, ListOf, Words, words};
 use super::options;
 use super::variable::{
     Choice, Flag, Integer, Kilobytes, Origin, Text, choice, flag, integer, kilobytes, text, text_or,
@@ -13,14 +13,25 @@ const FROM_ZERO: (i64, i64) = (0, i64::MAX);
 /// Why a variable of a JDMail page that relaxes XMail's address checks does nothing.
 const ADDRESSES_FOLLOW_RFC: &str = "addresses follow RFC 5321, which allows more than JDMail does without it";
 
+const SCHEMES: Words = words!(
+    "xmail": "XMail's encoding, which anybody can undo, but which APOP and CRAM-MD5 need",
+    "argon2id": "a hash; APOP and CRAM-MD5 do not work for the account",
+);
+
 /// The word of [`PASSWORD_SCHEME`] for hashes.
-pub const ARGON2ID: &str = "argon2id";
+pub const ARGON2ID: &str = SCHEMES.words[1].word;
+
+const UNDECIDED: Words =
+    words!("pass": "the message passes", "tempfail": "SMTP answers 451, the queue tries again");
 
 /// The word of [`FILTER_MISSING`] for waiting.
-pub const TEMPFAIL: &str = "tempfail";
+pub const TEMPFAIL: &str = UNDECIDED.words[1].word;
+
+const BARE_LF_WORDS: Words =
+    words!("normalise": "they get CRLF", "reject": "the message is refused with 550 5.5.2");
 
 /// The word of [`SMTP_BARE_LF`] for refusing.
-pub const REJECT: &str = "reject";
+pub const REJECT: &str = BARE_LF_WORDS.words[1].word;
 
 variables! {
     /// All variables of `server.tab`, in the order of the documentation.
@@ -53,7 +64,7 @@ variables! {
     /// The sender's notice shows the log of all attempts.
     NOTIFY_SEND_LOG_TO_SENDER: Flag = flag("NotifySendLogToSender", false);
     /// After which attempts the sender gets a notice that the mail is late, such as `1,4,9`.
-    NOTIFY_TRY_PATTERN: Text = text("NotifyTryPattern", Kind::List("attempt numbers"), "no such notices");
+    NOTIFY_TRY_PATTERN: Text = text("NotifyTryPattern", Kind::List(ListOf::Attempts), "no such notices");
     /// Notices have the null sender, as RFC 5321 demands; otherwise the sender is `PostMaster`.
     NO_SENDER_BOUNCE: Flag = flag("NoSenderBounce", false);
     /// The sender gets no notices, only the administrators do.
@@ -70,10 +81,7 @@ variables! {
     /// SMTP clients are disconnected at this number of errors; 0: never.
     SMTP_MAX_ERRORS: Integer = integer("SMTP-MaxErrors", 0, FROM_ZERO, "errors");
     /// What becomes of lines that end in a bare LF or CR in mail data.
-    SMTP_BARE_LF: Choice = choice("SMTP-BareLF", &[
-        Word { word: "normalise", doc: "they get CRLF" },
-        Word { word: REJECT, doc: "the message is refused with 550 5.5.2" },
-    ]).from(Origin::Tabmail, "decision 2");
+    SMTP_BARE_LF: Choice = choice("SMTP-BareLF", BARE_LF_WORDS).from(Origin::Tabmail, "decision 2");
     /// `MAIL FROM:<>` is accepted. Without it the notices of other servers are refused.
     ALLOW_NULL_SENDER: Flag = flag("AllowNullSender", true);
     /// The domain of the sender must have an MX or address record.
@@ -94,13 +102,13 @@ variables! {
     /// for one local address; the most specific one counts alone.
     SMTP_CONFIG: Text = text("SmtpConfig", Kind::Options(&options::SMTP_CONFIG), "nothing is demanded").by_address();
     /// The mechanisms of AUTH that are offered without TLS, such as `CRAM-MD5`; an empty value: none.
-    SMTP_NO_TLS_AUTHS: Text = text("SmtpNoTLSAuths", Kind::List("mechanisms: LOGIN, PLAIN, CRAM-MD5"), "all are offered");
+    SMTP_NO_TLS_AUTHS: Text = text("SmtpNoTLSAuths", Kind::List(ListOf::Mechanisms), "all are offered");
     /// What happens to clients that `smtp.ipmap.tab` denies. Above 0: refused. 0: they must authenticate. Below 0: they
     /// wait that many seconds before each reply.
     SMTP_IP_MAP_DROP_CODE: Integer = integer("SMTP-IpMapDropCode", 1, (-600, i64::MAX), "");
     /// DNS block lists: `zone:code,...`, each zone with a final dot. Code 1: refused. 0: the client must authenticate.
     /// Else: it waits that many seconds before each reply.
-    CUST_MAPS_LIST: Text = text("CustMapsList", Kind::List("zone:code"), "no block lists");
+    CUST_MAPS_LIST: Text = text("CustMapsList", Kind::List(ListOf::DnsLists), "no block lists");
     /// What happens to clients whose address has no name in the DNS. 0: nothing. Above 0: they must authenticate. Below
     /// 0: they wait that many seconds before each reply.
     SMTP_RDNS_CHECK: Integer = integer("SMTP-RDNSCheck", 0, (-600, i64::MAX), "");
@@ -126,14 +134,14 @@ variables! {
     POP3_SYNC_ERROR_ACCOUNT: Text = text("Pop3SyncErrorAccount", Kind::Address, "such mail stays on its server");
     /// The header fields in which `?` and `&` links look for recipients, in order; after a field with `+` in front that
     /// has one, the others are not looked at.
-    FETCH_HDR_TAGS: Text = text_or("FetchHdrTags", Kind::List("header fields"), "+X-Deliver-To,+Received,To,Cc");
+    FETCH_HDR_TAGS: Text = text_or("FetchHdrTags", Kind::List(ListOf::HeaderFields), "+X-Deliver-To,+Received,To,Cc");
     /// All mail to other servers goes through these hosts, the first that takes it.
     DEFAULT_SMTP_GATEWAYS: Text = text("DefaultSMTPGateways", Kind::Gateways, "mail goes to the MX hosts of its domain");
     /// Options for all connections to other SMTP servers. They go over those of `DefaultSMTPGateways`, while those of
     /// `smtpfwd.tab` and of the command `smtprelay` go over them.
-    SMTP_GW_CONFIG: Text = text("SmtpGwConfig", Kind::Options(&options::GATEWAY), "STARTTLS is not used");
+    SMTP_GW_CONFIG: Text = text("SmtpGwConfig", Kind::GatewayOptions, "STARTTLS is not used");
     /// The DNS servers to ask: `server:udp` or `server:tcp`, separated by commas. Read when the server starts.
-    SMART_DNS_HOST: Text = text("SmartDNSHost", Kind::List("server:udp or server:tcp"), "the system's resolver is asked");
+    SMART_DNS_HOST: Text = text("SmartDNSHost", Kind::List(ListOf::DnsServers), "the system's resolver is asked");
     /// SMTP offers STARTTLS.
     ENABLE_SMTP_TLS: Flag = flag("EnableSMTP-TLS", true);
     /// POP3 offers STLS.
@@ -169,17 +177,11 @@ variables! {
     /// Where FINGER listens; as `SMTP-Listen`, and `-FI`.
     FINGER_LISTEN: Text = listen("FINGER-Listen");
     /// How new passwords are stored.
-    PASSWORD_SCHEME: Choice = choice("PasswordScheme", &[
-        Word { word: "xmail", doc: "XMail's encoding, which anybody can undo, but which APOP and CRAM-MD5 need" },
-        Word { word: ARGON2ID, doc: "a hash; APOP and CRAM-MD5 do not work for the account" },
-    ]).from(Origin::Tabmail, "decision 18");
+    PASSWORD_SCHEME: Choice = choice("PasswordScheme", SCHEMES).from(Origin::Tabmail, "decision 18");
     /// CTRL lists passwords as empty, and the CTRL log shows them as `*`.
     CTRL_HIDE_PASSWORDS: Flag = flag("CtrlHidePasswords", false).from(Origin::Tabmail, "decisions 17, 167");
     /// What happens when a filter does not decide: its program is missing, crashes or takes too long.
-    FILTER_MISSING: Choice = choice("FilterMissing", &[
-        Word { word: "pass", doc: "the message passes" },
-        Word { word: TEMPFAIL, doc: "SMTP answers 451, the queue tries again" },
-    ]).from(Origin::Tabmail, "decisions 12, 182");
+    FILTER_MISSING: Choice = choice("FilterMissing", UNDECIDED).from(Origin::Tabmail, "decisions 12, 182");
 
     /// Another directory for users' mail.
     MAIL_BOX_PATH: Text = text("MailBoxPath", Kind::Text, "below `domains`")
@@ -192,11 +194,6 @@ variables! {
 }
 
 const fn listen(name: &'static str) -> Text {
-    text(name, Kind::List("address[:port]"), "every address of this machine, at the service's port")
+    text(name, Kind::List(ListOf::Listeners), "every address of this machine, at the service's port")
         .from(Origin::Tabmail, "decision 238")
-}
-
-/// The variable with this name, or the one of which it is a form for one address.
-pub fn find(name: &[u8]) -> Option<&'static super::Variable> {
-    VARIABLES.iter().copied().find(|known| known.is_named(name))
 }

@@ -43,8 +43,3 @@ variables! {
     /// Copies get a `Reply-To` with the list's address. For lists.
     USE_REPLY_TO: Flag = flag("UseReplyTo", true);
 }
-
-/// The variable with this name.
-pub fn find(name: &[u8]) -> Option<&'static super::Variable> {
-    VARIABLES.iter().copied().find(|known| known.is_named(name))
-}

@@ -4,7 +4,8 @@ use std::ops::Deref;
 
 use bstr::{BStr, ByteSlice};
 
-use super::kind::{Kind, Word};
+use super::kind::{Kind, Words};
+use crate::mailroot::ProblemKind;
 use crate::mailroot::server_tab::leading_number;
 
 /// What is known about a variable.
@@ -60,6 +61,21 @@ impl Variable {
         self.doc.trim_start()
     }
 
+    /// Notes what is wrong with a value. XMail reads numbers from whatever stands there, so that is a warning here;
+    /// empty is absent, except for a flag.
+    pub fn note(&self, value: &[u8], note: &mut dyn FnMut(ProblemKind)) {
+        let is_number = matches!(self.kind, Kind::Flag | Kind::Integer { .. } | Kind::Kilobytes);
+        if value.is_empty() && !matches!(self.kind, Kind::Flag) {
+            return;
+        }
+        self.kind.note(value, &mut |problem| match problem {
+            ProblemKind::NotANumber(found) if is_number => {
+                note(ProblemKind::ReadAsNumber { found, counts_as: leading_number(value) });
+            }
+            other => note(other),
+        });
+    }
+
     /// Whether `name` is this variable: its own name, or with an address behind it where it has such names.
     pub fn is_named(&self, name: &[u8]) -> bool {
         let is_suffixed =
@@ -67,6 +83,29 @@ impl Variable {
         name == self.name.as_bytes() || (self.by_address && is_suffixed())
     }
 }
+
+/// The variable of a list with this name, or the one of which it is a form for one address.
+pub fn find(variables: &'static [&'static Variable], name: &[u8]) -> Option<&'static Variable> {
+    variables.iter().copied().find(|known| known.is_named(name))
+}
+
+/// The variable of a list that looks most like a name, if one does.
+pub fn nearest(variables: &'static [&'static Variable], name: &[u8]) -> Option<&'static Variable> {
+    nearest_name(variables.iter().map(|known| (known.name, *known)), &name.as_bstr().to_string())
+}
+
+/// What has the name that looks most like `wanted`, in any case; `None` when none looks like it.
+pub fn nearest_name<'a, T>(known: impl Iterator<Item = (&'a str, T)>, wanted: &str) -> Option<T> {
+    let wanted = wanted.to_ascii_lowercase();
+    let scored = known.map(|(name, item)| (strsim::jaro_winkler(&name.to_ascii_lowercase(), &wanted), item));
+    scored
+        .filter(|(score, _)| *score >= SIMILARITY_MIN)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, item)| item)
+}
+
+/// How much a name must look like another to be proposed for it (Jaro-Winkler, 0 to 1). Ours.
+const SIMILARITY_MIN: f64 = 0.88;
 
 /// A variable with the type its getter gives. Dereferences to the [`Variable`].
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +123,7 @@ pub type Kilobytes = Typed<Size>;
 /// A text; absent, empty or not UTF-8 = the default.
 pub type Text = Typed<Option<&'static str>>;
 /// One of some words, in any case; the default stands for everything else.
-pub type Choice = Typed<&'static [Word]>;
+pub type Choice = Typed<Words>;
 
 /// Marks [`Kilobytes`]: their default is always "none".
 #[derive(Clone, Copy, Debug)]
@@ -184,8 +223,8 @@ pub(in crate::mailroot) const fn text_or(name: &'static str, kind: Kind, default
 }
 
 /// One of `words`, in any case; the first is the default.
-pub(in crate::mailroot) const fn choice(name: &'static str, words: &'static [Word]) -> Choice {
-    Typed::new(name, Kind::OneOf { words, folds_case: true }, words, DefaultValue::Text(words[0].word))
+pub(in crate::mailroot) const fn choice(name: &'static str, words: Words) -> Choice {
+    Typed::new(name, Kind::OneOf(words), words, DefaultValue::Text(words.words[0].word))
 }
 
 impl Flag {
@@ -228,10 +267,8 @@ impl Text {
 impl Choice {
     /// The word that is meant, in the case of the description.
     pub fn read(&self, value: Option<&BStr>) -> &'static str {
-        let known = |value: &BStr| {
-            self.default.iter().find(|known| known.word.as_bytes().eq_ignore_ascii_case(value))
-        };
-        value.and_then(known).map_or(self.default[0].word, |known| known.word)
+        let known = value.and_then(|value| self.default.find(value));
+        known.unwrap_or(&self.default.words[0]).word
     }
 }
 

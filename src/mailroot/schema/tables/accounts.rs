@@ -1,0 +1,170 @@
+//! Domains, accounts, aliases, lists (`mailroot.md` 7).
+
+use super::{BLANK, Column, RowSpec, TableSchema, problems_of, row};
+use crate::mailroot::accounts::{AliasDomains, Aliases, Domains, ExtAliases, MailUsers};
+use crate::mailroot::lists::ListMembers;
+use crate::mailroot::schema::kind::Kind;
+use crate::mailroot::schema::options::LIST_PERMS;
+
+/// `domains.tab`.
+pub static DOMAINS: TableSchema = TableSchema {
+    name: "domains.tab",
+    files: &["domains.tab"],
+    summary: "The domains handled here.",
+    rows: RowSpec::at_least(1, 510),
+    columns: &[Column::new("domain", Kind::Domain, "A domain whose accounts are here. No patterns.")],
+    lookup: "By the domain, in any case.",
+    missing: "No domain is handled.",
+    written_by: "CTRL domainadd and domaindel.",
+    notes: &["The accounts of a domain live in domains/<domain>, in lower case."],
+    load: problems_of::<Domains>,
+    examples: &[row(&["home.test"], "home.test is handled here.")],
+    section: "mailroot.md 7.1",
+    ..BLANK
+};
+
+/// `aliasdomain.tab`.
+pub static ALIASDOMAIN: TableSchema = TableSchema {
+    name: "aliasdomain.tab",
+    files: &["aliasdomain.tab"],
+    summary: "Other names of whole domains.",
+    rows: RowSpec::at_least(2, 510),
+    columns: &[
+        Column::new("alias", Kind::DomainPattern, "The other name."),
+        Column::new("domain", Kind::Domain, "The domain that is meant; it should be in domains.tab."),
+    ],
+    lookup: "The row with exactly this name, else the first pattern that matches. One step only: an alias of an alias is not followed.",
+    missing: "There are no alias domains.",
+    written_by: "CTRL aliasdomainadd and aliasdomaindel.",
+    load: problems_of::<AliasDomains>,
+    examples: &[
+        row(&["home.example", "home.test"], "anna@home.example is anna@home.test."),
+        row(&["*.home.test", "home.test"], "So is anna@any.home.test."),
+    ],
+    section: "mailroot.md 7.2",
+    ..BLANK
+};
+
+/// `mailusers.tab`.
+pub static MAILUSERS: TableSchema = TableSchema {
+    name: "mailusers.tab",
+    files: &["mailusers.tab"],
+    summary: "The accounts: users with a mailbox, and mailing lists.",
+    rows: RowSpec::at_least(6, 2046),
+    columns: &[
+        Column::new("domain", Kind::Domain, "The domain of the account."),
+        Column::new("account", Kind::LocalPart, "The name of the account. No patterns."),
+        Column::new(
+            "password",
+            Kind::Password,
+            "The password. Nobody logs in to an account with an empty one.",
+        ),
+        Column::new(
+            "id",
+            Kind::Integer { min: 1, max: i64::MAX, unit: "" },
+            "A number that no other account has; written without quotes.",
+        ),
+        Column::new(
+            "directory",
+            Kind::FileName("domains/<domain>"),
+            "The directory of the account, in exact case; usually its name.",
+        ),
+        Column::new("type", Kind::AccountType, "What the account is."),
+    ],
+    lookup: "By domain and account, in any case; the first row counts. If the domain is an alias domain, once more with the domain that is meant.",
+    missing: "There are no accounts.",
+    written_by: "CTRL useradd, userdel, userpasswd, domaindel; mkusers.",
+    notes: &[
+        "Whether an account may receive mail or log in to POP3 is said in its user.tab (ReceiveEnable, PopEnable).",
+    ],
+    load: problems_of::<MailUsers>,
+    examples: &[
+        row(&["home.test", "anna", "1d08040c09", "3", "anna", "U"], "anna@home.test is a user."),
+        row(
+            &["home.test", "news", "", "4", "news", "M"],
+            "news@home.test is a list; its members are in mlusers.tab.",
+        ),
+    ],
+    section: "mailroot.md 7.3",
+    ..BLANK
+};
+
+/// `aliases.tab`.
+pub static ALIASES: TableSchema = TableSchema {
+    name: "aliases.tab",
+    files: &["aliases.tab"],
+    summary: "Other names of accounts.",
+    rows: RowSpec::at_least(3, 510),
+    columns: &[
+        Column::new("domain", Kind::DomainPattern, "The domain of the alias."),
+        Column::new("alias", Kind::LocalPartPattern, "The other name."),
+        Column::new(
+            "target",
+            Kind::AccountOrAddress,
+            "An account in the domain of the recipient, or the full address of one. It must be a real account here.",
+        ),
+    ],
+    lookup: "A real account of the name always wins. Then the row with exactly this domain and alias; else, of the patterns that match, the one with most characters in both columns, the first on a tie.",
+    missing: "There are no aliases.",
+    written_by: "CTRL aliasadd, aliasdel, and what removes accounts.",
+    notes: &[
+        "An alias of an alias, of an alias domain or of an address elsewhere does not work: redirect in mailproc.tab or cmdaliases does.",
+    ],
+    load: problems_of::<Aliases>,
+    examples: &[
+        row(&["home.test", "postmaster", "anna"], "postmaster@home.test is anna@home.test."),
+        row(&["home.test", "sales*", "bert@shop.test"], "sales-emea@home.test is bert@shop.test."),
+        row(&["*", "abuse", "anna@home.test"], "abuse at every domain here is anna@home.test."),
+    ],
+    section: "mailroot.md 7.4",
+    ..BLANK
+};
+
+/// `extaliases.tab`.
+pub static EXTALIASES: TableSchema = TableSchema {
+    name: "extaliases.tab",
+    files: &["extaliases.tab"],
+    summary: "The addresses that users have elsewhere: mail from there is shown as from here.",
+    rows: RowSpec::at_least(4, 1022),
+    columns: &[
+        Column::new("remote domain", Kind::Domain, "The domain of the address elsewhere."),
+        Column::new("remote name", Kind::LocalPart, "Its part before the @."),
+        Column::new("domain", Kind::Domain, "The domain of the address here."),
+        Column::new("name", Kind::LocalPart, "Its part before the @."),
+    ],
+    lookup: "By the address elsewhere, in any case; the first row counts.",
+    missing: "Addresses are shown as they are.",
+    written_by: "CTRL exaliasadd, exaliasdel, and what removes accounts.",
+    notes: &[
+        "Mail that such a sender delivers to a mailbox here gets Return-Path and Reply-To with the address here. Notices about mail of the user elsewhere go there with the address here in them.",
+    ],
+    load: problems_of::<ExtAliases>,
+    examples: &[row(
+        &["isp.example", "anna.k", "home.test", "anna"],
+        "anna.k@isp.example is anna@home.test.",
+    )],
+    section: "mailroot.md 7.5",
+    ..BLANK
+};
+
+/// `mlusers.tab`.
+pub static MLUSERS: TableSchema = TableSchema {
+    name: "mlusers.tab",
+    files: &["domains/<domain>/<account>/mlusers.tab"],
+    summary: "The members of a mailing list.",
+    rows: RowSpec::at_least(1, 510),
+    columns: &[
+        Column::new("address", Kind::Address, "The member."),
+        Column::optional("permissions", Kind::Letters(&LIST_PERMS), "RW", "What the member may do."),
+    ],
+    lookup: "All rows whose permissions have R get the list's mail. Who may post is asked only where ClosedML of the list's user.tab is on; then any row that fits allows it.",
+    missing: "The list has no members: its mail is accepted and goes to nobody.",
+    written_by: "CTRL useradd (empty), mluseradd, mluserdel.",
+    load: problems_of::<ListMembers>,
+    examples: &[
+        row(&["bert@shop.test", "RW"], "bert@shop.test receives and posts."),
+        row(&["reader@isp.example", "R"], "reader@isp.example only receives."),
+    ],
+    section: "mailroot.md 7.6",
+    ..BLANK
+};
