@@ -207,10 +207,10 @@ impl Admin {
         let rows = tables.users.rows().iter();
         rows.filter(|row| fits(domain, &row.domain) && fits(name, &row.name))
             .map(|row| ListedUser {
-                domain: row.domain.clone(),
-                name: row.name.clone(),
+                domain: (*row.domain).into(),
+                name: (*row.name).into(),
                 password: Self::shown_password(&tables, &row.password),
-                kind: row.kind_text.clone(),
+                kind: (*row.kind_text).into(),
             })
             .collect()
     }

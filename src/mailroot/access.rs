@@ -93,7 +93,7 @@ impl AddressFilter {
     }
 
     /// Reads the filter of a row, or notes what is wrong with it.
-    pub(super) fn of_row(row: &Row, first: usize, second: &[u8], problems: &mut Problems) -> Option<Self> {
+    pub(super) fn of_row(row: &Row<'_>, first: usize, second: &[u8], problems: &mut Problems) -> Option<Self> {
         let filter = Self::parse(row.bytes(first), second).ok();
         if filter.is_none() {
             let found = row.bytes(first).to_string();
@@ -168,7 +168,7 @@ impl IpMap {
 impl Table for IpMap {
     const SPEC: RowSpec = tables::IPMAP.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         let allowed = row.bytes(2).eq_ignore_ascii_case(b"ALLOW");
         tables::IPMAP.check(&row, [2], problems);
         let precedence = number(&row, 3, problems);
@@ -211,7 +211,7 @@ impl SmtpRelay {
 impl Table for SmtpRelay {
     const SPEC: RowSpec = tables::SMTPRELAY.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         if let Some(filter) = AddressFilter::of_row(&row, 0, row.bytes(1), problems) {
             self.rows.push(SmtpRelayRow { line: row.line, filter });
         }
@@ -254,7 +254,7 @@ impl Spammers {
 impl Table for Spammers {
     const SPEC: RowSpec = tables::SPAMMERS.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         let has_mask = row.bytes(1).first().is_some_and(u8::is_ascii_digit);
         let mask: &BStr = if has_mask { row.bytes(1) } else { BStr::new("") };
         let parameters = if has_mask { 2 } else { 1 };
@@ -299,7 +299,7 @@ impl SpamAddresses {
 impl Table for SpamAddresses {
     const SPEC: RowSpec = tables::SPAM_ADDRESS.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         tables::SPAM_ADDRESS.check(&row, [0], problems);
         self.rows.push(SpamAddressRow { line: row.line, pattern: row.bytes(0).to_owned() });
     }
@@ -345,7 +345,7 @@ impl BitOrAssign for Properties {
 
 impl Properties {
     /// Reads all columns from the second on; unknown names are ignored.
-    fn of_row(row: &Row) -> Self {
+    fn of_row(row: &Row<'_>) -> Self {
         let list = OptionList::of_columns(row.values_from(1));
         Self {
             white_list: list.flag(&options::WHITE_LIST),
@@ -392,7 +392,7 @@ impl IpProperties {
 impl Table for IpProperties {
     const SPEC: RowSpec = tables::IPPROP.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         tables::IPPROP.check(&row, 1..row.fields.len(), problems);
         let properties = Properties::of_row(&row);
         // The second column is a property here: the form with a mask does not exist (`mailroot.md` 11.3).
@@ -447,7 +447,7 @@ impl HostProperties {
 impl Table for HostProperties {
     const SPEC: RowSpec = tables::HNPROP.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         tables::HNPROP.check(&row, 0..row.fields.len(), problems);
         let properties = Properties::of_row(&row);
         if let Some(text) = row.text(0, problems) {
@@ -457,7 +457,7 @@ impl Table for HostProperties {
 }
 
 /// The number in a column as XMail reads it; what is not a number is noted and counts by its leading digits.
-fn number(row: &Row, index: usize, problems: &mut Problems) -> i64 {
+fn number(row: &Row<'_>, index: usize, problems: &mut Problems) -> i64 {
     let text = row.bytes(index);
     if text.to_str().ok().and_then(|text| text.parse::<i64>().ok()).is_none() {
         problems.note(row.line, row.column(index), ProblemKind::NotANumber(text.to_string()));

@@ -3,13 +3,11 @@
 //! XMail finds rows of these five through `tabindex/`; we keep them in memory and never read it (decision 19).
 //! Lookups fold ASCII case; of duplicate keys the first row wins (`mailroot.md` 3).
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::path::{Component, Path};
 use std::sync::Arc;
 
 use bstr::BString;
 
+use super::index::KeyIndex;
 use super::problem::{ProblemKind, Problems};
 use super::schema::tables::accounts as tables;
 use super::table::{Row, RowSpec, Table};
@@ -19,7 +17,7 @@ use crate::tab::wildcard;
 #[derive(Clone, Debug, Default)]
 pub struct Domains {
     rows: Vec<DomainRow>,
-    by_name: HashMap<String, usize>,
+    by_name: KeyIndex,
 }
 
 /// A row of `domains.tab`.
@@ -34,7 +32,8 @@ pub struct DomainRow {
 impl Domains {
     /// The row of `domain`.
     pub fn get(&self, domain: &str) -> Option<&DomainRow> {
-        self.by_name.get(&domain.to_ascii_lowercase()).map(|&index| &self.rows[index])
+        let row = self.by_name.get([domain], |row| [&self.rows[row].domain])?;
+        self.rows.get(row)
     }
 
     /// All rows in file order.
@@ -46,19 +45,19 @@ impl Domains {
 impl Table for Domains {
     const SPEC: RowSpec = tables::DOMAINS.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn expect(&mut self, rows: usize) {
+        self.rows.reserve_exact(rows);
+        self.by_name.expect(rows);
+    }
+
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         let Some(domain) = row.text(0, problems) else { return };
         tables::DOMAINS.check(&row, [0], problems);
-        match self.by_name.entry(domain.to_ascii_lowercase()) {
-            Entry::Occupied(first) => {
-                let first = self.rows[*first.get()].line;
-                problems.note(row.line, row.column(0), ProblemKind::Duplicate { first });
-            }
-            Entry::Vacant(free) => {
-                free.insert(self.rows.len());
-                self.rows.push(DomainRow { line: row.line, domain });
-            }
+        let rows = &self.rows;
+        if let Some(first) = self.by_name.insert([&domain], rows.len(), |row| [&rows[row].domain]) {
+            return note_duplicate(&row, rows[first].line, problems);
         }
+        self.rows.push(DomainRow { line: row.line, domain });
     }
 }
 
@@ -66,7 +65,7 @@ impl Table for Domains {
 #[derive(Clone, Debug, Default)]
 pub struct AliasDomains {
     rows: Vec<AliasDomainRow>,
-    exact: HashMap<String, usize>,
+    exact: KeyIndex,
     patterns: Vec<usize>,
 }
 
@@ -84,7 +83,7 @@ pub struct AliasDomainRow {
 impl AliasDomains {
     /// The row that renames `domain`, one step (`mailroot.md` 7.2).
     pub fn get(&self, domain: &str) -> Option<&AliasDomainRow> {
-        let exact = self.exact.get(&domain.to_ascii_lowercase()).copied();
+        let exact = self.exact.get([domain], |row| [&self.rows[row].alias]);
         let index = exact.or_else(|| {
             self.patterns
                 .iter()
@@ -103,22 +102,14 @@ impl AliasDomains {
 impl Table for AliasDomains {
     const SPEC: RowSpec = tables::ALIASDOMAIN.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         let (Some(alias), Some(domain)) = (row.text(0, problems), row.text(1, problems)) else { return };
         tables::ALIASDOMAIN.check(&row, [0, 1], problems);
         let index = self.rows.len();
         if wildcard::is_pattern(alias.as_bytes()) {
             self.patterns.push(index);
-        } else {
-            match self.exact.entry(alias.to_ascii_lowercase()) {
-                Entry::Occupied(first) => {
-                    let first = self.rows[*first.get()].line;
-                    problems.note(row.line, row.column(0), ProblemKind::Duplicate { first });
-                }
-                Entry::Vacant(free) => {
-                    free.insert(index);
-                }
-            }
+        } else if let Some(first) = self.exact.insert([&alias], index, |row| [&self.rows[row].alias]) {
+            note_duplicate(&row, self.rows[first].line, problems);
         }
         self.rows.push(AliasDomainRow { line: row.line, alias, domain });
     }
@@ -128,7 +119,7 @@ impl Table for AliasDomains {
 #[derive(Clone, Debug, Default)]
 pub struct MailUsers {
     rows: Vec<Arc<Account>>,
-    by_key: HashMap<Box<str>, usize>,
+    by_key: KeyIndex,
 }
 
 /// A row of `mailusers.tab`.
@@ -136,20 +127,20 @@ pub struct MailUsers {
 pub struct Account {
     /// The line, from 1.
     pub line: u32,
-    /// The domain, as written.
-    pub domain: Box<str>,
+    /// The domain, as written. Rows of one domain that follow each other share it.
+    pub domain: Arc<str>,
     /// The account name, as written.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// The password as stored: XMail's hex digits, or a PHC string (decision 18).
     pub password: BString,
     /// The id; 0 when it is not a number.
     pub id: u64,
     /// The account directory below `domains/<domain>/`.
-    pub directory: Box<str>,
+    pub directory: Arc<str>,
     /// The first letter of the type, upper case: `U`, `M`, or what stands there.
     pub kind: AccountKind,
     /// The type as written.
-    pub kind_text: Box<str>,
+    pub kind_text: Arc<str>,
 }
 
 /// The type column of `mailusers.tab`.
@@ -168,12 +159,17 @@ impl Account {
     pub fn address(&self) -> String {
         format!("{}@{}", self.name, self.domain)
     }
+
+    fn key(&self) -> [&str; 2] {
+        [&self.domain, &self.name]
+    }
 }
 
 impl MailUsers {
     /// The account with exactly this domain and name.
     pub fn get(&self, domain: &str, name: &str) -> Option<&Arc<Account>> {
-        self.by_key.get(key(domain, name).as_str()).map(|&index| &self.rows[index])
+        let row = self.by_key.get([domain, name], |row| self.rows[row].key())?;
+        self.rows.get(row)
     }
 
     /// All accounts in file order, duplicates left out.
@@ -190,50 +186,60 @@ impl MailUsers {
 impl Table for MailUsers {
     const SPEC: RowSpec = tables::MAILUSERS.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn expect(&mut self, rows: usize) {
+        self.rows.reserve_exact(rows);
+        self.by_key.expect(rows);
+    }
+
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         let (Some(domain), Some(name), Some(directory), Some(kind_text)) =
-            (row.text(0, problems), row.text(1, problems), row.text(4, problems), row.text(5, problems))
+            (row.str(0, problems), row.str(1, problems), row.str(4, problems), row.str(5, problems))
         else {
             return;
         };
-        if !is_plain_name(&directory) || !is_plain_name(&domain) {
+        if !is_plain_name(directory) || !is_plain_name(domain) {
             problems.note(row.line, row.column(4), ProblemKind::BadName(directory.into()));
             return;
         }
         tables::MAILUSERS.check(&row, [0, 1, 2], problems);
-        let id_text = row.bytes(3).to_string();
-        let id = id_text.parse().unwrap_or_else(|_| {
-            problems.note(row.line, row.column(3), ProblemKind::NotANumber(id_text));
-            0
-        });
-        let kind = match kind_text.as_bytes().first().map(u8::to_ascii_uppercase) {
-            Some(b'U') => AccountKind::User,
-            Some(b'M') => AccountKind::List,
-            _ => AccountKind::Other,
-        };
-        if kind == AccountKind::Other {
-            let found = kind_text.to_string();
-            problems.note(row.line, row.column(5), ProblemKind::UnknownWord { found, accepted: "U, M" });
+        let id = id(&row, problems);
+        let kind = kind(&row, kind_text, problems);
+        let rows = &self.rows;
+        if let Some(first) = self.by_key.insert([domain, name], rows.len(), |row| rows[row].key()) {
+            return note_duplicate(&row, rows[first].line, problems);
         }
-        match self.by_key.entry(key(&domain, &name).into_boxed_str()) {
-            Entry::Occupied(first) => {
-                let first = self.rows[*first.get()].line;
-                problems.note(row.line, row.column(0), ProblemKind::Duplicate { first });
-            }
-            Entry::Vacant(free) => {
-                free.insert(self.rows.len());
-                let password = row.bytes(2).to_owned();
-                self.rows.push(Arc::new(Account {
-                    line: row.line,
-                    domain,
-                    name,
-                    password,
-                    id,
-                    directory,
-                    kind,
-                    kind_text,
-                }));
-            }
+        let before = self.rows.last();
+        let name: Arc<str> = name.into();
+        self.rows.push(Arc::new(Account {
+            line: row.line,
+            domain: shared(before.map(|account| &account.domain), domain),
+            password: row.bytes(2).to_owned(),
+            id,
+            directory: shared(Some(&name), directory),
+            name,
+            kind,
+            kind_text: shared(before.map(|account| &account.kind_text), kind_text),
+        }));
+    }
+}
+
+fn id(row: &Row<'_>, problems: &mut Problems) -> u64 {
+    let text = row.bytes(3);
+    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    number.unwrap_or_else(|| {
+        problems.note(row.line, row.column(3), ProblemKind::NotANumber(text.to_string()));
+        0
+    })
+}
+
+fn kind(row: &Row<'_>, text: &str, problems: &mut Problems) -> AccountKind {
+    match text.as_bytes().first().map(u8::to_ascii_uppercase) {
+        Some(b'U') => AccountKind::User,
+        Some(b'M') => AccountKind::List,
+        _ => {
+            let kind = ProblemKind::UnknownWord { found: text.into(), accepted: "U, M" };
+            problems.note(row.line, row.column(5), kind);
+            AccountKind::Other
         }
     }
 }
@@ -242,7 +248,7 @@ impl Table for MailUsers {
 #[derive(Clone, Debug, Default)]
 pub struct Aliases {
     rows: Vec<AliasRow>,
-    exact: HashMap<Box<str>, usize>,
+    exact: KeyIndex,
     patterns: Vec<usize>,
 }
 
@@ -251,8 +257,8 @@ pub struct Aliases {
 pub struct AliasRow {
     /// The line, from 1.
     pub line: u32,
-    /// Domain, or a pattern.
-    pub domain: Box<str>,
+    /// Domain, or a pattern. Rows of one domain that follow each other share it.
+    pub domain: Arc<str>,
     /// Alias name, or a pattern.
     pub alias: Box<str>,
     /// An account name in the queried domain, or a full address.
@@ -260,6 +266,10 @@ pub struct AliasRow {
 }
 
 impl AliasRow {
+    fn key(&self) -> [&str; 2] {
+        [&self.domain, &self.alias]
+    }
+
     fn is_pattern(&self) -> bool {
         wildcard::is_pattern(self.domain.as_bytes()) || wildcard::is_pattern(self.alias.as_bytes())
     }
@@ -269,8 +279,8 @@ impl Aliases {
     /// The row for `name` in `domain` (`mailroot.md` 7.4): exact first, else the matching pattern with the
     /// greatest length of both columns, the first in the file on a tie.
     pub fn get(&self, domain: &str, name: &str) -> Option<&AliasRow> {
-        if let Some(&index) = self.exact.get(key(domain, name).as_str()) {
-            return Some(&self.rows[index]);
+        if let Some(row) = self.exact.get([domain, name], |row| self.rows[row].key()) {
+            return self.rows.get(row);
         }
         let mut best: Option<&AliasRow> = None;
         for row in self.patterns.iter().map(|&index| &self.rows[index]) {
@@ -287,9 +297,13 @@ impl Aliases {
 
     /// The row whose columns are exactly these, patterns taken as text.
     pub fn row(&self, domain: &str, alias: &str) -> Option<&AliasRow> {
-        self.rows
-            .iter()
-            .find(|row| row.domain.eq_ignore_ascii_case(domain) && row.alias.eq_ignore_ascii_case(alias))
+        let is_wanted = |row: &&AliasRow| {
+            row.domain.eq_ignore_ascii_case(domain) && row.alias.eq_ignore_ascii_case(alias)
+        };
+        if wildcard::is_pattern(domain.as_bytes()) || wildcard::is_pattern(alias.as_bytes()) {
+            return self.patterns.iter().filter_map(|&row| self.rows.get(row)).find(is_wanted);
+        }
+        self.rows.get(self.exact.get([domain, alias], |row| self.rows[row].key())?)
     }
 
     /// All rows in file order.
@@ -301,27 +315,25 @@ impl Aliases {
 impl Table for Aliases {
     const SPEC: RowSpec = tables::ALIASES.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn expect(&mut self, rows: usize) {
+        self.rows.reserve_exact(rows);
+        self.exact.expect(rows);
+    }
+
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         let (Some(domain), Some(alias), Some(target)) =
-            (row.text(0, problems), row.text(1, problems), row.text(2, problems))
+            (row.str(0, problems), row.text(1, problems), row.text(2, problems))
         else {
             return;
         };
         tables::ALIASES.check(&row, [0, 1, 2], problems);
-        let index = self.rows.len();
-        let alias_row = AliasRow { line: row.line, domain, alias, target };
+        let domain = shared(self.rows.last().map(|before| &before.domain), domain);
+        let (place, line) = (self.rows.len(), row.line);
+        let alias_row = AliasRow { line, domain, alias, target };
         if alias_row.is_pattern() {
-            self.patterns.push(index);
-        } else {
-            match self.exact.entry(key(&alias_row.domain, &alias_row.alias).into_boxed_str()) {
-                Entry::Occupied(first) => {
-                    let first = self.rows[*first.get()].line;
-                    problems.note(row.line, row.column(0), ProblemKind::Duplicate { first });
-                }
-                Entry::Vacant(free) => {
-                    free.insert(index);
-                }
-            }
+            self.patterns.push(place);
+        } else if let Some(first) = self.exact.insert(alias_row.key(), place, |row| self.rows[row].key()) {
+            note_duplicate(&row, self.rows[first].line, problems);
         }
         self.rows.push(alias_row);
     }
@@ -331,7 +343,7 @@ impl Table for Aliases {
 #[derive(Clone, Debug, Default)]
 pub struct ExtAliases {
     rows: Vec<ExtAliasRow>,
-    by_key: HashMap<Box<str>, usize>,
+    by_key: KeyIndex,
 }
 
 /// A row of `extaliases.tab`.
@@ -349,10 +361,17 @@ pub struct ExtAliasRow {
     pub name: Box<str>,
 }
 
+impl ExtAliasRow {
+    fn key(&self) -> [&str; 2] {
+        [&self.remote_domain, &self.remote_name]
+    }
+}
+
 impl ExtAliases {
     /// The row of an outside address.
     pub fn get(&self, remote_domain: &str, remote_name: &str) -> Option<&ExtAliasRow> {
-        self.by_key.get(key(remote_domain, remote_name).as_str()).map(|&index| &self.rows[index])
+        let row = self.by_key.get([remote_domain, remote_name], |row| self.rows[row].key())?;
+        self.rows.get(row)
     }
 
     /// All rows in file order.
@@ -364,44 +383,40 @@ impl ExtAliases {
 impl Table for ExtAliases {
     const SPEC: RowSpec = tables::EXTALIASES.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         let (Some(remote_domain), Some(remote_name), Some(domain), Some(name)) =
             (row.text(0, problems), row.text(1, problems), row.text(2, problems), row.text(3, problems))
         else {
             return;
         };
         tables::EXTALIASES.check(&row, [0, 1, 2, 3], problems);
-        match self.by_key.entry(key(&remote_domain, &remote_name).into_boxed_str()) {
-            Entry::Occupied(first) => {
-                let first = self.rows[*first.get()].line;
-                problems.note(row.line, row.column(0), ProblemKind::Duplicate { first });
-            }
-            Entry::Vacant(free) => {
-                free.insert(self.rows.len());
-                self.rows.push(ExtAliasRow { line: row.line, remote_domain, remote_name, domain, name });
-            }
+        let rows = &self.rows;
+        let key = [&*remote_domain, &*remote_name];
+        if let Some(first) = self.by_key.insert(key, rows.len(), |row| rows[row].key()) {
+            return note_duplicate(&row, rows[first].line, problems);
         }
+        self.rows.push(ExtAliasRow { line: row.line, remote_domain, remote_name, domain, name });
     }
+}
+
+fn note_duplicate(row: &Row<'_>, first: u32, problems: &mut Problems) {
+    problems.note(row.line, row.column(0), ProblemKind::Duplicate { first });
+}
+
+/// `text`, sharing the memory of a neighbour that says the same.
+fn shared(neighbour: Option<&Arc<str>>, text: &str) -> Arc<str> {
+    neighbour.filter(|neighbour| &***neighbour == text).map_or_else(|| text.into(), Arc::clone)
 }
 
 /// Whether `name` is one path component that stays where it is: no `/`, no NUL, not `.` or `..`.
 pub fn is_plain_name(name: &str) -> bool {
-    let mut components = Path::new(name).components();
-    matches!((components.next(), components.next()), (Some(Component::Normal(only)), None) if only == name)
-        && !name.contains('\0')
-}
-
-fn key(domain: &str, name: &str) -> String {
-    let mut key = String::with_capacity(domain.len() + 1 + name.len());
-    key.push_str(domain);
-    key.push('\t');
-    key.push_str(name);
-    key.make_ascii_lowercase();
-    key
+    !matches!(name, "" | "." | "..") && !name.bytes().any(|byte| matches!(byte, b'/' | 0))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn load<T: Table>(text: &str) -> (T, Vec<String>) {

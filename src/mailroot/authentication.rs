@@ -105,7 +105,7 @@ impl SmtpAuth {
 impl Table for SmtpAuth {
     const SPEC: RowSpec = SMTPAUTH.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         SMTPAUTH.check(&row, [2], problems);
         self.rows.push(SmtpAuthRow {
             line: row.line,
@@ -163,7 +163,7 @@ impl SmtpExtAuth {
 impl Table for SmtpExtAuth {
     const SPEC: RowSpec = SMTPEXTAUTH.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         let Some(mechanism) = row.text(0, problems) else { return };
         SMTPEXTAUTH.check(&row, [0, 1], problems);
         if let Some(first) = self.for_mechanism(&mechanism) {
@@ -210,7 +210,7 @@ impl CtrlAccounts {
 impl Table for CtrlAccounts {
     const SPEC: RowSpec = CTRLACCOUNTS.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         if let Some(first) = self.get(row.bytes(0)) {
             problems.note(row.line, row.column(0), ProblemKind::Duplicate { first: first.line });
         }
@@ -260,7 +260,7 @@ impl Pop3ExtAuth {
 impl Table for Pop3ExtAuth {
     const SPEC: RowSpec = USERAUTH_POP3.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         let Some(action) = row.text(0, problems) else { return };
         USERAUTH_POP3.check(&row, [0, 1], problems);
         self.rows.push(Pop3ExtAuthRow {
@@ -345,7 +345,7 @@ impl SmtpClientAuth {
 impl Table for SmtpClientAuth {
     const SPEC: RowSpec = USERAUTH_SMTP.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         if self.first.is_some() {
             problems.note(row.line, 0, ProblemKind::TooMany { limit: 1 });
             return;

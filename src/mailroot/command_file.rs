@@ -116,7 +116,7 @@ impl CommandFile {
 impl Table for CommandFile {
     const SPEC: RowSpec = CMDALIASES.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         let command = Command::of_row(&row, problems);
         let is_mailproc = problems.file().file_name().is_some_and(|name| name == MAILPROC.name);
         let works = |known: &CommandSchema| if is_mailproc { known.in_mailproc } else { known.in_aliases };
@@ -124,12 +124,12 @@ impl Table for CommandFile {
             let found = row.bytes(0).to_string();
             problems.note(row.line, row.column(0), ProblemKind::NoEffectHere(found));
         }
-        self.rows.push(CommandRow { line: row.line, command, raw: row.raw });
+        self.rows.push(CommandRow { line: row.line, command, raw: row.raw.into() });
     }
 }
 
 impl Command {
-    fn of_row(row: &Row, problems: &mut Problems) -> Self {
+    fn of_row(row: &Row<'_>, problems: &mut Problems) -> Self {
         let name = row.bytes(0);
         let Some(known) = CMDALIASES.command(name) else {
             let (found, accepted) = (name.to_string(), COMMAND_NAMES);
@@ -160,7 +160,7 @@ impl Command {
 }
 
 impl ProgramCommand {
-    fn of_row(row: &Row, known: &CommandSchema, problems: &mut Problems) -> Self {
+    fn of_row(row: &Row<'_>, known: &CommandSchema, problems: &mut Problems) -> Self {
         known.check(row, [3], problems);
         let priority = match number(row, 1, problems) {
             ..0 => Priority::BelowNormal,
@@ -176,7 +176,7 @@ impl ProgramCommand {
     }
 }
 
-fn relay(row: &Row, problems: &mut Problems) -> SmtpRelayCommand {
+fn relay(row: &Row<'_>, problems: &mut Problems) -> SmtpRelayCommand {
     // With a macro in it the list can only be judged when the command runs.
     if !has_macro(row.bytes(1)) {
         GatewayList::of_row(row, 1, problems);
@@ -184,7 +184,7 @@ fn relay(row: &Row, problems: &mut Problems) -> SmtpRelayCommand {
     SmtpRelayCommand { hosts: row.bytes(1).to_owned(), options: row.bytes(2).to_owned() }
 }
 
-fn number(row: &Row, index: usize, problems: &mut Problems) -> i64 {
+fn number(row: &Row<'_>, index: usize, problems: &mut Problems) -> i64 {
     let value = row.bytes(index);
     if value.to_str().ok().and_then(|text| text.parse::<i64>().ok()).is_none() {
         problems.note(row.line, row.column(index), ProblemKind::NotANumber(value.to_string()));

@@ -35,7 +35,7 @@ impl DnsRoots {
 impl Table for DnsRoots {
     const SPEC: RowSpec = DNSROOTS.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         let Some(text) = row.text(0, problems) else { return };
         let host = text.trim();
         if host.is_empty() || host.contains(char::is_whitespace) {

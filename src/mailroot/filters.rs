@@ -80,7 +80,7 @@ impl FilterRules {
 impl Table for FilterRules {
     const SPEC: RowSpec = FILTERS.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         FILTERS.check(&row, [0, 1, 4], problems);
         // Without a mask column only `net/bits` is left.
         let remote = AddressFilter::of_row(&row, 2, b"", problems);
@@ -135,7 +135,7 @@ impl FilterProgram {
 impl Table for FilterProgram {
     const SPEC: RowSpec = FILTER_FILES.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         let (flags, first) = match row.bytes(0).strip_prefix(b"!") {
             Some(list) => (FilterFlags::of_row(&row, list, problems), 1),
             None => (FilterFlags::default(), 0),
@@ -156,7 +156,7 @@ impl Table for FilterProgram {
 }
 
 impl FilterFlags {
-    fn of_row(row: &Row, list: &[u8], problems: &mut Problems) -> Self {
+    fn of_row(row: &Row<'_>, list: &[u8], problems: &mut Problems) -> Self {
         let options = OptionList::parse(list);
         Kind::Options(&FILTER_FLAGS).note(list, &mut |kind| problems.note(row.line, row.column(0), kind));
         let seconds = options.integer(&TIMEO).and_then(|seconds| u64::try_from(seconds).ok());

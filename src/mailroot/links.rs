@@ -127,7 +127,7 @@ impl Pop3Links {
 impl Table for Pop3Links {
     const SPEC: RowSpec = POP3LINKS.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         let texts = [0, 1, 2, 3].map(|index| row.text(index, problems));
         let [Some(local_domain), Some(local_name), Some(remote_host), Some(remote_user)] = texts else {
             return;

@@ -79,7 +79,7 @@ impl ListMembers {
 impl Table for ListMembers {
     const SPEC: RowSpec = MLUSERS.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         let Some(address) = row.text(0, problems) else { return };
         MLUSERS.check(&row, [0, 1], problems);
         let perms = if row.fields.len() > 1 { ListPerms::parse(row.bytes(1)) } else { ListPerms::default() };

@@ -76,7 +76,7 @@ impl UserTab {
 impl Table for UserTab {
     const SPEC: RowSpec = USER.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         if let Some(first) = self.rows.iter().find(|known| known.name == row.bytes(0)) {
             problems.note(row.line, row.column(0), ProblemKind::Duplicate { first: first.line });
         } else {

@@ -72,7 +72,7 @@ impl SmtpGw {
 impl Table for SmtpGw {
     const SPEC: RowSpec = SMTPGW.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         let Some(route) = row.text(1, problems) else { return };
         SMTPGW.check(&row, [0, 1], problems);
         self.rows.push(SmtpGwRow { line: row.line, pattern: row.bytes(0).to_owned(), route });
@@ -111,7 +111,7 @@ impl SmtpFwd {
 impl Table for SmtpFwd {
     const SPEC: RowSpec = SMTPFWD.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         SMTPFWD.check(&row, [0], problems);
         let gateways = GatewayList::of_row(&row, 1, problems);
         self.rows.push(SmtpFwdRow { line: row.line, pattern: row.bytes(0).to_owned(), gateways });
@@ -164,7 +164,7 @@ impl GatewayList {
     }
 
     /// Reads the host list in column `index` and the options in the next, noting what is wrong.
-    pub(super) fn of_row(row: &Row, index: usize, problems: &mut Problems) -> Self {
+    pub(super) fn of_row(row: &Row<'_>, index: usize, problems: &mut Problems) -> Self {
         let list = Self::parse_noting(row.bytes(index), &mut |kind| {
             problems.note(row.line, row.column(index), kind);
         });

@@ -98,7 +98,7 @@ impl ServerTab {
 impl Table for ServerTab {
     const SPEC: RowSpec = schema::tables::variables::SERVER.rows;
 
-    fn push(&mut self, row: Row, problems: &mut Problems) {
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         let Some(name) = row.text(0, problems) else { return };
         match self.variables.entry(name) {
             Entry::Occupied(first) => {

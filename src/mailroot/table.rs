@@ -2,18 +2,21 @@
 
 use std::path::Path;
 
-use bstr::{BStr, BString, ByteSlice};
+use bstr::{BStr, ByteSlice};
 
 use super::problem::{Problem, ProblemKind, Problems};
-use crate::tab::{Field, LineKind, Oddity, TabFile};
+use crate::tab::{self, FieldRef, LineKind, Oddity};
 
 /// One MailRoot file read as a typed table. Loading never fails: what cannot be used becomes a [`Problem`].
 pub trait Table: Default + Send + Sync + 'static {
     /// How many columns and bytes its rows have.
     const SPEC: RowSpec;
 
+    /// Told once before the first row: there will be at most about this many.
+    fn expect(&mut self, _rows: usize) {}
+
     /// Takes one row that has the columns the spec demands.
-    fn push(&mut self, row: Row, problems: &mut Problems);
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems);
 
     /// Called once after the last row, to sort or cross-check.
     fn finish(&mut self, _problems: &mut Problems) {}
@@ -25,15 +28,17 @@ pub trait Table: Default + Send + Sync + 'static {
         if bytes.starts_with(b"\xef\xbb\xbf") {
             problems.note(1, 1, ProblemKind::ByteOrderMark);
         }
-        for (index, line) in TabFile::parse(bytes).lines().iter().enumerate() {
+        table.expect(bytes.iter().filter(|&&byte| byte == b'\n').count().min(EXPECTED_ROWS_MAX));
+        // One vector for all rows: a large table has no time for one each.
+        let mut fields = Vec::new();
+        for (index, line) in tab::lines(bytes).enumerate() {
             if line.kind() != LineKind::Record {
                 continue;
             }
-            let row = Row {
-                line: u32::try_from(index + 1).unwrap_or(u32::MAX),
-                raw: line.content().into(),
-                fields: line.fields(),
-            };
+            fields.clear();
+            fields.extend(tab::field_refs(line.content()));
+            let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
+            let row = Row { line: number, raw: line.content().as_bstr(), fields: &fields };
             if line.has_nul() {
                 problems.note(row.line, 0, ProblemKind::NulByte);
             }
@@ -45,6 +50,9 @@ pub trait Table: Default + Send + Sync + 'static {
         (table, problems.into_vec())
     }
 }
+
+/// For how many rows room is made in advance; a file of blank lines must not cost memory. Ours.
+const EXPECTED_ROWS_MAX: usize = 1 << 20;
 
 /// The shape of a table's rows (`mailroot.md` 6).
 #[derive(Clone, Copy, Debug)]
@@ -68,11 +76,11 @@ impl RowSpec {
         Self { min_columns: columns, max_columns: Some(columns), line_bytes_max }
     }
 
-    fn accepts(&self, row: &Row, length: usize, problems: &mut Problems) -> bool {
+    fn accepts(&self, row: &Row<'_>, length: usize, problems: &mut Problems) -> bool {
         if length > self.line_bytes_max {
             problems.note(row.line, 0, ProblemKind::LineTooLong { length, limit: self.line_bytes_max });
         }
-        for field in &row.fields {
+        for field in row.fields {
             match field.oddity {
                 Some(Oddity::Unclosed) => problems.note(row.line, field.column, ProblemKind::UnclosedQuote),
                 Some(Oddity::TextAfterQuote) => {
@@ -95,20 +103,20 @@ impl RowSpec {
     }
 }
 
-/// One record of a table.
-#[derive(Clone, Debug)]
-pub struct Row {
+/// One record of a table, as long as its file is in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
     /// The line in its file, from 1.
     pub line: u32,
     /// The line as written, without its end.
-    pub raw: BString,
+    pub raw: &'a BStr,
     /// The columns; at least as many as the table's spec demands.
-    pub fields: Vec<Field>,
+    pub fields: &'a [FieldRef<'a>],
 }
 
-impl Row {
+impl<'a> Row<'a> {
     /// The value of column `index` (from 0); empty where the row has no such column.
-    pub fn bytes(&self, index: usize) -> &BStr {
+    pub fn bytes(&self, index: usize) -> &'a BStr {
         self.fields.get(index).map_or_else(|| BStr::new(""), |field| field.value.as_bstr())
     }
 
@@ -119,8 +127,13 @@ impl Row {
 
     /// The value of column `index` as text, or a noted problem.
     pub fn text(&self, index: usize, problems: &mut Problems) -> Option<Box<str>> {
-        match self.bytes(index).to_str() {
-            Ok(text) => Some(text.into()),
+        self.str(index, problems).map(Into::into)
+    }
+
+    /// As [`Row::text`], without a copy.
+    pub fn str(&self, index: usize, problems: &mut Problems) -> Option<&'a str> {
+        match std::str::from_utf8(self.bytes(index)) {
+            Ok(text) => Some(text),
             Err(_) => {
                 problems.note(self.line, self.column(index), ProblemKind::NotUtf8);
                 None
@@ -129,7 +142,7 @@ impl Row {
     }
 
     /// All values from column `first` on.
-    pub fn values_from(&self, first: usize) -> impl Iterator<Item = &BStr> {
+    pub fn values_from(&self, first: usize) -> impl Iterator<Item = &'a BStr> {
         self.fields.iter().skip(first).map(|field| field.value.as_bstr())
     }
 }
@@ -150,7 +163,7 @@ mod tests {
 
     fn load_everything(bytes: &[u8]) {
         fn lines_are_real<T: Table>(bytes: &[u8]) {
-            let lines = TabFile::parse(bytes).lines().len();
+            let lines = tab::lines(bytes).count();
             let (_, problems) = T::load(Path::new("mailproc.tab"), bytes);
             for problem in problems {
                 assert!(problem.line as usize <= lines, "{problem}");

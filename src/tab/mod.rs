@@ -16,6 +16,9 @@
 
 pub mod wildcard;
 
+use std::borrow::Cow;
+use std::iter;
+
 use bstr::{BString, ByteSlice};
 
 /// A whole table file, line by line, without loss.
@@ -79,6 +82,53 @@ pub struct Line {
     raw: BString,
 }
 
+/// The lines of a file without a copy of it, for readers that change nothing; line *n* comes as number *n* - 1.
+pub fn lines(bytes: &[u8]) -> impl Iterator<Item = LineRef<'_>> {
+    bytes.lines_with_terminator().map(LineRef::new)
+}
+
+/// One line of a file in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct LineRef<'a> {
+    raw: &'a [u8],
+    content: &'a [u8],
+    has_nul: bool,
+}
+
+impl<'a> LineRef<'a> {
+    fn new(raw: &'a [u8]) -> Self {
+        let body = raw.trim_end_with(|c| c == '\r' || c == '\n');
+        match body.find_byte(0) {
+            Some(nul) => Self { raw, content: &body[..nul], has_nul: true },
+            None => Self { raw, content: body, has_nul: false },
+        }
+    }
+
+    /// The bytes as written, line end included.
+    pub fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+
+    /// The bytes before the line end; a NUL ends them early, as XMail reads it.
+    pub fn content(&self) -> &'a [u8] {
+        self.content
+    }
+
+    /// Whether a NUL byte hides the rest of the line.
+    pub fn has_nul(&self) -> bool {
+        self.has_nul
+    }
+
+    /// What kind of line this is.
+    pub fn kind(&self) -> LineKind {
+        match self.content.first() {
+            None => LineKind::Blank,
+            Some(b'#') => LineKind::Comment,
+            Some(_) => LineKind::Record,
+        }
+    }
+}
+
 impl Line {
     /// The bytes as written, line end included.
     pub fn raw(&self) -> &[u8] {
@@ -87,22 +137,17 @@ impl Line {
 
     /// The bytes before the line end; a NUL ends them early, as XMail reads it.
     pub fn content(&self) -> &[u8] {
-        let body = self.without_ending();
-        body.find_byte(0).map_or(body, |nul| &body[..nul])
+        LineRef::new(&self.raw).content
     }
 
     /// Whether a NUL byte hides the rest of the line.
     pub fn has_nul(&self) -> bool {
-        self.without_ending().contains(&0)
+        LineRef::new(&self.raw).has_nul
     }
 
     /// What kind of line this is.
     pub fn kind(&self) -> LineKind {
-        match self.content().first() {
-            None => LineKind::Blank,
-            Some(b'#') => LineKind::Comment,
-            Some(_) => LineKind::Record,
-        }
+        LineRef::new(&self.raw).kind()
     }
 
     /// The columns, unquoted. Empty for comments and blank lines, and for a line of TABs only.
@@ -152,6 +197,19 @@ pub enum Oddity {
     TextAfterQuote,
 }
 
+/// One column of a record, borrowed where its writing allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldRef<'a> {
+    /// The value, unquoted.
+    pub value: Cow<'a, [u8]>,
+    /// As [`Field::column`].
+    pub column: u32,
+    /// As [`Field::quoted`].
+    pub quoted: bool,
+    /// As [`Field::oddity`].
+    pub oddity: Option<Oddity>,
+}
+
 /// Splits the content of a record line into its columns (`mailroot.md` 2.2).
 ///
 /// ```
@@ -159,22 +217,46 @@ pub enum Oddity {
 /// assert_eq!(values, ["a", "", "b"]);
 /// ```
 pub fn fields(content: &[u8]) -> Vec<Field> {
-    let mut out = Vec::new();
-    let mut start = 0;
-    for piece in content.split(|&b| b == b'\t') {
-        if !piece.is_empty() {
-            out.push(field(piece, u32::try_from(start + 1).unwrap_or(u32::MAX)));
-        }
-        start += piece.len() + 1;
-    }
-    out
+    let owned = |FieldRef { value, column, quoted, oddity }: FieldRef<'_>| {
+        Field { value: value.into_owned().into(), column, quoted, oddity }
+    };
+    field_refs(content).map(owned).collect()
 }
 
-fn field(piece: &[u8], column: u32) -> Field {
+/// The same columns, one by one and without copies of what was written plainly.
+pub fn field_refs(content: &[u8]) -> impl Iterator<Item = FieldRef<'_>> {
+    let mut rest = content;
+    let mut start = 0;
+    iter::from_fn(move || {
+        let before_tabs = rest.len();
+        rest = &rest[rest.iter().take_while(|&&byte| byte == b'\t').count()..];
+        start += before_tabs - rest.len();
+        if rest.is_empty() {
+            return None;
+        }
+        let (piece, tail) = rest.split_at(rest.find_byte(b'\t').unwrap_or(rest.len()));
+        let found = field(piece, u32::try_from(start + 1).unwrap_or(u32::MAX));
+        start += piece.len();
+        rest = tail;
+        Some(found)
+    })
+}
+
+fn field(piece: &[u8], column: u32) -> FieldRef<'_> {
     let Some(quoted) = piece.strip_prefix(b"\"") else {
-        return Field { value: piece.into(), column, quoted: false, oddity: None };
+        return FieldRef { value: Cow::Borrowed(piece), column, quoted: false, oddity: None };
     };
-    let mut value = BString::default();
+    match quoted.split_last() {
+        Some((b'"', value)) if !value.contains(&b'"') && !value.ends_with(b"\\") => {
+            FieldRef { value: Cow::Borrowed(value), column, quoted: true, oddity: None }
+        }
+        _ => unquoted(quoted, column),
+    }
+}
+
+/// A quoted column in all its writings; `quoted` begins after the first quote.
+fn unquoted(quoted: &[u8], column: u32) -> FieldRef<'_> {
+    let mut value = Vec::new();
     let mut rest = quoted;
     let oddity = loop {
         match rest {
@@ -191,7 +273,7 @@ fn field(piece: &[u8], column: u32) -> Field {
             [] => break Some(Oddity::Unclosed),
         }
     };
-    Field { value, column, quoted: true, oddity }
+    FieldRef { value: Cow::Owned(value), column, quoted: true, oddity }
 }
 
 /// A record ready to be written, in XMail's quoting, without a line end.

@@ -126,7 +126,7 @@ impl CommandSchema {
     }
 
     /// Notes what is wrong with some columns of a row, by their indices from 0.
-    pub fn check(&self, row: &Row, wanted: impl IntoIterator<Item = usize>, problems: &mut Problems) {
+    pub fn check(&self, row: &Row<'_>, wanted: impl IntoIterator<Item = usize>, problems: &mut Problems) {
         check_columns(self.arguments, 1, wanted, row, problems);
     }
 }
@@ -134,13 +134,13 @@ impl CommandSchema {
 impl TableSchema {
     /// Notes what is wrong with some columns of a row, by their indices from 0: those that its loader does not judge
     /// itself. Columns that the row does not have are passed.
-    pub fn check(&self, row: &Row, wanted: impl IntoIterator<Item = usize>, problems: &mut Problems) {
+    pub fn check(&self, row: &Row<'_>, wanted: impl IntoIterator<Item = usize>, problems: &mut Problems) {
         check_columns(self.columns, 0, wanted, row, problems);
     }
 
     /// Notes what is wrong with a row that holds a variable: an unknown name, where only known ones mean something
     /// (`is_closed`), or the value.
-    pub fn check_variable(&self, row: &Row, is_closed: bool, problems: &mut Problems) {
+    pub fn check_variable(&self, row: &Row<'_>, is_closed: bool, problems: &mut Problems) {
         let name = row.bytes(0);
         let Some(known) = super::variable::find(self.variables, name) else {
             let nearest = super::variable::nearest(self.variables, name).map(|variable| variable.name);
@@ -173,7 +173,7 @@ fn check_columns(
     columns: &[Column],
     offset: usize,
     wanted: impl IntoIterator<Item = usize>,
-    row: &Row,
+    row: &Row<'_>,
     problems: &mut Problems,
 ) {
     let last = columns.last().filter(|column| column.is_repeated());
