@@ -159,6 +159,9 @@ pub enum ProblemKind {
     /// A file that the server needs does not exist.
     #[error("is missing")]
     Missing,
+    /// A file that the server needs has lost all its bytes.
+    #[error("is empty; its last content stays in use")]
+    Emptied,
     /// A file that is too large for a table.
     #[error("has {bytes} bytes; at most {limit} are read as a table, so the last good content stays in use")]
     TooLarge {
@@ -249,6 +252,7 @@ impl ProblemKind {
             Self::BadLocalPart(_) => "TAB034",
             Self::Empty => "TAB035",
             Self::NoReplyCode(_) => "TAB036",
+            Self::Emptied => "TAB037",
         }
     }
 

@@ -10,22 +10,32 @@
 //! | --- | --- |
 //! | changed, reads well | replaced |
 //! | changed, but empty, gone or without a final line end, less than [`QUIET`] ago | kept for now: an editor may be at work |
+//! | the same for 4096 bytes or more that were rewritten in place or are in a new file, and not merely appended | kept for now |
 //! | the same, and quiet for [`QUIET`] | replaced; a missing file is an empty table |
-//! | unreadable (a directory, no permission, I/O error) | kept, with a problem |
+//! | changed, and has an error that the version in service does not have | kept; the new version is *rejected* |
+//! | one of [`VITAL_TABLES`], gone or emptied for [`QUIET`] | kept, with a problem |
+//! | unreadable (a directory, no permission, a link to itself, I/O error, more than [`TABLE_BYTES_MAX`]) | kept, with a problem |
+//!
+//! At the start, and for a file that comes where there was none, there is nothing to keep: what is usable is taken, as
+//! XMail does. A rejected version is looked at again when its file changes. [`Tables::reload_now`] (SIGHUP) takes
+//! half-written files as they are, but rejects as well; [`Tables::force`] takes what can be read.
 //!
 //! The files of one domain or account (`user.tab`, `mailproc.tab`, ...) are read when they are asked for, through a
-//! cache of at most [`CACHED_FILES_MAX`] files under the same rules.
+//! cache of at most [`CACHED_FILES_MAX`] files under the same rules. One that left the cache is new to it.
+//!
+//! Only one thread reads changed tables; sessions that come meanwhile wait for it, at most [`FRESH_WAIT_MAX`], and go
+//! on with the tables in service then.
 
-use std::any::Any;
-use std::collections::HashMap;
-use std::fs;
-use std::hash::{DefaultHasher, Hasher as _};
-use std::io;
-use std::ops::Deref;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+mod files;
+mod loaded;
+mod stamp;
+mod status;
+
+use std::fmt;
+use std::mem;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -36,10 +46,16 @@ use super::accounts::{AliasDomains, Aliases, Domains, ExtAliases, MailUsers};
 use super::authentication::{CtrlAccounts, SmtpAuth, SmtpExtAuth};
 use super::filters::{FilterProgram, FilterRules};
 use super::links::Pop3Links;
-use super::problem::{Problem, ProblemKind};
+use super::problem::Problem;
 use super::routing::{SmtpFwd, SmtpGw};
 use super::server_tab::ServerTab;
 use super::table::Table;
+use files::FileCache;
+pub use files::{CACHED_BYTES_MAX, CACHED_FILES_MAX};
+use loaded::{Found, Haste};
+pub use loaded::Loaded;
+pub use stamp::TABLE_BYTES_MAX;
+pub use status::{TableState, TableStatus};
 
 /// How long a file that looks half-written must be quiet before it is taken as it is.
 pub const QUIET: Duration = Duration::from_millis(250);
@@ -47,218 +63,16 @@ pub const QUIET: Duration = Duration::from_millis(250);
 /// How often all root tables are re-stat'ed, for file systems without change notices.
 pub const RESTAT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many files of single domains and accounts are kept in memory.
-pub const CACHED_FILES_MAX: usize = 20_000;
+/// How long a session waits at its beginning for tables that another thread is reading. Ours: many times what the
+/// largest usual table takes.
+pub const FRESH_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// A table with its file's stamp and problems. Dereferences to the table.
-#[derive(Debug)]
-pub struct Loaded<T> {
-    table: Arc<T>,
-    problems: Arc<[Problem]>,
-    stamp: Option<Stamp>,
-    digest: u64,
-    suspect: Option<Suspect>,
-}
+/// Without these no mail is taken. Gone or emptied under a running server, they are an accident: a full disk, a
+/// command in the wrong directory.
+pub const VITAL_TABLES: &[&str] = &["server.tab", "domains.tab", "mailusers.tab"];
 
-/// A version of the file that looks half-written, and since when it has been seen like that. `None` is a file that
-/// is gone.
-#[derive(Clone, Copy, Debug)]
-struct Suspect {
-    stamp: Option<Stamp>,
-    since: Instant,
-}
-
-impl<T> Clone for Loaded<T> {
-    fn clone(&self) -> Self {
-        Self {
-            table: Arc::clone(&self.table),
-            problems: Arc::clone(&self.problems),
-            stamp: self.stamp,
-            digest: self.digest,
-            suspect: self.suspect,
-        }
-    }
-}
-
-impl<T> Deref for Loaded<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.table
-    }
-}
-
-impl<T> Loaded<T> {
-    /// What is wrong with the file.
-    pub fn problems(&self) -> &[Problem] {
-        &self.problems
-    }
-
-    /// Whether the file exists.
-    pub fn exists(&self) -> bool {
-        self.stamp.is_some()
-    }
-
-    /// Whether the file is there but cannot be read. The table is then the last good one, or empty if there was
-    /// none: a caller that would lose mail over it can wait instead.
-    pub fn is_unreadable(&self) -> bool {
-        self.problems.iter().any(|problem| matches!(problem.kind, ProblemKind::Unreadable(_)))
-    }
-
-    /// Whether the next look may find something new although the file's stamp stays as it is.
-    fn is_unsettled(&self) -> bool {
-        self.suspect.is_some() || self.stamp.is_some_and(|stamp| stamp.may_hide_a_change)
-    }
-
-    /// Whether readers see a difference: in rows, in problems, or in whether there is a file.
-    fn differs_from(&self, other: &Self) -> bool {
-        !Arc::ptr_eq(&self.table, &other.table)
-            || !Arc::ptr_eq(&self.problems, &other.problems)
-            || self.exists() != other.exists()
-    }
-}
-
-impl<T: Table> Loaded<T> {
-    fn empty() -> Self {
-        Self {
-            table: Arc::default(),
-            problems: Arc::from([]),
-            stamp: None,
-            digest: digest(b""),
-            suspect: None,
-        }
-    }
-
-    fn first(root: &MailRoot, file: &Path) -> Self {
-        let empty = Self::empty();
-        empty.next(root, file, Haste::Now).unwrap_or(empty)
-    }
-
-    /// What this table becomes after a look at its file; `None` when nothing changed.
-    ///
-    /// The stamp is taken before the content: a write in between makes the next look see another stamp.
-    fn next(&self, root: &MailRoot, file: &Path, haste: Haste) -> Option<Self> {
-        let path = root.path().join(file);
-        let stamp = match Stamp::of(&path) {
-            Ok(stamp) => stamp,
-            Err(error) => return self.unreadable(file, &error),
-        };
-        if stamp == self.stamp && !self.is_unsettled() && !self.is_unreadable() {
-            return None;
-        }
-        let (stamp, bytes) = match stamp.map(|_| fs::read(&path)).transpose() {
-            Ok(bytes) => (stamp, bytes.unwrap_or_default()),
-            // Removed after the stamp was taken.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (None, Vec::new()),
-            Err(error) => return self.unreadable(file, &error),
-        };
-        if haste == Haste::WaitForQuiet && looks_half_written(stamp, &bytes) && !self.is_quiet(stamp) {
-            return self.suspecting(stamp);
-        }
-        Some(self.taking(file, stamp, &bytes))
-    }
-
-    /// This content as a table. Content that is known already keeps its table, so that nothing is announced.
-    fn taking(&self, file: &Path, stamp: Option<Stamp>, bytes: &[u8]) -> Self {
-        let digest = digest(bytes);
-        if digest == self.digest && !self.is_unreadable() {
-            return Self { stamp, suspect: None, ..self.clone() };
-        }
-        let (table, problems) = T::load(file, bytes);
-        Self { table: Arc::new(table), problems: problems.into(), stamp, digest, suspect: None }
-    }
-
-    /// A version is quiet when its last write is past, by the clock or because it has been seen unchanged for a
-    /// while. The latter counts for files that are gone, and where the clock went backwards.
-    fn is_quiet(&self, stamp: Option<Stamp>) -> bool {
-        let was_gone = stamp.is_none() && self.stamp.is_none();
-        let by_clock = stamp.is_some_and(|stamp| stamp.age() >= QUIET);
-        let seen = self.suspect.is_some_and(|seen| seen.stamp == stamp && seen.since.elapsed() >= QUIET);
-        was_gone || by_clock || seen
-    }
-
-    /// This table, kept while the file looks half-written; `None` when that is known already.
-    fn suspecting(&self, stamp: Option<Stamp>) -> Option<Self> {
-        let is_known = self.suspect.is_some_and(|seen| seen.stamp == stamp);
-        let suspect = Some(Suspect { stamp, since: Instant::now() });
-        (!is_known).then(|| Self { suspect, ..self.clone() })
-    }
-
-    /// This table, kept while the file cannot be read; `None` when that is known already.
-    fn unreadable(&self, file: &Path, error: &io::Error) -> Option<Self> {
-        let kind = ProblemKind::Unreadable(error.kind());
-        let problem = Problem { file: file.to_owned(), line: 0, column: 0, kind };
-        if self.problems.contains(&problem) {
-            return None;
-        }
-        Some(Self { problems: Arc::from([problem]), suspect: None, ..self.clone() })
-    }
-}
-
-fn looks_half_written(stamp: Option<Stamp>, bytes: &[u8]) -> bool {
-    stamp.is_none() || bytes.last() != Some(&b'\n')
-}
-
-/// Tells contents apart; for equality in this process only.
-fn digest(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish()
-}
-
-/// Whether a file that looks half-written is taken at once or after it has been quiet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Haste {
-    Now,
-    WaitForQuiet,
-}
-
-/// What tells one version of a file from the next.
-#[derive(Clone, Copy, Debug)]
-struct Stamp {
-    identity: (u64, u64, u64),
-    modified: (i64, i64),
-    changed: (i64, i64),
-    /// The file was written so shortly before this look that another write could carry the same time.
-    may_hide_a_change: bool,
-}
-
-impl PartialEq for Stamp {
-    fn eq(&self, other: &Self) -> bool {
-        (self.identity, self.modified, self.changed) == (other.identity, other.modified, other.changed)
-    }
-}
-
-/// Clock ticks of file systems are at most this coarse.
-const TIMESTAMP_TICK: Duration = Duration::from_millis(20);
-
-impl Stamp {
-    fn of(path: &Path) -> io::Result<Option<Self>> {
-        let meta = match fs::metadata(path) {
-            Ok(meta) => meta,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        if !meta.is_file() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        let mut stamp = Self {
-            identity: (meta.dev(), meta.ino(), meta.size()),
-            modified: (meta.mtime(), meta.mtime_nsec()),
-            changed: (meta.ctime(), meta.ctime_nsec()),
-            may_hide_a_change: false,
-        };
-        stamp.may_hide_a_change = stamp.age() < TIMESTAMP_TICK;
-        Ok(Some(stamp))
-    }
-
-    /// How long ago the inode last changed; zero for times in the future.
-    fn age(&self) -> Duration {
-        let nanos = u32::try_from(self.changed.1).unwrap_or(0);
-        let since_epoch = Duration::new(u64::try_from(self.changed.0).unwrap_or(0), nanos);
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + since_epoch).unwrap_or_default()
-    }
-}
+/// How many problems of one file a look writes to the log.
+const LOGGED_PROBLEMS_MAX: usize = 20;
 
 macro_rules! root_tables {
     ($($(#[$doc:meta])* $field:ident: $table:ty = $file:literal,)*) => {
@@ -281,24 +95,39 @@ macro_rules! root_tables {
                     root: root.clone(),
                     generation: 1,
                     files: Arc::default(),
-                    $($field: Loaded::first(root, Path::new($file)),)*
+                    $($field: Loaded::first(root, Path::new($file)).loaded,)*
                 }
             }
 
-            /// The snapshot after a look at every file, and the tables in which readers see a difference.
-            fn next(&self, haste: impl Fn(&str) -> Haste) -> Option<(Self, Vec<&'static str>)> {
+            /// The snapshot after a look at every file, and what happened to which table.
+            fn next(&self, haste: impl Fn(&str) -> Haste) -> Option<(Self, Look)> {
                 let mut next: Option<Self> = None;
-                let mut changed = Vec::new();
-                $(if let Some(loaded) = self.$field.next(&self.root, Path::new($file), haste($file)) {
+                let mut look = Look::default();
+                $(let found = self.$field.next(&self.root, Path::new($file), haste($file));
+                if let Some(Found { loaded, accepted }) = found {
                     if loaded.differs_from(&self.$field) {
-                        changed.push($file);
+                        look.changed.push($file);
                     }
+                    if loaded.is_rejected() && loaded.differs_from(&self.$field) {
+                        look.rejected.push($file);
+                    }
+                    look.accepted.extend(accepted.map(|bytes| Accepted { file: $file, bytes }));
                     next.get_or_insert_with(|| self.clone()).$field = loaded;
                 })*
                 next.map(|mut next| {
-                    next.generation += u64::from(!changed.is_empty());
-                    (next, changed)
+                    next.generation += u64::from(!look.changed.is_empty());
+                    (next, look)
                 })
+            }
+
+            /// Whether a look would find nothing new: one `stat` per table.
+            fn is_current(&self) -> bool {
+                $(self.$field.is_current(&self.root, Path::new($file)))&&*
+            }
+
+            /// How each root table stands.
+            fn root_status(&self) -> Vec<TableStatus> {
+                vec![$(self.$field.status(Path::new($file))),*]
             }
 
             /// Whether another look soon may find something new although no file changes.
@@ -308,7 +137,7 @@ macro_rules! root_tables {
 
             /// What is wrong with the root tables, in file order.
             pub fn problems(&self) -> impl Iterator<Item = &Problem> {
-                let tables: Vec<&[Problem]> = vec![$(&self.$field.problems),*];
+                let tables: Vec<&[Problem]> = vec![$(self.$field.problems()),*];
                 tables.into_iter().flatten()
             }
         }
@@ -388,44 +217,21 @@ impl Snapshot {
     }
 }
 
-/// Tables of single domains and accounts, as last read.
-#[derive(Debug, Default)]
-struct FileCache {
-    files: Mutex<HashMap<PathBuf, Arc<dyn Any + Send + Sync>>>,
+/// A version of a root table that was taken into service.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// The file's name in the MailRoot.
+    pub file: &'static str,
+    /// Its whole content.
+    pub bytes: Vec<u8>,
 }
 
-impl FileCache {
-    fn forget(&self, relative: &Path) {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).remove(relative);
-    }
-
-    fn forget_all(&self) {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    fn get<T: Table>(&self, root: &MailRoot, relative: &Path) -> Loaded<T> {
-        let known = {
-            let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-            files.get(relative).and_then(|any| Arc::clone(any).downcast::<Loaded<T>>().ok())
-        };
-        let next = match &known {
-            Some(known) => known.next(root, relative, Haste::WaitForQuiet),
-            None => Some(Loaded::first(root, relative)),
-        };
-        let Some(next) = next else { return known.map_or_else(Loaded::empty, |known| (*known).clone()) };
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if files.len() >= CACHED_FILES_MAX {
-            // Dropping all at once keeps the bound without the bookkeeping of an eviction order.
-            files.clear();
-        }
-        // An absent file costs one failing stat at the next look; remembering it would only fill the cache.
-        if next.exists() || next.suspect.is_some() || !next.problems.is_empty() {
-            files.insert(relative.to_owned(), Arc::new(next.clone()));
-        } else {
-            files.remove(relative);
-        }
-        next
-    }
+/// What a look at the files has found.
+#[derive(Debug, Default)]
+struct Look {
+    changed: Vec<&'static str>,
+    rejected: Vec<&'static str>,
+    accepted: Vec<Accepted>,
 }
 
 /// The live tables: hands out snapshots and replaces them when files change.
@@ -434,23 +240,43 @@ pub struct Tables {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     current: ArcSwap<Snapshot>,
-    reload: Mutex<()>,
+    /// Whether a thread is looking at the files.
+    is_looking: Mutex<bool>,
+    looked: Condvar,
     generation: watch::Sender<u64>,
+    observer: OnceLock<Box<dyn Fn(&Accepted) + Send + Sync>>,
+    /// What the observer has not been told yet, oldest first.
+    accepted: Mutex<Vec<Accepted>>,
+    telling: Mutex<()>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tables").field("root", self.current.load().root()).finish_non_exhaustive()
+    }
 }
 
 impl Tables {
     /// Loads all root tables. Never fails: an empty directory is a server without domains.
     pub fn open(root: &MailRoot) -> Self {
         let snapshot = Snapshot::load(root);
-        for problem in snapshot.problems() {
-            tracing::warn!("{problem}");
+        for name in ROOT_TABLES {
+            log(snapshot.problems().filter(|problem| problem.file == Path::new(name)));
         }
         let generation = watch::Sender::new(snapshot.generation());
-        let current = ArcSwap::from_pointee(snapshot);
-        Self { inner: Arc::new(Inner { current, reload: Mutex::new(()), generation }) }
+        Self {
+            inner: Arc::new(Inner {
+                current: ArcSwap::from_pointee(snapshot),
+                is_looking: Mutex::default(),
+                looked: Condvar::new(),
+                generation,
+                observer: OnceLock::new(),
+                accepted: Mutex::default(),
+                telling: Mutex::default(),
+            }),
+        }
     }
 
     /// The snapshot in use, without a look at the files.
@@ -458,21 +284,35 @@ impl Tables {
         self.inner.current.load_full()
     }
 
-    /// The snapshot after a look at every root table's file: about thirty `stat` calls.
+    /// The snapshot after a look at every root table's file: about thirty `stat` calls. While another thread reads
+    /// large tables this waits at most [`FRESH_WAIT_MAX`], and gives the snapshot in use then.
     pub fn fresh(&self) -> Arc<Snapshot> {
-        self.refresh(|_| Haste::WaitForQuiet)
+        let current = self.current();
+        if current.is_current() {
+            return current;
+        }
+        self.refresh(Some(FRESH_WAIT_MAX), |_| Haste::WaitForQuiet)
     }
 
-    /// Takes every changed file as it stands, finished or not (SIGHUP).
+    /// Takes every changed file as it stands, finished or not (SIGHUP), unless it brings errors.
     pub fn reload_now(&self) -> Arc<Snapshot> {
-        self.current().files.forget_all();
-        self.refresh(|_| Haste::Now)
+        self.current().files.hurry();
+        self.refresh(None, |_| Haste::Now)
     }
 
-    /// Takes one file, by its path relative to the MailRoot, as it stands: [`super::edit`] has just finished it.
+    /// Takes every changed file that can be read, whatever errors it brings.
+    pub fn force(&self) -> Arc<Snapshot> {
+        self.current().files.forget_all();
+        self.refresh(None, |_| Haste::Force)
+    }
+
+    /// Takes one file, by its path relative to the MailRoot, as it stands: [`super::edit`] has just finished it, and
+    /// has judged it by its own rules.
     pub fn edited(&self, relative: &Path) -> Arc<Snapshot> {
         self.current().files.forget(relative);
-        self.refresh(|name| if Path::new(name) == relative { Haste::Now } else { Haste::WaitForQuiet })
+        self.refresh(None, |name| {
+            if Path::new(name) == relative { Haste::Force } else { Haste::WaitForQuiet }
+        })
     }
 
     /// Announces the generation of each new snapshot.
@@ -480,23 +320,109 @@ impl Tables {
         self.inner.generation.subscribe()
     }
 
-    fn refresh(&self, haste: impl Fn(&str) -> Haste) -> Arc<Snapshot> {
-        let _one_at_a_time = self.inner.reload.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Tells `observer` each version of a root table that is taken from now on, in order, while no lock of ours is
+    /// held that a session could wait for. The first observer stays.
+    pub fn on_accept(&self, observer: impl Fn(&Accepted) + Send + Sync + 'static) {
+        // A second one is a mistake of the composition; it changes nothing.
+        let _ = self.inner.observer.set(Box::new(observer));
+    }
+
+    /// How each root table stands, then the files of single domains and accounts that are not in order, as far as
+    /// they have been used.
+    pub fn status(&self) -> Vec<TableStatus> {
         let current = self.current();
-        let Some((next, changed)) = current.next(haste) else { return current };
-        for name in &changed {
-            tracing::info!("{name} read again");
+        let mut found = current.root_status();
+        found.extend(current.files.faulty());
+        found
+    }
+
+    /// The first problem because of which the file is not taken as it is now; `None` when it is in order or never
+    /// was in use.
+    pub fn rejection(&self, relative: &Path) -> Option<Problem> {
+        let rejected = |status: &TableStatus| status.file == relative && status.state.is_kept();
+        self.status().into_iter().find(rejected).and_then(|status| status.problems.into_iter().next())
+    }
+
+    fn refresh(&self, patience: Option<Duration>, haste: impl Fn(&str) -> Haste) -> Arc<Snapshot> {
+        let next = {
+            let Some(_turn) = self.turn(patience) else { return self.current() };
+            let current = self.current();
+            let Some((next, look)) = current.next(haste) else { return current };
+            self.put(&current, next, look)
+        };
+        self.tell();
+        next
+    }
+
+    fn put(&self, current: &Snapshot, next: Snapshot, look: Look) -> Arc<Snapshot> {
+        for name in &look.changed {
+            match look.rejected.contains(name) {
+                true => tracing::error!("{name}: the new content is not taken; the old table stays in use"),
+                false => tracing::info!("{name} read again"),
+            }
             super::tabindex::forget(next.root(), name);
-        }
-        let known: Vec<&Problem> = current.problems().collect();
-        for problem in next.problems().filter(|problem| !known.contains(problem)) {
-            tracing::warn!("{problem}");
+            let known: Vec<&Problem> = of_file(current, name).collect();
+            log(of_file(&next, name).filter(|problem| !known.contains(problem)));
         }
         let next = Arc::new(next);
         self.inner.current.store(Arc::clone(&next));
+        if self.inner.observer.get().is_some() {
+            self.inner.accepted.lock().unwrap_or_else(PoisonError::into_inner).extend(look.accepted);
+        }
         let generation = next.generation();
-        self.inner.generation.send_if_modified(|known| std::mem::replace(known, generation) != generation);
+        self.inner.generation.send_if_modified(|known| mem::replace(known, generation) != generation);
         next
+    }
+
+    /// Tells the observer what it has not been told; whoever holds `telling` tells for all.
+    fn tell(&self) {
+        let Some(observer) = self.inner.observer.get() else { return };
+        let _in_order = self.inner.telling.lock().unwrap_or_else(PoisonError::into_inner);
+        let accepted = mem::take(&mut *self.inner.accepted.lock().unwrap_or_else(PoisonError::into_inner));
+        accepted.iter().for_each(observer);
+    }
+
+    /// The right to look at the files; `None` when another thread has had it for all of `patience`.
+    fn turn(&self, patience: Option<Duration>) -> Option<Turn<'_>> {
+        let until = patience.map(|patience| Instant::now() + patience);
+        let mut is_looking = self.inner.is_looking.lock().unwrap_or_else(PoisonError::into_inner);
+        while *is_looking {
+            let Some(until) = until else {
+                is_looking = self.inner.looked.wait(is_looking).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = until.checked_duration_since(Instant::now())?;
+            let waited = self.inner.looked.wait_timeout(is_looking, left);
+            is_looking = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *is_looking = true;
+        Some(Turn { tables: self })
+    }
+}
+
+/// Held by the one thread that looks at the files.
+struct Turn<'a> {
+    tables: &'a Tables,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let inner = &self.tables.inner;
+        *inner.is_looking.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        inner.looked.notify_one();
+    }
+}
+
+fn of_file<'a>(snapshot: &'a Snapshot, name: &str) -> impl Iterator<Item = &'a Problem> {
+    snapshot.problems().filter(move |problem| problem.file == Path::new(name))
+}
+
+/// Writes the problems of one file to the log, the first ones by line and the rest as a number.
+fn log<'a>(problems: impl Iterator<Item = &'a Problem>) {
+    let mut problems = problems.fuse();
+    problems.by_ref().take(LOGGED_PROBLEMS_MAX).for_each(|problem| tracing::warn!("{problem}"));
+    if let Some(next) = problems.next() {
+        tracing::warn!("{}: {} more problems", next.file.display(), 1 + problems.count());
     }
 }
 

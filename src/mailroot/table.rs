@@ -23,6 +23,13 @@ pub trait Table: Default + Send + Sync + 'static {
 
     /// Reads a whole file; `file` is its path relative to the MailRoot, for the problems.
     fn load(file: &Path, bytes: &[u8]) -> (Self, Vec<Problem>) {
+        let (table, problems, _) = Self::load_counted(file, bytes);
+        (table, problems)
+    }
+
+    /// As [`Table::load`], with the number of rows that were taken.
+    fn load_counted(file: &Path, bytes: &[u8]) -> (Self, Vec<Problem>, usize) {
+        let mut rows = 0;
         let mut problems = Problems::of(file);
         let mut table = Self::default();
         if bytes.starts_with(b"\xef\xbb\xbf") {
@@ -32,22 +39,23 @@ pub trait Table: Default + Send + Sync + 'static {
         // One vector for all rows: a large table has no time for one each.
         let mut fields = Vec::new();
         for (index, line) in tab::lines(bytes).enumerate() {
+            let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
+            if line.has_nul() && line.kind() != LineKind::Comment {
+                problems.note(number, 0, ProblemKind::NulByte);
+            }
             if line.kind() != LineKind::Record {
                 continue;
             }
             fields.clear();
             fields.extend(tab::field_refs(line.content()));
-            let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
             let row = Row { line: number, raw: line.content().as_bstr(), fields: &fields };
-            if line.has_nul() {
-                problems.note(row.line, 0, ProblemKind::NulByte);
-            }
             if Self::SPEC.accepts(&row, line.raw().len(), &mut problems) {
+                rows += 1;
                 table.push(row, &mut problems);
             }
         }
         table.finish(&mut problems);
-        (table, problems.into_vec())
+        (table, problems.into_vec(), rows)
     }
 }
 

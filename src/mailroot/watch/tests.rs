@@ -108,12 +108,16 @@ async fn a_table_that_becomes_a_directory_keeps_its_rows_and_is_reported() {
 }
 
 #[tokio::test]
-async fn a_bad_row_does_not_hide_its_neighbours() {
+async fn a_bad_row_keeps_the_old_table_until_it_is_repaired() {
     let mut bench = bench("\"a\"\n", BY_NOTICES);
     fs::write(bench.path(), b"\"a\"\n\"\xff\"\n\"b\"\n").unwrap();
-    bench.until(|now| domains(now) == ["a", "b"]).await;
+    bench.until(|now| now.domains.is_rejected()).await;
+    assert_eq!(domains(&bench.tables.current()), ["a"]);
     let problems: Vec<_> = bench.tables.current().problems().map(ToString::to_string).collect();
     assert_eq!(problems, ["domains.tab:2:1: is not UTF-8; the row is ignored"]);
+    fs::write(bench.path(), b"\"a\"\n\"b\"\n").unwrap();
+    bench.until(|now| domains(now) == ["a", "b"]).await;
+    assert_eq!(bench.tables.current().problems().count(), 0);
 }
 
 #[tokio::test]
@@ -143,14 +147,17 @@ async fn a_table_that_stays_without_line_end_empty_or_gone_is_taken_after_a_whil
         let mut bench = bench("\"a\"\n", means);
         fs::write(bench.path(), "\"b\"").unwrap();
         bench.until(|now| domains(now) == ["b"]).await;
-        fs::write(bench.path(), "").unwrap();
-        bench.until(|now| domains(now).is_empty()).await;
-        assert!(bench.tables.current().domains.exists());
-        fs::write(bench.path(), "\"c\"\n").unwrap();
-        bench.until(|now| domains(now) == ["c"]).await;
-        fs::remove_file(bench.path()).unwrap();
-        bench.until(|now| !now.domains.exists()).await;
-        assert!(domains(&bench.tables.current()).is_empty());
+        let aliases = bench.dir.path().join("aliasdomain.tab");
+        fs::write(&aliases, "\"x\"\t\"b\"\n").unwrap();
+        bench.until(|now| now.alias_domains.get("x").is_some()).await;
+        fs::write(&aliases, "").unwrap();
+        bench.until(|now| now.alias_domains.rows().is_empty()).await;
+        assert!(bench.tables.current().alias_domains.exists());
+        fs::write(&aliases, "\"y\"\t\"b\"\n").unwrap();
+        bench.until(|now| now.alias_domains.get("y").is_some()).await;
+        fs::remove_file(&aliases).unwrap();
+        bench.until(|now| !now.alias_domains.exists()).await;
+        assert!(bench.tables.current().alias_domains.rows().is_empty());
     }
 }
 
