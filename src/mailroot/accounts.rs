@@ -9,6 +9,7 @@ use bstr::BString;
 
 use super::index::KeyIndex;
 use super::problem::{ProblemKind, Problems};
+use super::revision::{Change, moved_line, spliced};
 use super::schema::tables::accounts as tables;
 use super::table::{Row, RowSpec, Table};
 use crate::tab::wildcard;
@@ -185,6 +186,22 @@ impl MailUsers {
 
 impl Table for MailUsers {
     const SPEC: RowSpec = tables::MAILUSERS.rows;
+    const IS_REVISABLE: bool = true;
+
+    fn revised(&self, part: Self, change: &Change<'_>) -> Option<Self> {
+        let moved = |account: &Arc<Account>, by: i64| match by {
+            0 => Arc::clone(account),
+            _ => Arc::new(Account { line: moved_line(account.line, by), ..Account::clone(account) }),
+        };
+        let (rows, place) = spliced(&self.rows, &part.rows, change, |account| account.line, moved);
+        let mut by_key = self.by_key.clone();
+        for gone in place.gone() {
+            by_key.remove(self.rows[gone].key(), gone);
+        }
+        by_key.shift(place.old_end, place.shift());
+        let is_new = |row: usize| by_key.insert(rows[row].key(), row, |row| rows[row].key()).is_none();
+        place.new().all(is_new).then_some(Self { rows, by_key })
+    }
 
     fn expect(&mut self, rows: usize) {
         self.rows.reserve_exact(rows);
@@ -260,9 +277,9 @@ pub struct AliasRow {
     /// Domain, or a pattern. Rows of one domain that follow each other share it.
     pub domain: Arc<str>,
     /// Alias name, or a pattern.
-    pub alias: Box<str>,
+    pub alias: Arc<str>,
     /// An account name in the queried domain, or a full address.
-    pub target: Box<str>,
+    pub target: Arc<str>,
 }
 
 impl AliasRow {
@@ -314,6 +331,29 @@ impl Aliases {
 
 impl Table for Aliases {
     const SPEC: RowSpec = tables::ALIASES.rows;
+    const IS_REVISABLE: bool = true;
+
+    fn revised(&self, part: Self, change: &Change<'_>) -> Option<Self> {
+        let moved = |row: &AliasRow, by: i64| AliasRow { line: moved_line(row.line, by), ..row.clone() };
+        let (rows, place) = spliced(&self.rows, &part.rows, change, |row| row.line, moved);
+        let mut exact = self.exact.clone();
+        for gone in place.gone() {
+            exact.remove(self.rows[gone].key(), gone);
+        }
+        exact.shift(place.old_end, place.shift());
+        let is_new = |row: usize| {
+            rows[row].is_pattern() || exact.insert(rows[row].key(), row, |row| rows[row].key()).is_none()
+        };
+        if !place.new().all(is_new) {
+            return None;
+        }
+        let before = self.patterns.iter().copied().filter(|&row| row < place.start);
+        let after = self.patterns.iter().copied().filter(|&row| row >= place.old_end);
+        let after = after.map(|row| row.saturating_add_signed(place.shift()));
+        let new = place.new().filter(|&row| rows[row].is_pattern());
+        let patterns = before.chain(new).chain(after).collect();
+        Some(Self { rows, exact, patterns })
+    }
 
     fn expect(&mut self, rows: usize) {
         self.rows.reserve_exact(rows);
@@ -322,14 +362,14 @@ impl Table for Aliases {
 
     fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
         let (Some(domain), Some(alias), Some(target)) =
-            (row.str(0, problems), row.text(1, problems), row.text(2, problems))
+            (row.str(0, problems), row.str(1, problems), row.str(2, problems))
         else {
             return;
         };
         tables::ALIASES.check(&row, [0, 1, 2], problems);
         let domain = shared(self.rows.last().map(|before| &before.domain), domain);
         let (place, line) = (self.rows.len(), row.line);
-        let alias_row = AliasRow { line, domain, alias, target };
+        let alias_row = AliasRow { line, domain, alias: alias.into(), target: target.into() };
         if alias_row.is_pattern() {
             self.patterns.push(place);
         } else if let Some(first) = self.exact.insert(alias_row.key(), place, |row| self.rows[row].key()) {

@@ -27,7 +27,15 @@ impl KeyIndex {
         key: [&str; N],
         key_of: impl Fn(usize) -> [&'a str; N],
     ) -> Option<usize> {
-        let hash = self.hash(key);
+        self.find(self.hash(key), key, key_of)
+    }
+
+    fn find<'a, const N: usize>(
+        &self,
+        hash: u64,
+        key: [&str; N],
+        key_of: impl Fn(usize) -> [&'a str; N],
+    ) -> Option<usize> {
         let found = self.places.find(hash, |&(other, row)| other == hash && is_same(key, key_of(row as usize)));
         found.map(|&(_, row)| row as usize)
     }
@@ -39,14 +47,36 @@ impl KeyIndex {
         place: usize,
         key_of: impl Fn(usize) -> [&'a str; N],
     ) -> Option<usize> {
-        let earlier = self.get(key, key_of);
+        let hash = self.hash(key);
+        let earlier = self.find(hash, key, key_of);
         if earlier.is_none()
             && let Ok(row) = u32::try_from(place)
         {
-            let hash = self.hash(key);
             self.places.insert_unique(hash, (hash, row), |&(hash, _)| hash);
         }
         earlier
+    }
+
+    /// Forgets the key of the row at `place`, if it is the row that counts for it.
+    pub(super) fn remove<const N: usize>(&mut self, key: [&str; N], place: usize) {
+        let hash = self.hash(key);
+        if let Ok(found) = self.places.find_entry(hash, |&(other, row)| other == hash && row as usize == place) {
+            found.remove();
+        }
+    }
+
+    /// Adds `shift` to all places from `first` on.
+    pub(super) fn shift(&mut self, first: usize, shift: isize) {
+        if shift == 0 {
+            return;
+        }
+        for (_, row) in self.places.iter_mut() {
+            let place = *row as usize;
+            if place >= first {
+                // Places are below 2^32: more rows than bytes are read.
+                *row = u32::try_from(place.saturating_add_signed(shift)).unwrap_or(u32::MAX);
+            }
+        }
     }
 
     fn hash<const N: usize>(&self, key: [&str; N]) -> u64 {

@@ -20,6 +20,7 @@ pub mod lists;
 pub mod option_list;
 pub mod problem;
 pub mod profile;
+pub mod revision;
 pub mod routing;
 pub mod schema;
 pub mod server_tab;

@@ -223,7 +223,7 @@ pub struct Accepted {
     /// The file's name in the MailRoot.
     pub file: &'static str,
     /// Its whole content.
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<Vec<u8>>,
 }
 
 /// What a look at the files has found.

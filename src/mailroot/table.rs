@@ -5,12 +5,22 @@ use std::path::Path;
 use bstr::{BStr, ByteSlice};
 
 use super::problem::{Problem, ProblemKind, Problems};
+use super::revision::Change;
 use crate::tab::{self, FieldRef, LineKind, Oddity};
 
 /// One MailRoot file read as a typed table. Loading never fails: what cannot be used becomes a [`Problem`].
 pub trait Table: Default + Send + Sync + 'static {
     /// How many columns and bytes its rows have.
     const SPEC: RowSpec;
+
+    /// Whether a row means the same whatever stands around it, duplicates aside, and [`Table::revised`] is there.
+    const IS_REVISABLE: bool = false;
+
+    /// This table after some of its lines were replaced by those of `part`, which was read by itself and has no
+    /// problems; neither has this one. `None` when it must be read anew.
+    fn revised(&self, _part: Self, _change: &Change<'_>) -> Option<Self> {
+        None
+    }
 
     /// Told once before the first row: there will be at most about this many.
     fn expect(&mut self, _rows: usize) {}
@@ -32,7 +42,7 @@ pub trait Table: Default + Send + Sync + 'static {
         let mut rows = 0;
         let mut problems = Problems::of(file);
         let mut table = Self::default();
-        if bytes.starts_with(b"\xef\xbb\xbf") {
+        if bytes.starts_with(BYTE_ORDER_MARK) {
             problems.note(1, 1, ProblemKind::ByteOrderMark);
         }
         table.expect(bytes.iter().filter(|&&byte| byte == b'\n').count().min(EXPECTED_ROWS_MAX));
@@ -58,6 +68,9 @@ pub trait Table: Default + Send + Sync + 'static {
         (table, problems.into_vec(), rows)
     }
 }
+
+/// What some editors put before the first line.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// For how many rows room is made in advance; a file of blank lines must not cost memory. Ours.
 const EXPECTED_ROWS_MAX: usize = 1 << 20;

@@ -1,6 +1,5 @@
 //! One table in service: what a look at its file makes of it.
 
-use std::hash::{DefaultHasher, Hasher as _};
 use std::io;
 use std::ops::Deref;
 use std::path::Path;
@@ -11,7 +10,9 @@ use super::stamp::{self, LARGE_BYTES, Stamp, TABLE_BYTES_MAX};
 use super::{QUIET, TableState, TableStatus, VITAL_TABLES};
 use crate::mailroot::MailRoot;
 use crate::mailroot::problem::{Problem, ProblemKind, Severity};
-use crate::mailroot::table::Table;
+use crate::mailroot::revision::Change;
+use crate::mailroot::table::{BYTE_ORDER_MARK, Table};
+use crate::tab::{self, LineKind};
 
 /// A table with its file's stamp and problems. Dereferences to the table.
 #[derive(Debug)]
@@ -21,7 +22,8 @@ pub struct Loaded<T> {
     problems: Arc<[Problem]>,
     since: SystemTime,
     pub(super) stamp: Option<Stamp>,
-    digest: u64,
+    /// The file in service as it was read: what changed since is found without reading the rest again.
+    content: Arc<Vec<u8>>,
     suspect: Option<Suspect>,
     kept_from: Option<Fault>,
 }
@@ -38,7 +40,6 @@ struct Suspect {
 #[derive(Clone, Debug)]
 struct Fault {
     stamp: Option<Stamp>,
-    digest: Option<u64>,
     since: SystemTime,
     problems: Arc<[Problem]>,
 }
@@ -57,7 +58,7 @@ pub(super) enum Haste {
 /// What a look has found: the table from now on, and the bytes of a version that was taken.
 pub(super) struct Found<T> {
     pub(super) loaded: Loaded<T>,
-    pub(super) accepted: Option<Vec<u8>>,
+    pub(super) accepted: Option<Arc<Vec<u8>>>,
 }
 
 impl<T> Clone for Loaded<T> {
@@ -68,7 +69,7 @@ impl<T> Clone for Loaded<T> {
             problems: Arc::clone(&self.problems),
             since: self.since,
             stamp: self.stamp,
-            digest: self.digest,
+            content: Arc::clone(&self.content),
             suspect: self.suspect,
             kept_from: self.kept_from.clone(),
         }
@@ -205,7 +206,7 @@ impl<T> Loaded<T> {
             let kept_from = Some(Fault { stamp, ..fault.clone() });
             return (!is_known).then(|| Self { suspect: None, kept_from, ..self.clone() });
         }
-        let fault = Fault { stamp, digest: None, since: SystemTime::now(), problems: [problem].into() };
+        let fault = Fault { stamp, since: SystemTime::now(), problems: [problem].into() };
         Some(Self { suspect: None, kept_from: Some(fault), ..self.clone() })
     }
 
@@ -222,7 +223,7 @@ impl<T: Table> Loaded<T> {
             problems: Arc::from([]),
             since: SystemTime::now(),
             stamp: None,
-            digest: Digests::of(b"", 0).whole,
+            content: Arc::default(),
             suspect: None,
             kept_from: None,
         }
@@ -266,9 +267,8 @@ impl<T: Table> Loaded<T> {
             Ok(None) => (None, Vec::new()),
             Err(error) => return kept(self.unreadable(file, &error)),
         };
-        let digests = Digests::of(&bytes, self.bytes());
         let is_cut = bytes.last() != Some(&b'\n');
-        if waits && (is_cut || self.is_rewritten(stamp, &digests)) && !self.is_quiet(stamp) {
+        if waits && (is_cut || self.is_rewritten(stamp, &bytes)) && !self.is_quiet(stamp) {
             return kept(self.suspecting(stamp));
         }
         if haste != Haste::Force
@@ -276,16 +276,13 @@ impl<T: Table> Loaded<T> {
         {
             return kept(self.keeping(file, stamp, kind));
         }
-        self.judge(file, stamp, bytes, digests.whole, haste)
+        Some(self.judge(file, stamp, bytes, haste))
     }
 
     /// Whether a large file of the same inode has new bytes where the old ones were: not a mere append.
-    fn is_rewritten(&self, stamp: Option<Stamp>, digests: &Digests) -> bool {
+    fn is_rewritten(&self, stamp: Option<Stamp>, bytes: &[u8]) -> bool {
         let (Some(old), Some(new)) = (self.stamp, stamp) else { return false };
-        new.bytes >= LARGE_BYTES
-            && new.inode == old.inode
-            && digests.whole != self.digest
-            && digests.head != Some(self.digest)
+        new.bytes >= LARGE_BYTES && new.inode == old.inode && !bytes.starts_with(&self.content)
     }
 
     /// The accident that the loss of a table without which no mail is taken must be; `None` for everything else.
@@ -301,35 +298,66 @@ impl<T: Table> Loaded<T> {
 
     /// This content as a table, or the table from before when the content brings errors. Content that is known
     /// already keeps its table, so that nothing is announced.
-    fn judge(
-        &self,
-        file: &Path,
-        stamp: Option<Stamp>,
-        bytes: Vec<u8>,
-        digest: u64,
-        haste: Haste,
-    ) -> Option<Found<T>> {
-        let quiet = |loaded: Self| Some(Found { loaded, accepted: None });
-        if digest == self.digest {
-            return quiet(Self { stamp, suspect: None, kept_from: None, ..self.clone() });
+    fn judge(&self, file: &Path, stamp: Option<Stamp>, bytes: Vec<u8>, haste: Haste) -> Found<T> {
+        if bytes == *self.content {
+            let loaded = Self { stamp, suspect: None, kept_from: None, ..self.clone() };
+            return Found { loaded, accepted: None };
         }
-        if let Some(fault) = &self.kept_from
-            && fault.digest == Some(digest)
-            && haste != Haste::Force
-        {
-            let kept_from = Some(Fault { stamp, ..fault.clone() });
-            return quiet(Self { suspect: None, kept_from, ..self.clone() });
+        let has_old = haste != Haste::Force && self.exists();
+        let (table, problems, rows) = match self.revised(file, &bytes).filter(|_| has_old) {
+            Some(Revised::Table(table, rows)) => (table, Vec::new(), rows),
+            Some(Revised::Errors(problems)) => return self.rejecting(stamp, problems),
+            None => T::load_counted(file, &bytes),
+        };
+        if has_old && brings_errors(&self.problems, &problems) {
+            return self.rejecting(stamp, problems);
         }
-        let (table, problems, rows) = T::load_counted(file, &bytes);
-        let (since, problems) = (SystemTime::now(), Arc::from(problems));
-        if haste != Haste::Force && self.exists() && brings_errors(&self.problems, &problems) {
-            let fault = Fault { stamp, digest: Some(digest), since, problems };
-            return quiet(Self { suspect: None, kept_from: Some(fault), ..self.clone() });
-        }
-        let (table, suspect, kept_from) = (Arc::new(table), None, None);
-        let loaded = Self { table, rows, problems, since, stamp, digest, suspect, kept_from };
-        Some(Found { loaded, accepted: Some(bytes) })
+        let (content, since, suspect) = (Arc::new(bytes), SystemTime::now(), None);
+        let accepted = Some(Arc::clone(&content));
+        let (table, problems) = (Arc::new(table), problems.into());
+        let loaded = Self { table, rows, problems, since, stamp, content, suspect, kept_from: None };
+        Found { loaded, accepted }
     }
+
+    /// This table, kept because the file's new content has these problems.
+    fn rejecting(&self, stamp: Option<Stamp>, problems: Vec<Problem>) -> Found<T> {
+        let fault = match &self.kept_from {
+            // The same text written again is no news.
+            Some(fault) if *fault.problems == problems => Fault { stamp, ..fault.clone() },
+            _ => Fault { stamp, since: SystemTime::now(), problems: problems.into() },
+        };
+        Found { loaded: Self { suspect: None, kept_from: Some(fault), ..self.clone() }, accepted: None }
+    }
+
+    /// The table for `bytes` when only a few of a large file's lines are new; `None` when all must be read.
+    fn revised(&self, file: &Path, bytes: &[u8]) -> Option<Revised<T>> {
+        if !T::IS_REVISABLE || !self.problems.is_empty() || (bytes.len() as u64) < LARGE_BYTES {
+            return None;
+        }
+        let change = Change::between(&self.content, bytes);
+        if change.first_line > 0 && change.new.starts_with(BYTE_ORDER_MARK) {
+            // Inside a file it is no mark.
+            return None;
+        }
+        let (part, mut problems, rows) = T::load_counted(file, change.new);
+        let gone = tab::lines(change.old).filter(|line| line.kind() == LineKind::Record).count();
+        if problems.is_empty() {
+            let table = self.table.revised(part, &change)?;
+            return Some(Revised::Table(table, self.rows - gone + rows));
+        }
+        problems.iter_mut().filter(|problem| problem.line > 0).for_each(|problem| {
+            problem.line = problem.line.saturating_add(change.first_line);
+        });
+        brings_errors(&[], &problems).then_some(Revised::Errors(problems))
+    }
+}
+
+/// What new lines make of a table.
+enum Revised<T> {
+    /// The new table and its rows.
+    Table(T, usize),
+    /// The new lines have errors.
+    Errors(Vec<Problem>),
 }
 
 /// Whether `new` has an error more than `old`. Errors are compared by what they are, not by where they stand: an old
@@ -348,25 +376,6 @@ fn brings_errors(old: &[Problem], new: &[Problem]) -> bool {
     };
     let errors = new.iter().filter(|problem| problem.kind.severity() == Severity::Error);
     unlisted(new) > unlisted(old) || errors.map(|problem| &problem.kind).any(|kind| !is_known(kind))
-}
-
-/// Tells contents apart; for equality in this process only.
-struct Digests {
-    whole: u64,
-    /// Of as many bytes as the old version had, if there are as many.
-    head: Option<u64>,
-}
-
-impl Digests {
-    fn of(bytes: &[u8], old_bytes: u64) -> Self {
-        let mut hasher = DefaultHasher::new();
-        let split = usize::try_from(old_bytes).ok().and_then(|at| bytes.split_at_checked(at));
-        let (head, tail) = split.unwrap_or((bytes, b""));
-        hasher.write(head);
-        let head = split.map(|_| hasher.finish());
-        hasher.write(tail);
-        Self { whole: hasher.finish(), head }
-    }
 }
 
 #[cfg(test)]
