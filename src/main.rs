@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Parser;
 use tabmail::clock::Clock;
 use tabmail::commands::{
-    Cli, Command, ctrlclnt, mail_root_from_environment, mkusers, sendmail, xmcrypt::XmCrypt,
+    Cli, Command, ctrlclnt, local, mail_root_from_environment, mkusers, sendmail, xmcrypt::XmCrypt,
 };
 use tabmail::options::{Options, command_line_words};
 use tabmail::{logs, server};
@@ -54,7 +54,10 @@ fn run(cli: Cli, program: &str) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Sendmail(arguments) => Ok(send(&arguments.words)),
+        Command::Ctl(arguments) if local::is_local(&arguments.words) => Ok(operate(&arguments.words)),
         Command::Ctl(arguments) => Ok(control("tabmail ctl", &arguments.words)),
+        Command::Status(arguments) => tell(local::status(&arguments.words)),
+        Command::Reload(arguments) => tell(local::reload(&arguments.words)),
         Command::Mkusers(arguments) => Ok(make_users("tabmail mkusers", &arguments.words)),
         Command::Xmcrypt(password) => {
             password.run()?;
@@ -109,6 +112,32 @@ fn control(called: &str, words: &[String]) -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// One CTRL command for the server of a MailRoot on this machine.
+fn operate(words: &[String]) -> ExitCode {
+    match local::control(words, std::io::stdin().lock(), std::io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error.to_string());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// What the server of a MailRoot on this machine says about its tables.
+fn tell(outcome: Result<local::Outcome, local::LocalError>) -> anyhow::Result<ExitCode> {
+    use std::io::Write;
+    Ok(match outcome {
+        Ok(outcome) => {
+            std::io::stdout().write_all(outcome.text.as_bytes())?;
+            ExitCode::from(outcome.exit_code)
+        }
+        Err(error) => {
+            report(&error.to_string());
+            ExitCode::from(error.exit_code())
+        }
+    })
 }
 
 /// XMail's MkUsers.

@@ -212,7 +212,7 @@ impl Server {
 
     /// What serves a listener of each service.
     fn faces(
-        &self,
+        &mut self,
         mailboxes: &Mailboxes,
         logs: &Logs,
         tls: &Arc<TlsStore>,
@@ -235,6 +235,7 @@ impl Server {
             tls: Arc::clone(tls),
         });
         let ctrl_limits = ctrl::Limits { idle: self.options.ctrl.idle };
+        self.start_local_control(&ctrl, ctrl_limits);
         let (ctrl_sessions, ctrl_sessions_max) = (SessionCounter::default(), self.options.ctrl.sessions_max);
         let pop3 = Arc::new(pop3::Services {
             tables: self.tables.clone(),
@@ -286,6 +287,17 @@ impl Server {
                 tokio::spawn(finger::serve(door, Arc::clone(&finger), stop))
             }
         })
+    }
+
+    /// CTRL for the operator of this machine; serving mail does not depend on it.
+    fn start_local_control(&mut self, services: &Arc<ctrl::Services>, limits: ctrl::Limits) {
+        match ctrl::LocalSocket::bind(self.root.path()) {
+            Ok(socket) => {
+                let serving = ctrl::serve_local(socket, Arc::clone(services), limits, self.stop.clone());
+                self.tasks.push(tokio::spawn(serving));
+            }
+            Err(error) => tracing::warn!("{}: cannot be made: {error}", ctrl::local::SOCKET),
+        }
     }
 
     fn smtp_services(&self, mailboxes: &Mailboxes, logs: &Logs, tls: &Arc<TlsStore>) -> smtp::Services {

@@ -25,6 +25,7 @@ mod lists;
 mod mailproc;
 mod programs;
 mod queue;
+mod tables;
 mod users;
 
 use std::fs;
@@ -49,6 +50,7 @@ pub use files::ListedFile;
 pub use links::{LinkKey, ListedLink};
 pub use mailproc::MailProcFile;
 pub use programs::{AccountChange, AccountPrograms, ExternalPrograms};
+pub use tables::{Reload, TableReport};
 pub use users::{AccountStatus, ListedUser};
 
 /// Administration of one MailRoot.

@@ -9,7 +9,7 @@
 //! lines on standard error. Limits: `-t` for each wait; lines of [`LINE_BYTES_MAX`] octets.
 
 pub mod options;
-mod plain;
+pub(super) mod plain;
 pub mod session;
 
 use std::fs::{self, File, OpenOptions};

@@ -2,6 +2,7 @@
 
 pub mod ctrlclnt;
 pub mod init;
+pub mod local;
 pub mod mkusers;
 pub mod sendmail;
 pub mod xmcrypt;
@@ -36,9 +37,15 @@ pub enum Command {
     /// Put a message into spool/local, as sendmail does
     #[command(disable_help_flag = true)]
     Sendmail(Words),
-    /// Administer a running server through its CTRL port, as CtrlClnt does
+    /// Administer a running server through its CTRL port, as CtrlClnt does, or with -Ms DIR as its operator
     #[command(disable_help_flag = true)]
     Ctl(Words),
+    /// Say whether a server is running on a MailRoot, and how its tables stand
+    #[command(disable_help_flag = true)]
+    Status(Words),
+    /// Have a running server look at its tables now, and say whether they are live
+    #[command(disable_help_flag = true)]
+    Reload(Words),
     /// Make the accounts of a new MailRoot in bulk, as MkUsers does
     #[command(disable_help_flag = true)]
     Mkusers(Words),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::command::{Account, Command, Frozen, Upload};
 use super::reply::{FILE_MOVE, Lines, Reply, error_number, is_servers_fault};
 use super::session::{Answer, Question};
-use crate::admin::{Admin, AdminError, LinkKey, MailProcFile};
+use crate::admin::{Admin, AdminError, LinkKey, MailProcFile, TableReport};
 use crate::auth;
 use crate::clock::Clock;
 use crate::mailroot::Snapshot;
@@ -175,6 +175,11 @@ fn run_on_files(command: Command, admin: &Admin, clock: &Clock) -> Result<Reply,
             let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
             admin.flush_queue(&patterns).map(|_| Reply::Done)
         }
+        Command::TabStat => Ok(table_report(&admin.table_report())),
+        Command::TabReload(how) => match admin.reload_tables(how) {
+            0 => Ok(Reply::Done),
+            _ => Ok(Reply::Error(number::FILE_INVALID)),
+        },
         // All others are handled before.
         _ => Ok(Reply::Error(number::CTRL_SYNTAX)),
     }
@@ -258,6 +263,44 @@ fn frozen(admin: &Admin, clock: &Clock) -> Result<Reply, AdminError> {
     })
 }
 
+/// The server's line, then one line per problem of each table that is not in order, and one for a table that is
+/// being waited for: file, state, since, rows in service, line, column, code, severity, text.
+fn table_report(report: &TableReport) -> Reply {
+    let mut lines = Lines::default();
+    let [generation, kept, up] = [report.generation, report.kept() as u64, report.up.as_secs()].map(decimal);
+    let pid = decimal(std::process::id().into());
+    let version = text(env!("CARGO_PKG_VERSION"));
+    let head = [("generation", generation), ("kept", kept), ("version", version), ("pid", pid), ("up", up)];
+    lines.row(&head.into_iter().flat_map(|(name, value)| [text(name), value]).collect::<Vec<_>>());
+    for table in report.tables.iter().filter(|table| !table.is_in_order()) {
+        let since = Timestamp::try_from(table.since).unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%SZ");
+        let rows = decimal(table.rows as u64);
+        let stand = [text(&table.file.to_string_lossy()), text(&table.state.to_string()), text(&since.to_string()), rows];
+        let mut finding = |finding: [BString; 5]| {
+            let row: Vec<BString> = stand.iter().cloned().chain(finding).collect();
+            lines.row(&row.iter().map(|column| one_line(column)).collect::<Vec<_>>());
+        };
+        for problem in &table.problems {
+            finding([
+                decimal(problem.line.into()),
+                decimal(problem.column.into()),
+                text(problem.kind.code()),
+                text(&problem.kind.severity().to_string()),
+                text(&problem.kind.to_string()),
+            ]);
+        }
+        if table.problems.is_empty() {
+            finding(["0", "0", "", "", ""].map(text));
+        }
+    }
+    Reply::Lines(lines)
+}
+
+/// A value that no table can hold cannot come from one; a line end in it would be a line of its own.
+fn one_line(column: &BString) -> BString {
+    column.replace(b"\n", b" ").replace(b"\r", b" ").into()
+}
+
 fn link_key([local_domain, local_name, remote_host, remote_user]: &[String; 4]) -> LinkKey<'_> {
     LinkKey { local_domain, local_name, remote_host, remote_user }
 }
@@ -276,9 +319,7 @@ fn listing<T, const N: usize>(
 ) -> Result<Reply, AdminError> {
     let mut lines = Lines::default();
     for item in items {
-        // A value that no table can hold cannot come from one; a line end in it would be a line of its own.
-        let row = columns(item).map(|column| BString::from(column.replace(b"\n", b" ").replace(b"\r", b" ")));
-        lines.row(&row);
+        lines.row(&columns(item).map(|column| one_line(&column)));
     }
     Ok(Reply::Lines(lines))
 }

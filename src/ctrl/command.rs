@@ -1,5 +1,6 @@
 //! Command lines: a name in any case, then columns; the number of columns decides (`mailflow.md` 11.2).
 
+use crate::admin::Reload;
 use crate::tab;
 
 /// A command of a session that is logged in. Columns are as given; what they mean is checked by [`crate::admin`].
@@ -108,6 +109,10 @@ pub enum Command {
     FrozGetMsg(Frozen),
     /// `etrn pattern+`
     Etrn(Vec<String>),
+    /// `tabstat`: how the tables stand. Ours.
+    TabStat,
+    /// `tabreload [wait|force]`: look at the tables now. Ours.
+    TabReload(Reload),
     /// A command that lines are sent for.
     Upload(Upload),
 }
@@ -281,6 +286,10 @@ fn parse_files_and_queue(name: &str, arguments: &[&str]) -> Option<Command> {
         ("frozgetlog", arguments) => Command::FrozGetLog(frozen(arguments)?),
         ("frozgetmsg", arguments) => Command::FrozGetMsg(frozen(arguments)?),
         ("etrn", [_, ..]) => Command::Etrn(owned(arguments)),
+        ("tabstat", []) => Command::TabStat,
+        ("tabreload", []) => Command::TabReload(Reload::Now),
+        ("tabreload", &[how]) if how.eq_ignore_ascii_case("wait") => Command::TabReload(Reload::Wait),
+        ("tabreload", &[how]) if how.eq_ignore_ascii_case("force") => Command::TabReload(Reload::Force),
         _ => return None,
     })
 }

@@ -5,9 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::answer;
+use super::local::{self, LocalSocket};
 use super::reply::Reply;
 use super::session::{Action, Answer, Context, Question, Session};
 use crate::admin::Admin;
@@ -56,6 +58,28 @@ pub async fn serve(door: Door, services: Arc<Services>, limits: Limits, stop: Ca
         .await;
 }
 
+/// Serves the local socket until `stop`. Who can connect is the operator: the sessions begin logged in.
+pub async fn serve_local(socket: LocalSocket, services: Arc<Services>, limits: Limits, stop: CancellationToken) {
+    let mut sessions = JoinSet::new();
+    while let Some(stream) = stop.run_until_cancelled(socket.accept()).await {
+        while sessions.try_join_next().is_some() {}
+        if sessions.len() >= local::SESSIONS_MAX {
+            continue;
+        }
+        let (services, stop) = (Arc::clone(&services), stop.clone());
+        sessions.spawn(async move {
+            let peer = IpAddr::from([127, 0, 0, 1]);
+            let shell = Shell::new(Connection::new(stream), services, limits, stop, peer);
+            if let Err(error) = shell.run(Session::authorised()).await {
+                tracing::debug!(%error, "local CTRL session ended");
+            }
+        });
+    }
+    // The file vanishes before the last session has ended: a new client is not made to wait.
+    drop(socket);
+    while sessions.join_next().await.is_some() {}
+}
+
 async fn attend(arrival: Arrival, services: Arc<Services>, limits: Limits, stop: CancellationToken) {
     let peer = arrival.connection.stream().peer();
     if let Err(error) = connection(arrival, services, limits, stop).await {
@@ -90,7 +114,8 @@ async fn connection(
         connection.queue(&Reply::Error(number).to_bytes());
         return Ok(connection.close().await?);
     }
-    Shell::new(connection, services, limits, stop, peer).run().await
+    let session = Session::new(connection.stream().is_tls());
+    Shell::new(connection, services, limits, stop, peer).run(session).await
 }
 
 /// A client that keeps us waiting for its handshake does not keep the server from stopping.
@@ -141,8 +166,7 @@ impl Shell {
         Self { connection, services, limits, stop, peer, stamp }
     }
 
-    async fn run(mut self) -> Result<(), SessionEnd> {
-        let mut session = Session::new(self.connection.stream().is_tls());
+    async fn run(mut self, mut session: Session) -> Result<(), SessionEnd> {
         self.greet();
         loop {
             let line = self.read_line(&session).await?;

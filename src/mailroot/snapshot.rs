@@ -250,6 +250,7 @@ struct Inner {
     /// What the observer has not been told yet, oldest first.
     accepted: Mutex<Vec<Accepted>>,
     telling: Mutex<()>,
+    opened: Instant,
 }
 
 impl fmt::Debug for Inner {
@@ -275,8 +276,14 @@ impl Tables {
                 observer: OnceLock::new(),
                 accepted: Mutex::default(),
                 telling: Mutex::default(),
+                opened: Instant::now(),
             }),
         }
+    }
+
+    /// How long ago the tables were opened: the server's uptime.
+    pub fn age(&self) -> Duration {
+        self.inner.opened.elapsed()
     }
 
     /// The snapshot in use, without a look at the files.

@@ -1,13 +1,13 @@
 //! One stream type over plain TCP and TLS, so that sessions are written once.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 use super::listener::prepare;
 
@@ -23,6 +23,7 @@ pub struct Stream {
 #[derive(Debug)]
 pub(super) enum Link {
     Plain(TcpStream),
+    Local(UnixStream),
     ServerTls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
     ClientTls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
     /// A handshake was begun and did not end well: nothing more can be read or written.
@@ -37,6 +38,12 @@ impl Stream {
     pub fn plain(socket: TcpStream) -> io::Result<Self> {
         let (peer, local) = (socket.peer_addr()?, socket.local_addr()?);
         Ok(Self { link: Link::Plain(socket), peer, local })
+    }
+
+    /// Wraps a socket of this machine, which has no addresses: both are the loopback address with port 0.
+    pub fn local_socket(socket: UnixStream) -> Self {
+        let here = (Ipv4Addr::LOCALHOST, 0).into();
+        Self { link: Link::Local(socket), peer: here, local: here }
     }
 
     /// Connects as a client; `bind` gives the local address to connect from (port 0 for any).
@@ -80,7 +87,7 @@ impl Stream {
             Link::ClientTls(tls) => {
                 (tls.get_ref().1.protocol_version(), tls.get_ref().1.negotiated_cipher_suite())
             }
-            Link::Plain(_) | Link::Broken => return None,
+            Link::Plain(_) | Link::Local(_) | Link::Broken => return None,
         };
         Some((version?.as_str()?.to_owned(), suite?.suite().as_str()?.to_owned()))
     }
@@ -109,6 +116,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match &mut self.link {
             Link::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Link::Local(socket) => Pin::new(socket).poll_read(cx, buf),
             Link::ServerTls(tls) => Pin::new(tls).poll_read(cx, buf),
             Link::ClientTls(tls) => Pin::new(tls).poll_read(cx, buf),
             Link::Broken => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
@@ -120,6 +128,7 @@ impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.link {
             Link::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
+            Link::Local(socket) => Pin::new(socket).poll_write(cx, buf),
             Link::ServerTls(tls) => Pin::new(tls).poll_write(cx, buf),
             Link::ClientTls(tls) => Pin::new(tls).poll_write(cx, buf),
             Link::Broken => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
@@ -129,6 +138,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.link {
             Link::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Link::Local(socket) => Pin::new(socket).poll_flush(cx),
             Link::ServerTls(tls) => Pin::new(tls).poll_flush(cx),
             Link::ClientTls(tls) => Pin::new(tls).poll_flush(cx),
             Link::Broken => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
@@ -138,6 +148,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.link {
             Link::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Link::Local(socket) => Pin::new(socket).poll_shutdown(cx),
             Link::ServerTls(tls) => Pin::new(tls).poll_shutdown(cx),
             Link::ClientTls(tls) => Pin::new(tls).poll_shutdown(cx),
             Link::Broken => Poll::Ready(Ok(())),

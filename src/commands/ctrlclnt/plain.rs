@@ -10,12 +10,12 @@ use bstr::ByteSlice;
 const CONTENT: [&str; 5] = ["cfgfileget", "usergetmproc", "custdomget", "frozgetlog", "frozgetmsg"];
 
 /// Whether this command's answer has no rows; names without case, as CTRL takes them.
-pub(super) fn is_content(command: &str) -> bool {
+pub(in crate::commands) fn is_content(command: &str) -> bool {
     CONTENT.iter().any(|content| content.eq_ignore_ascii_case(command))
 }
 
 /// A row without quotes.
-pub(super) fn row(line: &[u8]) -> Vec<u8> {
+pub(in crate::commands) fn row(line: &[u8]) -> Vec<u8> {
     let inner = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\""));
     inner.map_or_else(|| line.to_owned(), |columns| columns.replace("\"\t\"", "\t"))
 }

@@ -203,7 +203,7 @@ fn line<V: AsRef<[u8]>>(values: &[V]) -> Result<Vec<u8>, Unrepresentable> {
 }
 
 /// The lines of the input with CRLF and leading dots doubled, then the final dot.
-pub(super) fn upload(input: &[u8]) -> Vec<u8> {
+pub(in crate::commands) fn upload(input: &[u8]) -> Vec<u8> {
     let mut octets = Vec::with_capacity(input.len() + input.len() / 16 + 8);
     for line in input.lines() {
         if line.starts_with(b".") {
