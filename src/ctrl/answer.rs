@@ -12,6 +12,7 @@ use crate::admin::{Admin, AdminError, LinkKey, MailProcFile, TableReport};
 use crate::auth;
 use crate::clock::Clock;
 use crate::mailroot::Snapshot;
+use crate::mailroot::snapshot::brief;
 use crate::status::number;
 
 /// Answers a question. `stamp` is that of the greeting, brackets included.
@@ -286,7 +287,7 @@ fn table_report(report: &TableReport) -> Reply {
                 decimal(problem.column.into()),
                 text(problem.kind.code()),
                 text(&problem.kind.severity().to_string()),
-                text(&problem.kind.to_string()),
+                text(&brief(&problem.kind)),
             ]);
         }
         if table.problems.is_empty() {

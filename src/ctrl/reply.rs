@@ -118,7 +118,10 @@ fn edit_number(error: &EditError) -> i32 {
         | EditError::OpenForWriting { .. } => LOCKED,
         EditError::Read { .. } => number::FILE_OPEN,
         EditError::Value { .. } => number::CTRL_SYNTAX,
-        EditError::NoSuchRow { .. } | EditError::ColumnCount { .. } | EditError::NulByte { .. } => {
+        EditError::NoSuchRow { .. }
+        | EditError::ColumnCount { .. }
+        | EditError::NulByte { .. }
+        | EditError::Rejected { .. } => {
             number::FILE_INVALID
         }
         EditError::LineTooLong { .. } => number::LINE_TOO_LONG,
@@ -142,6 +145,7 @@ pub fn is_servers_fault(error: &AdminError) -> bool {
                 EditError::Busy { .. }
                     | EditError::Lock { .. }
                     | EditError::Read { .. }
+                    | EditError::Rejected { .. }
                     | EditError::Write { .. }
             )
     )

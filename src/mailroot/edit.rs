@@ -105,7 +105,7 @@ impl Editor {
         let lock = self.lock()?;
         let original = self.read(relative)?;
         let content = TabFile::parse(original.as_deref().unwrap_or_default());
-        Ok(Edit { editor: self.clone(), file: relative.to_owned(), original, content, _lock: lock })
+        Ok(Edit { editor: self.clone(), file: relative.to_owned(), original, content, replaces_all: false, _lock: lock })
     }
 
     /// As [`Editor::begin`], for a caller that read the file earlier (a page that is saved after it was loaded): the
@@ -235,6 +235,8 @@ pub struct Edit {
     file: PathBuf,
     original: Option<Vec<u8>>,
     content: TabFile,
+    /// Whether the whole content is new, whatever was there.
+    replaces_all: bool,
     _lock: FileLock,
 }
 
@@ -367,6 +369,7 @@ impl Edit {
         let content = TabFile::parse(&bytes);
         rules::check_lines(&self.file, content.lines(), 0)?;
         self.content = content;
+        self.replaces_all = true;
         Ok(())
     }
 
@@ -383,6 +386,7 @@ impl Edit {
         if self.original.as_ref() == Some(&bytes) {
             return Ok(());
         }
+        self.require_taken()?;
         let result = write::commit(&self, bytes);
         self.tell();
         result
@@ -400,6 +404,20 @@ impl Edit {
         let result = write::delete(&self);
         self.tell();
         result.map(|()| true)
+    }
+
+    /// An edit of a file whose present content the server does not take would not be taken either, while the fault
+    /// stays in it; of a file that is gone or empties by accident, it would make the accident final.
+    fn require_taken(&self) -> Result<(), EditError> {
+        let Some(tables) = self.editor.tables.as_ref().filter(|_| !self.replaces_all) else { return Ok(()) };
+        tables.fresh();
+        let Some(problem) = tables.rejection(&self.file) else { return Ok(()) };
+        let original = TabFile::parse(self.original.as_deref().unwrap_or_default());
+        let place = (problem.line as usize).checked_sub(1);
+        match place.and_then(|place| original.lines().get(place)) {
+            Some(fault) if !self.content.lines().contains(fault) => Ok(()),
+            _ => Err(EditError::Rejected { problem }),
+        }
     }
 
     fn path(&self) -> PathBuf {
@@ -421,9 +439,13 @@ impl Edit {
     }
 
     fn tell(&self) {
-        if let Some(tables) = &self.editor.tables {
-            tables.edited(&self.file);
-        }
+        let Some(tables) = &self.editor.tables else { return };
+        // A whole content was judged by who gave it; and the last row of a table may be removed, which by hand would
+        // look like an accident.
+        match self.replaces_all || self.content.lines().is_empty() {
+            true => tables.take(&self.file),
+            false => tables.edited(&self.file),
+        };
     }
 }
 

@@ -46,7 +46,7 @@ impl<'a> Change<'a> {
     }
 
     /// The last of the old lines, from 1; one that has no line end counts too.
-    fn last_old_line(&self) -> u32 {
+    pub(super) fn last_old_line(&self) -> u32 {
         let open = usize::from(!self.old.is_empty() && !self.old.ends_with(b"\n"));
         let lines = u32::try_from(count_lines(self.old) + open).unwrap_or(u32::MAX);
         self.first_line.saturating_add(lines)

@@ -55,7 +55,7 @@ pub use files::{CACHED_BYTES_MAX, CACHED_FILES_MAX};
 use loaded::{Found, Haste};
 pub use loaded::Loaded;
 pub use stamp::TABLE_BYTES_MAX;
-pub use status::{TableState, TableStatus};
+pub use status::{TableState, TableStatus, brief};
 
 /// How long a file that looks half-written must be quiet before it is taken as it is.
 pub const QUIET: Duration = Duration::from_millis(250);
@@ -313,13 +313,20 @@ impl Tables {
         self.refresh(None, |_| Haste::Force)
     }
 
-    /// Takes one file, by its path relative to the MailRoot, as it stands: [`super::edit`] has just finished it, and
-    /// has judged it by its own rules.
+    /// Takes one file, by its path relative to the MailRoot, as it stands, unless it brings errors: [`super::edit`]
+    /// has just finished it.
     pub fn edited(&self, relative: &Path) -> Arc<Snapshot> {
+        self.look_at(relative, Haste::Now)
+    }
+
+    /// As [`Tables::edited`], whatever errors the file brings: its writer has judged it by rules of its own.
+    pub fn take(&self, relative: &Path) -> Arc<Snapshot> {
+        self.look_at(relative, Haste::Force)
+    }
+
+    fn look_at(&self, relative: &Path, haste: Haste) -> Arc<Snapshot> {
         self.current().files.forget(relative);
-        self.refresh(None, |name| {
-            if Path::new(name) == relative { Haste::Force } else { Haste::WaitForQuiet }
-        })
+        self.refresh(None, |name| if Path::new(name) == relative { haste } else { Haste::WaitForQuiet })
     }
 
     /// Announces the generation of each new snapshot.
@@ -427,7 +434,7 @@ fn of_file<'a>(snapshot: &'a Snapshot, name: &str) -> impl Iterator<Item = &'a P
 /// Writes the problems of one file to the log, the first ones by line and the rest as a number.
 fn log<'a>(problems: impl Iterator<Item = &'a Problem>) {
     let mut problems = problems.fuse();
-    problems.by_ref().take(LOGGED_PROBLEMS_MAX).for_each(|problem| tracing::warn!("{problem}"));
+    problems.by_ref().take(LOGGED_PROBLEMS_MAX).for_each(|problem| tracing::warn!("{}", brief(problem)));
     if let Some(next) = problems.next() {
         tracing::warn!("{}: {} more problems", next.file.display(), 1 + problems.count());
     }

@@ -16,8 +16,8 @@ pub trait Table: Default + Send + Sync + 'static {
     /// Whether a row means the same whatever stands around it, duplicates aside, and [`Table::revised`] is there.
     const IS_REVISABLE: bool = false;
 
-    /// This table after some of its lines were replaced by those of `part`, which was read by itself and has no
-    /// problems; neither has this one. `None` when it must be read anew.
+    /// This table after some of its lines were replaced by those of `part`, which was read by itself; neither has
+    /// duplicates. `None` when it must be read anew.
     fn revised(&self, _part: Self, _change: &Change<'_>) -> Option<Self> {
         None
     }

@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::mailroot::Problem;
+
 use super::Conflict;
 
 /// Why a table was not written. Paths are relative to the MailRoot; lines and columns count from 1.
@@ -103,6 +105,12 @@ pub enum EditError {
         file: PathBuf,
         /// The line.
         line: usize,
+    },
+    /// The server does not take the file as it is now, and would not take it after this edit.
+    #[error("{problem}; until this is repaired the table cannot be changed")]
+    Rejected {
+        /// What is wrong with the file.
+        problem: Problem,
     },
     /// The file could not be written.
     #[error("{}: cannot be written: {source}", file.display())]

@@ -10,9 +10,8 @@ use super::stamp::{self, LARGE_BYTES, Stamp, TABLE_BYTES_MAX};
 use super::{QUIET, TableState, TableStatus, VITAL_TABLES};
 use crate::mailroot::MailRoot;
 use crate::mailroot::problem::{Problem, ProblemKind, Severity};
-use crate::mailroot::revision::Change;
+use crate::mailroot::revision::{Change, moved_line};
 use crate::mailroot::table::{BYTE_ORDER_MARK, Table};
-use crate::tab::{self, LineKind};
 
 /// A table with its file's stamp and problems. Dereferences to the table.
 #[derive(Debug)]
@@ -304,9 +303,10 @@ impl<T: Table> Loaded<T> {
             return Found { loaded, accepted: None };
         }
         let has_old = haste != Haste::Force && self.exists();
-        let (table, problems, rows) = match self.revised(file, &bytes).filter(|_| has_old) {
-            Some(Revised::Table(table, rows)) => (table, Vec::new(), rows),
-            Some(Revised::Errors(problems)) => return self.rejecting(stamp, problems),
+        let revised = has_old.then(|| self.revised(file, &bytes)).flatten();
+        let (table, problems, rows) = match revised {
+            Some((Some(table), problems, rows)) => (table, problems, rows),
+            Some((None, problems, _)) => return self.rejecting(stamp, problems),
             None => T::load_counted(file, &bytes),
         };
         if has_old && brings_errors(&self.problems, &problems) {
@@ -329,9 +329,10 @@ impl<T: Table> Loaded<T> {
         Found { loaded: Self { suspect: None, kept_from: Some(fault), ..self.clone() }, accepted: None }
     }
 
-    /// The table for `bytes` when only a few of a large file's lines are new; `None` when all must be read.
-    fn revised(&self, file: &Path, bytes: &[u8]) -> Option<Revised<T>> {
-        if !T::IS_REVISABLE || !self.problems.is_empty() || (bytes.len() as u64) < LARGE_BYTES {
+    /// The table for `bytes`, its problems and rows, when only a few of a large file's lines are new; no table when
+    /// these lines bring errors; `None` when all must be read.
+    fn revised(&self, file: &Path, bytes: &[u8]) -> Option<(Option<T>, Vec<Problem>, usize)> {
+        if !T::IS_REVISABLE || (bytes.len() as u64) < LARGE_BYTES || !are_of_single_rows(&self.problems) {
             return None;
         }
         let change = Change::between(&self.content, bytes);
@@ -339,25 +340,35 @@ impl<T: Table> Loaded<T> {
             // Inside a file it is no mark.
             return None;
         }
-        let (part, mut problems, rows) = T::load_counted(file, change.new);
-        let gone = tab::lines(change.old).filter(|line| line.kind() == LineKind::Record).count();
-        if problems.is_empty() {
-            let table = self.table.revised(part, &change)?;
-            return Some(Revised::Table(table, self.rows - gone + rows));
+        let (part, new, rows) = T::load_counted(file, change.new);
+        let problems = problems_after(&change, &self.problems, &new);
+        if brings_errors(&self.problems, &problems) {
+            return Some((None, problems, 0));
         }
-        problems.iter_mut().filter(|problem| problem.line > 0).for_each(|problem| {
-            problem.line = problem.line.saturating_add(change.first_line);
-        });
-        brings_errors(&[], &problems).then_some(Revised::Errors(problems))
+        let (_, _, gone) = T::load_counted(file, change.old);
+        let table = are_of_single_rows(&new).then(|| self.table.revised(part, &change)).flatten()?;
+        Some((Some(table), problems, (self.rows + rows).saturating_sub(gone)))
     }
 }
 
-/// What new lines make of a table.
-enum Revised<T> {
-    /// The new table and its rows.
-    Table(T, usize),
-    /// The new lines have errors.
-    Errors(Vec<Problem>),
+/// Whether the problems depend on nothing but the row they are in.
+fn are_of_single_rows(problems: &[Problem]) -> bool {
+    problems.iter().all(|problem| {
+        let is_of_more = matches!(problem.kind, ProblemKind::Duplicate { .. } | ProblemKind::MoreProblems(_));
+        problem.line > 0 && !is_of_more
+    })
+}
+
+/// The old problems outside of the change, and the `new` ones inside, with the lines they have now.
+fn problems_after(change: &Change<'_>, old: &[Problem], new: &[Problem]) -> Vec<Problem> {
+    let moved = |problem: &Problem, by: i64| {
+        let line = moved_line(problem.line, if problem.line > 0 { by } else { 0 });
+        Problem { line, ..problem.clone() }
+    };
+    let head = old.iter().filter(|problem| problem.line <= change.first_line).cloned();
+    let part = new.iter().map(|problem| moved(problem, change.first_line.into()));
+    let tail = old.iter().filter(|problem| problem.line > change.last_old_line());
+    head.chain(part).chain(tail.map(|problem| moved(problem, change.shift()))).collect()
 }
 
 /// Whether `new` has an error more than `old`. Errors are compared by what they are, not by where they stand: an old

@@ -51,3 +51,16 @@ impl fmt::Display for TableState {
         })
     }
 }
+
+/// A problem's text, with long values from the file cut: for logs and reports.
+pub fn brief(problem: &impl fmt::Display) -> String {
+    let mut text = problem.to_string();
+    if let Some((end, _)) = text.char_indices().nth(TEXT_CHARS_MAX) {
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text
+}
+
+/// Longer than any text of ours without a value from a file.
+const TEXT_CHARS_MAX: usize = 400;

@@ -171,3 +171,290 @@ fn every_root_table_is_described() {
 fn variable_a() -> Text {
     variable::text("A", Kind::Text, "")
 }
+
+/// Rows of accounts, 60 bytes each.
+fn users(count: usize) -> String {
+    (0..count).map(|n| format!("\"d.test\"\t\"user{n}\"\t\"1d08040c09\"\t{}\t\"user{n}\"\t\"U\"\n", n + 1)).collect()
+}
+
+impl Bench {
+    fn path(&self, file: &str) -> std::path::PathBuf {
+        self.dir.path().join(file)
+    }
+
+    /// Writes aside and renames, as most editors do.
+    fn rename_over(&self, file: &str, content: &[u8]) {
+        let aside = self.path("aside.new");
+        fs::write(&aside, content).unwrap();
+        fs::rename(&aside, self.path(file)).unwrap();
+    }
+
+    fn status(&self, file: &str) -> TableStatus {
+        self.tables.status().into_iter().find(|status| status.file == Path::new(file)).unwrap()
+    }
+
+    /// The state of a table after a look, with its problems as texts.
+    fn look(&self, file: &str) -> (TableState, Vec<String>) {
+        self.tables.fresh();
+        let status = self.status(file);
+        (status.state, status.problems.iter().map(ToString::to_string).collect())
+    }
+
+    /// Looks until the table is in this state.
+    #[track_caller]
+    fn until_state(&self, file: &str, state: TableState) {
+        until(|| self.look(file).0 == state);
+    }
+}
+
+#[test]
+fn a_version_with_an_error_is_rejected_and_the_repaired_one_taken() {
+    let bench = bench("");
+    bench.rename_over("aliases.tab", b"\"d\"\t\"a\"\t\"x\"\n");
+    bench.tables.fresh();
+    let generation = bench.tables.current().generation();
+    bench.rename_over("aliases.tab", b"\"d\"\t\"a\"\t\"y\"\n\"d\"\t\"b\"\n");
+    let expected = (TableState::Rejected, vec!["aliases.tab:2: needs 3 columns, has 2; the row is ignored".into()]);
+    assert_eq!(bench.look("aliases.tab"), expected);
+    let now = bench.tables.current();
+    assert_eq!(now.aliases.get("d", "a").map(|row| &*row.target), Some("x"));
+    assert_eq!(now.generation(), generation + 1, "the rejection is announced");
+    assert_eq!(bench.tables.rejection(Path::new("aliases.tab")).map(|problem| problem.line), Some(2));
+    bench.rename_over("aliases.tab", b"\"d\"\t\"a\"\t\"y\"\n\"d\"\t\"b\"\n");
+    bench.tables.fresh();
+    assert_eq!(bench.tables.current().generation(), generation + 1, "the same fault again is no news");
+    bench.rename_over("aliases.tab", b"\"d\"\t\"a\"\t\"y\"\n");
+    assert_eq!(bench.look("aliases.tab"), (TableState::Live, vec![]));
+    assert_eq!(bench.tables.current().aliases.get("d", "a").map(|row| &*row.target), Some("y"));
+    assert!(bench.tables.rejection(Path::new("aliases.tab")).is_none());
+}
+
+#[test]
+fn an_old_error_hinders_no_edit_and_a_second_one_does() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("aliases.tab"), "\"d\"\t\"a\"\t\"x\"\nshort\n").unwrap();
+    let tables = Tables::open(&MailRoot::new(dir.path()));
+    let bench = Bench { dir, tables };
+    assert!(bench.tables.current().aliases.get("d", "a").is_some(), "at the start what is usable is taken");
+    bench.rename_over("aliases.tab", b"\"d\"\t\"b\"\t\"x\"\n\n\nshort\n");
+    assert_eq!(bench.look("aliases.tab").0, TableState::Live);
+    assert!(bench.tables.current().aliases.get("d", "b").is_some());
+    bench.rename_over("aliases.tab", b"\"d\"\t\"c\"\t\"x\"\nshort\nshort\n");
+    assert_eq!(bench.look("aliases.tab").0, TableState::Rejected);
+}
+
+#[test]
+fn sighup_rejects_and_force_takes() {
+    let bench = bench("");
+    bench.rename_over("aliases.tab", b"\"d\"\t\"a\"\t\"x\"\n");
+    bench.tables.fresh();
+    bench.rename_over("aliases.tab", b"\"d\"\t\"b\"\t\"x\"\nshort");
+    bench.tables.reload_now();
+    assert_eq!(bench.status("aliases.tab").state, TableState::Rejected);
+    bench.tables.force();
+    assert_eq!(bench.status("aliases.tab").state, TableState::Live);
+    assert!(bench.tables.current().aliases.get("d", "b").is_some());
+}
+
+#[test]
+fn tables_without_which_no_mail_is_taken_do_not_vanish() {
+    for content in [None, Some("")] {
+        let bench = bench("\"a\"\n");
+        match content {
+            None => fs::remove_file(bench.path("domains.tab")).unwrap(),
+            Some(content) => bench.rename_over("domains.tab", content.as_bytes()),
+        }
+        bench.until_state("domains.tab", TableState::Rejected);
+        assert_eq!(bench.domains(), ["a"]);
+        bench.tables.reload_now();
+        assert_eq!(bench.domains(), ["a"]);
+        bench.rename_over("domains.tab", b"\"b\"\n");
+        assert_eq!(bench.look("domains.tab").0, TableState::Live);
+        assert_eq!(bench.domains(), ["b"]);
+        bench.rename_over("domains.tab", b"");
+        bench.tables.force();
+        assert!(bench.domains().is_empty(), "the operator insists");
+    }
+}
+
+#[test]
+fn the_files_of_accounts_are_rejected_too() {
+    let bench = bench("");
+    let list = "domains/d/l/mlusers.tab";
+    let members = || {
+        let table = bench.tables.current().file::<crate::mailroot::lists::ListMembers>(Path::new(list));
+        (table.rows().len(), table.is_rejected())
+    };
+    bench.write(list, "\"a@x.test\"\t\"RW\"\n");
+    assert_eq!(members(), (1, false));
+    bench.write(list, "\"a@x.test\"\t\"RW\"\n\"\0b\"\n");
+    assert_eq!(members(), (1, true));
+    let faulty: Vec<_> = bench.tables.status().into_iter().filter(|status| status.state.is_kept()).collect();
+    assert_eq!(faulty[0].file, Path::new(list));
+    bench.write(list, "\"a@x.test\"\t\"RW\"\n\"b@x.test\"\t\"RW\"\n");
+    assert_eq!(members(), (2, false));
+    assert!(bench.tables.status().iter().all(|status| !status.state.is_kept()));
+}
+
+#[test]
+fn a_file_of_a_gigabyte_is_not_read() {
+    let bench = bench("\"a\"\n");
+    let file = fs::OpenOptions::new().write(true).open(bench.path("domains.tab")).unwrap();
+    file.set_len(1 << 30).unwrap();
+    until(|| bench.look("domains.tab").0 == TableState::Unreadable);
+    let problems = bench.look("domains.tab").1;
+    assert!(problems[0].starts_with("domains.tab: has 1073741824 bytes"), "{problems:?}");
+    assert_eq!(bench.domains(), ["a"]);
+    let opened = Tables::open(&MailRoot::new(bench.dir.path()));
+    assert!(opened.current().domains.is_unreadable() && opened.current().domains.rows().is_empty());
+    bench.rename_over("domains.tab", b"\"b\"\n");
+    assert_eq!(bench.look("domains.tab").0, TableState::Live);
+}
+
+#[test]
+fn a_line_of_a_megabyte_is_a_finding_and_its_neighbours_work() {
+    let bench = bench("\"a\"\n");
+    let long = ["\"b\"\n\"", &"x".repeat(1 << 20), "\"\n\"c\"\n"].concat();
+    bench.rename_over("domains.tab", long.as_bytes());
+    until(|| bench.domains().len() == 3 || bench.look("domains.tab").0 == TableState::Rejected);
+    let (_, problems) = bench.look("domains.tab");
+    assert!(problems[0].starts_with("domains.tab:2"), "{problems:?}");
+    assert!(problems.iter().all(|text| text.len() < 4 << 20));
+}
+
+#[test]
+fn a_file_of_zeros_is_rejected() {
+    for count in [10, 1 << 20] {
+        let bench = bench("\"a\"\n");
+        bench.rename_over("domains.tab", &vec![0; count]);
+        bench.until_state("domains.tab", TableState::Rejected);
+        let zeros = "domains.tab:1: a NUL byte hides the rest of the line";
+        assert_eq!(bench.look("domains.tab").1, [zeros]);
+        assert_eq!(bench.domains(), ["a"]);
+    }
+}
+
+#[test]
+fn links_in_a_circle_pipes_and_forbidden_files_are_unreadable() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let check = |make: &dyn Fn(&Path)| {
+        let bench = bench("\"a\"\n");
+        fs::remove_file(bench.path("domains.tab")).unwrap();
+        make(&bench.path("domains.tab"));
+        assert_eq!(bench.look("domains.tab").0, TableState::Unreadable);
+        assert_eq!(bench.domains(), ["a"]);
+        assert!(Tables::open(&MailRoot::new(bench.dir.path())).current().domains.is_unreadable());
+        // Looking again finds nothing new, and repairs itself.
+        let generation = bench.tables.current().generation();
+        assert_eq!(bench.tables.fresh().generation(), generation);
+        let _ = fs::remove_dir(bench.path("domains.tab"));
+        bench.rename_over("domains.tab", b"\"b\"\n");
+        assert_eq!(bench.look("domains.tab").0, TableState::Live);
+    };
+    check(&|path| symlink("domains.tab", path).unwrap());
+    check(&|path| {
+        symlink("other", path).unwrap();
+        symlink("domains.tab", path.with_file_name("other")).unwrap();
+    });
+    check(&|path| fs::create_dir(path).unwrap());
+    check(&|path| drop(std::os::unix::net::UnixListener::bind(path).unwrap()));
+    check(&|path| {
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    });
+    if !rustix::process::geteuid().is_root() {
+        check(&|path| {
+            fs::write(path, "\"x\"\n").unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+        });
+    }
+}
+
+#[test]
+fn times_of_yesterday_and_of_tomorrow_hide_no_edit() {
+    let day = Duration::from_secs(86_400);
+    let now = std::time::SystemTime::now();
+    for (round, time) in [now - day, now + day, now - 2 * day, std::time::UNIX_EPOCH].into_iter().enumerate() {
+        // Larger than what is taken at once; the same size each time, written in place.
+        let bench = bench("\"a\"\n");
+        for name in ["x", "y"] {
+            let content = format!("\"{name}{round}\"\n# {}\n", "-".repeat(5000));
+            fs::write(bench.path("domains.tab"), content).unwrap();
+            fs::OpenOptions::new().write(true).open(bench.path("domains.tab")).unwrap().set_modified(time).unwrap();
+            until(|| {
+                bench.tables.fresh();
+                bench.domains() == [format!("{name}{round}")]
+            });
+        }
+    }
+}
+
+#[test]
+fn a_large_table_has_the_same_rows_after_each_kind_of_edit() {
+    let bench = bench("");
+    let mut lines: Vec<String> = users(500).lines().map(|line| format!("{line}\n")).collect();
+    let check = |lines: &[String]| {
+        bench.rename_over("mailusers.tab", lines.concat().as_bytes());
+        let (expected, problems) = MailUsers::load(Path::new("mailusers.tab"), lines.concat().as_bytes());
+        until(|| bench.tables.fresh().users.rows() == expected.rows());
+        let now = bench.tables.current();
+        assert_eq!(now.users.problems(), problems);
+        assert_eq!(bench.status("mailusers.tab").rows, expected.rows().len());
+        for row in expected.rows() {
+            assert_eq!(now.users.get(&row.domain, &row.name), Some(row));
+        }
+        now
+    };
+    let first = check(&lines);
+    lines[250] = lines[250].replace("1d08", "1e08");
+    let second = check(&lines);
+    assert!(Arc::ptr_eq(&first.users.rows()[499], &second.users.rows()[499]), "what stays is not read again");
+    lines.remove(3);
+    check(&lines);
+    lines.insert(100, "# a comment\n\n\n".into());
+    check(&lines);
+    lines.push(lines[0].replace("user0", "another"));
+    check(&lines);
+    // A warning does not make later edits cost more, and moves with its line.
+    lines.insert(7, lines[0].replace("user0", &"u".repeat(3000)));
+    check(&lines);
+    lines.insert(2, "# above\n".into());
+    let third = check(&lines);
+    lines[300] = lines[300].replace("1d08", "1f08");
+    let fourth = check(&lines);
+    assert!(!third.users.problems().is_empty());
+    assert!(Arc::ptr_eq(&third.users.rows()[0], &fourth.users.rows()[0]));
+    lines.truncate(10);
+    check(&lines);
+}
+
+#[test]
+fn the_observer_is_told_each_accepted_version_once() {
+    let bench = bench("\"a\"\n");
+    let told: Arc<Mutex<Vec<(&'static str, String)>>> = Arc::default();
+    let sink = Arc::clone(&told);
+    bench.tables.on_accept(move |accepted| {
+        let text = String::from_utf8_lossy(&accepted.bytes).into_owned();
+        sink.lock().unwrap().push((accepted.file, text));
+    });
+    for content in ["\"b\"\n", "\"b\"\n", "\"c\"\n", "\"\0\n"] {
+        bench.rename_over("domains.tab", content.as_bytes());
+        bench.tables.fresh();
+    }
+    let names: Vec<_> = told.lock().unwrap().iter().map(|(file, text)| format!("{file} {text:?}")).collect();
+    assert_eq!(names, [r#"domains.tab "\"b\"\n""#, r#"domains.tab "\"c\"\n""#]);
+}
+
+#[test]
+fn nobody_waits_for_ever_for_a_thread_that_reads() {
+    let bench = bench("\"a\"\n");
+    bench.rename_over("domains.tab", b"\"b\"\n");
+    let turn = bench.tables.turn(None).unwrap();
+    let seen = bench.tables.refresh(Some(Duration::ZERO), |_| Haste::WaitForQuiet);
+    assert_eq!(seen.domains.rows()[0].domain.as_ref(), "a");
+    std::thread::scope(|threads| {
+        let waiting = threads.spawn(|| bench.tables.fresh());
+        drop(turn);
+        assert_eq!(waiting.join().unwrap().domains.rows()[0].domain.as_ref(), "b");
+    });
+}
