@@ -1,3 +1,5 @@
+mod editors;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
