@@ -159,6 +159,11 @@ impl IpMap {
         IpVerdict { allowed: row.is_none_or(|row| row.allowed), row }
     }
 
+    /// All rows about `peer`, also those that never apply, in file order.
+    pub fn matching(&self, peer: IpAddr) -> impl Iterator<Item = &IpMapRow> {
+        self.rows.iter().filter(move |row| row.filter.matches(peer))
+    }
+
     /// All rows with a usable filter, in file order.
     pub fn rows(&self) -> &[IpMapRow] {
         &self.rows

@@ -94,6 +94,11 @@ impl AliasDomains {
         index.map(|index| &self.rows[index])
     }
 
+    /// All rows that fit `domain`, exact ones and patterns, in file order: what could decide if others did not.
+    pub fn matching<'a>(&'a self, domain: &'a str) -> impl Iterator<Item = &'a AliasDomainRow> {
+        self.rows.iter().filter(|row| wildcard::matches(row.alias.as_bytes(), domain.as_bytes()))
+    }
+
     /// All rows in file order.
     pub fn rows(&self) -> &[AliasDomainRow] {
         &self.rows
@@ -287,7 +292,8 @@ impl AliasRow {
         [&self.domain, &self.alias]
     }
 
-    fn is_pattern(&self) -> bool {
+    /// Whether domain or name is a pattern.
+    pub fn is_pattern(&self) -> bool {
         wildcard::is_pattern(self.domain.as_bytes()) || wildcard::is_pattern(self.alias.as_bytes())
     }
 }
@@ -310,6 +316,14 @@ impl Aliases {
             }
         }
         best
+    }
+
+    /// All rows that fit the address, exact ones and patterns, in file order: what could decide if others did not.
+    pub fn matching<'a>(&'a self, domain: &'a str, name: &'a str) -> impl Iterator<Item = &'a AliasRow> {
+        self.rows.iter().filter(|row| {
+            wildcard::matches(row.domain.as_bytes(), domain.as_bytes())
+                && wildcard::matches(row.alias.as_bytes(), name.as_bytes())
+        })
     }
 
     /// The row whose columns are exactly these, patterns taken as text.

@@ -27,6 +27,7 @@ pub mod server_tab;
 pub mod snapshot;
 pub mod tabindex;
 pub mod table;
+pub mod trail;
 pub mod watch;
 
 use std::path::{Path, PathBuf};
@@ -39,6 +40,7 @@ pub use profile::UserTab;
 pub use server_tab::ServerTab;
 pub use snapshot::{Loaded, Snapshot, Tables};
 pub use table::Table;
+pub use trail::{Citation, Fact, Miss, Step, Trail};
 
 /// A MailRoot directory: the only place where paths inside it are built.
 ///
