@@ -12,15 +12,15 @@ use super::commands::{self, Setting};
 use super::failure::plain_entry;
 use super::notice::{self, Facts, Kind, Note};
 use super::remote::{self, Open, Outgoing, Sent, Style};
-use super::route::{self, Target};
-use super::{Services, filters, list, local, on_disk};
+use super::{Services, filters, list, local, on_disk, route::wire_paths};
 use crate::address::{ForwardPath, ReversePath};
 use crate::filter::Stage;
 use crate::logs::LogKind;
 use crate::mailroot::command_file::CommandFile;
 use crate::mailroot::schema::server as variables;
-use crate::mailroot::{Account, Loaded, Snapshot};
+use crate::mailroot::{Account, Snapshot};
 use crate::message::{HEADER_BLOCK_BYTES_MAX, count_trace_fields, x_deliver_to};
+use crate::policy::route::{self, Commands, Target};
 use crate::spool::schedule::Next;
 use crate::spool::{
     Attempt, BadSpoolFile, Header, MailData, NewMessage, Origin, Private, SpoolError, SpoolFile, slog,
@@ -194,7 +194,7 @@ impl Job {
     /// XMail, which writes none at all there. Its loop check has then nothing to count, and a list that contains
     /// itself, or a command alias that redirects to itself, never ends (decision 241).
     pub(super) fn hop_field(&self, own: &str, recipient: &ForwardPath) -> Vec<u8> {
-        match route::target(&self.snapshot, recipient, false) {
+        match route::target(&self.snapshot, recipient, false, &mut ()) {
             Target::List(_) | Target::CommandAlias(_) | Target::CustomDomain(_) => x_deliver_to(own),
             Target::User(_) | Target::UnknownUser(..) | Target::Remote => Vec::new(),
         }
@@ -205,7 +205,7 @@ impl Job {
             Ok(copy) => copy,
             Err(error) => return self.trouble(&error),
         };
-        match route::target(&self.snapshot, &self.file.forward_path, copy.is_some()) {
+        match route::target(&self.snapshot, &self.file.forward_path, copy.is_some(), &mut ()) {
             Target::Remote => Started::Remote(self),
             Target::CommandAlias(file) => self.start_commands(Setting::CommandAlias, file, copy),
             Target::CustomDomain(file) => self.start_commands(Setting::CustomDomain, file, copy),
@@ -230,10 +230,10 @@ impl Job {
     fn start_commands(
         self: Box<Self>,
         setting: Setting,
-        file: Option<Loaded<CommandFile>>,
+        commands: Option<Commands>,
         copy: Option<Vec<u8>>,
     ) -> Started {
-        let rows: Vec<u8> = file.iter().flat_map(|file| commands::lines(file.rows())).collect();
+        let rows = commands.map_or_else(Vec::new, |commands| commands::lines(commands.file.rows()));
         self.start_with_copy(setting, Private::Cust, copy, rows)
     }
 
@@ -471,7 +471,7 @@ impl Job {
 
     /// The envelope for the wire.
     pub(super) fn envelope(&self) -> Envelope {
-        let (mail_from, rcpt_to) = route::wire_paths(&self.file.reverse_path, &self.file.forward_path);
+        let (mail_from, rcpt_to) = wire_paths(&self.file.reverse_path, &self.file.forward_path);
         let parameters = self.file.header.mail_parameters().to_ascii_uppercase();
         let has = |word: &str| parameters.split_str(" ").any(|parameter| parameter == word.as_bytes());
         Envelope {
@@ -529,7 +529,7 @@ async fn send_remote(job: Box<Job>, open: &mut Option<Open>) -> Option<(Box<Job>
     if let Some(fate) = fate {
         return Some((job, fate));
     }
-    let route = route::route(&job.snapshot, &job.file.forward_path);
+    let route = route::route(&job.snapshot, &job.file.forward_path, &mut ());
     let (job, sent) = send(job, route, Style::Smail, open).await?;
     let fate = match sent {
         Sent::Delivered { .. } => Fate::Done,

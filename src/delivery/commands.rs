@@ -18,7 +18,6 @@ use super::filters::{self, Unsettled};
 use super::notice::Kind;
 use super::program::{self, Macros, Run};
 use super::remote::{Open, Sent, Style};
-use super::route::{self, HostList, Route};
 use super::{local, on_disk};
 use crate::address::{ForwardPath, ReversePath};
 use crate::exec::{ExecError, Exit};
@@ -27,6 +26,7 @@ use crate::mailroot::command_file::{Command, CommandFile, CommandRow, ProgramCom
 use crate::mailroot::routing::GatewayList;
 use crate::mailroot::{Account, Table};
 use crate::message::x_deliver_to;
+use crate::policy::route::{self, HostList, Route};
 use crate::spool::{KeptCopy, Private};
 use crate::status::number;
 
@@ -169,7 +169,7 @@ async fn run_line(
         Command::SmtpRelay(relay) => smtprelay(job, setting, relay, open).await,
         Command::Mailbox => mailbox(job, setting).await,
         Command::Smtp if setting.account().is_none() => {
-            let route = route::route(&job.snapshot, &job.file.forward_path);
+            let route = route::route(&job.snapshot, &job.file.forward_path, &mut ());
             through_smtp(job, setting, route, open).await
         }
         Command::Smtp => Some((job, Line::Dropped)),

@@ -14,7 +14,6 @@ use tokio::io::AsyncReadExt;
 use super::Services;
 use super::client::{Action, Dialogue, Envelope, FINAL_DOT_TIMEOUT, Plan};
 use super::failure::{Failure, plain_entry};
-use super::route::{Host, HostList, Route};
 use crate::auth::Mechanism;
 use crate::dns::MxAnswer;
 use crate::mailroot::Snapshot;
@@ -24,6 +23,7 @@ use crate::mailroot::schema::server as variables;
 use crate::net::dots::{END_OF_DATA, ToCrlf, Transform};
 use crate::net::tls::ClientTls;
 use crate::net::{Connection, Line, ReadError, Stream};
+use crate::policy::route::{Host, HostList, Route};
 use crate::spool::{SpoolFile, slog};
 use crate::status::{Reply, ReplyReader, number};
 

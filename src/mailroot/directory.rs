@@ -153,16 +153,17 @@ impl Snapshot {
 
     /// The command file `cmdaliases/<real domain>/<name>.tab` for an address, if it exists (`mailroot.md` 13.1).
     pub fn cmdalias(&self, domain: &str, name: &str) -> Option<Loaded<CommandFile>> {
-        self.cmdalias_noting(domain, name, &mut ())
+        self.cmdalias_noting(domain, name, &mut ()).map(|(_, file)| file)
     }
 
-    /// [`Snapshot::cmdalias`] with its reasons; silent when there is none.
+    /// [`Snapshot::cmdalias`] with its reasons, and with the file's path relative to the MailRoot. Silent when there is
+    /// none.
     pub fn cmdalias_noting(
         &self,
         domain: &str,
         name: &str,
         trail: &mut impl Trail,
-    ) -> Option<Loaded<CommandFile>> {
+    ) -> Option<(PathBuf, Loaded<CommandFile>)> {
         let (asked, domain) = (domain, self.real_domain(domain).to_ascii_lowercase());
         let file = format!("{}.tab", name.to_ascii_lowercase());
         if !is_plain_name(&domain) || !is_plain_name(&file) {
@@ -180,7 +181,7 @@ impl Snapshot {
                 .near(MAILUSERS, account)
                 .near(ALIASES, alias)
         });
-        Some(found)
+        Some((path, found))
     }
 
     /// The command file in `custdomains/` for a domain: `a.b.c.tab`, `.b.c.tab`, `.c.tab`, `.tab`; the first that

@@ -96,10 +96,17 @@ pub struct SmtpFwdRow {
     pub gateways: GatewayList,
 }
 
+impl SmtpFwdRow {
+    /// Whether its pattern matches the destination domain.
+    pub fn is_about(&self, domain: &str) -> bool {
+        wildcard::matches(&self.pattern, domain.as_bytes())
+    }
+}
+
 impl SmtpFwd {
     /// The first row whose pattern matches the destination domain.
     pub fn matching(&self, domain: &str) -> Option<&SmtpFwdRow> {
-        self.rows.iter().find(|row| wildcard::matches(&row.pattern, domain.as_bytes()))
+        self.rows.iter().find(|row| row.is_about(domain))
     }
 
     /// All rows in file order.

@@ -8,9 +8,10 @@ use super::{
     AcceptedRecipient, Action, Context, FilterPoint, FilterVerdict, Identity, LogLine, Login,
     MailTransaction, Opening, Question, Quota, Session, SpoolFailure, Waiting,
 };
-use crate::address::{ForwardPath, Mailbox, Path, PathError, RawPath, ReversePath};
+use crate::address::{Mailbox, Path, PathError, RawPath, ReversePath};
 use crate::mailroot::schema::server as variables;
 use crate::mailroot::{ServerTab, Snapshot};
+use crate::policy::route::routed;
 use crate::policy::sender::may_send;
 use crate::policy::{Asker, Grant, Recipient, RecipientRefusal, SenderRefusal};
 use crate::smtp::command::{Mail, MailParameters, Rcpt};
@@ -204,7 +205,7 @@ impl Session {
             }
             Recipient::CommandAlias | Recipient::Remote => (None, None),
         };
-        let path = routed(&transaction.snapshot, &given);
+        let path = routed(&transaction.snapshot, &given, &mut ());
         let has_filter = !transaction.snapshot.filters_post_rcpt.rows().is_empty();
         let accepted = AcceptedRecipient { path, given, quota, account };
         if has_filter {
@@ -281,13 +282,6 @@ fn forward_mailbox(
     });
     let mailbox = path?.into_forward_path(postmaster.as_ref())?.mailbox().clone();
     if is_smtputf8 || mailbox.is_ascii() { Ok(mailbox) } else { Err(PathError::NonAscii) }
-}
-
-/// The path with the route of `smtpgw.tab` in front. A route that cannot be written is no route; `check` reports it.
-fn routed(snapshot: &Snapshot, given: &Mailbox) -> ForwardPath {
-    let row = snapshot.smtp_gw.route_for(given.domain.as_str()).filter(|row| row.hosts().is_some());
-    let routed = row.and_then(|row| ForwardPath::with_route(row.route.as_bytes(), given.clone()).ok());
-    routed.unwrap_or_else(|| given.clone().into())
 }
 
 fn sender_status(refusal: &SenderRefusal) -> Option<String> {
