@@ -58,7 +58,12 @@ impl ListMembers {
     /// Whether a closed list takes a posting (`mailflow.md` 4.5): a row equals the envelope sender and has `W`, or
     /// equals the log-in name and has `A`.
     pub fn may_post(&self, sender: &str, login: Option<&str>) -> bool {
-        self.rows.iter().any(|row| {
+        self.poster(sender, login).is_some()
+    }
+
+    /// The first row that lets this sender post to a closed list.
+    pub fn poster(&self, sender: &str, login: Option<&str>) -> Option<&ListMember> {
+        self.rows.iter().find(|row| {
             (row.perms.posts_as_sender && row.address.eq_ignore_ascii_case(sender))
                 || (row.perms.posts_as_login
                     && login.is_some_and(|login| row.address.eq_ignore_ascii_case(login)))

@@ -74,10 +74,15 @@ impl ServerTab {
     /// The options for a local address of a variable with forms for one address: `<name>-<ip>,<port>`, else
     /// `<name>-<ip>`, else `<name>`. The most specific one counts alone.
     pub fn options_at(&self, variable: &schema::Text, local: SocketAddr) -> OptionList {
+        let row = self.rows_at(variable, local).next();
+        row.map_or_else(OptionList::default, |row| OptionList::parse(&row.value))
+    }
+
+    /// The rows for a local address behind [`ServerTab::options_at`], the most specific one first.
+    pub fn rows_at(&self, variable: &schema::Text, local: SocketAddr) -> impl Iterator<Item = &Variable> {
         let (name, ip) = (variable.name, local.ip().to_canonical());
         let names = [format!("{name}-{ip},{}", local.port()), format!("{name}-{ip}"), name.to_owned()];
-        let row = names.iter().find_map(|name| self.variable(name));
-        row.map_or_else(OptionList::default, |row| OptionList::parse(&row.value))
+        names.into_iter().filter_map(|name| self.variable(&name))
     }
 
     /// `RootDomain`: the primary domain, required.

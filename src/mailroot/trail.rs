@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::access::Properties;
 use super::authentication::SmtpPerms;
 use super::profile::UserTab;
+use super::schema::Variable;
 use super::snapshot::Snapshot;
 
 /// Who listens to a decision.
@@ -225,10 +226,8 @@ pub enum Fact {
     },
     /// The sender's account logged in by POP3 from this peer a short while ago.
     PopBeforeSmtp {
-        /// The account; `None`: nobody did.
-        account: Option<String>,
-        /// What it grants.
-        perms: SmtpPerms,
+        /// The account.
+        account: String,
     },
     /// `SmtpConfig` asks for something.
     SmtpConfig {
@@ -518,17 +517,17 @@ impl Snapshot {
     /// Where variables of `server.tab` are set; those that are not are left out.
     pub fn variable_rows<'a>(
         &'a self,
-        names: impl IntoIterator<Item = &'a str> + 'a,
+        variables: impl IntoIterator<Item = &'a Variable> + 'a,
     ) -> impl Iterator<Item = Citation> + 'a {
-        let found = names.into_iter().filter_map(|name| self.server.variable(name));
+        let found = variables.into_iter().filter_map(|variable| self.server.variable(variable.name));
         found.map(|variable| Citation::new(SERVER_TAB, variable.line))
     }
 }
 
 impl UserTab {
     /// The line of a variable: that of the first row of that name.
-    pub fn line_of(&self, name: &str) -> Option<u32> {
-        self.rows().iter().find(|row| row.name == name).map(|row| row.line)
+    pub fn line_of(&self, variable: &Variable) -> Option<u32> {
+        self.rows().iter().find(|row| row.name == variable.name).map(|row| row.line)
     }
 }
 

@@ -8,10 +8,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::mailroot::access::Properties;
+use crate::mailroot::access::{IpVerdict, Properties};
 use crate::mailroot::schema::server as variables;
 use crate::mailroot::server_tab::leading_number;
-use crate::mailroot::{ServerTab, Snapshot};
+use crate::mailroot::{Citation, Fact, Miss, ServerTab, Snapshot, Step, Trail};
 use crate::status::number;
 
 /// What is known about a peer that is served.
@@ -109,14 +109,31 @@ pub fn resources(
 ///
 /// # Errors
 /// [`Refusal::NoPtr`] when that file exists and the peer has no name.
-pub fn properties(snapshot: &Snapshot, peer: IpAddr, ptr: Option<&str>) -> Result<Properties, Refusal> {
-    let by_address = snapshot.ip_properties.matching(peer).map(|row| row.properties).unwrap_or_default();
+pub fn properties(
+    snapshot: &Snapshot,
+    peer: IpAddr,
+    ptr: Option<&str>,
+    trail: &mut impl Trail,
+) -> Result<Properties, Refusal> {
+    let row = snapshot.ip_properties.matching(peer);
+    if let Some(row) = row {
+        let others = snapshot.ip_properties.rows().iter().filter(|other| other.line > row.line);
+        let near = || others.filter(|other| other.peers.matches(peer)).map(|other| (other.line, Miss::Later));
+        trail.note(|| Step::new(Fact::Properties(row.properties)).by(IPPROP, row.line).near(IPPROP, near()));
+    }
+    let by_address = row.map(|row| row.properties).unwrap_or_default();
     if !snapshot.host_properties.exists() {
         return Ok(by_address);
     }
-    let name = ptr.ok_or(Refusal::NoPtr)?;
-    let by_name = snapshot.host_properties.matching(name).map(|row| row.properties).unwrap_or_default();
-    Ok(by_address | by_name)
+    let Some(name) = ptr else {
+        trail.note(|| Step::new(Fact::NameRequired).by(HNPROP, 0));
+        return Err(Refusal::NoPtr);
+    };
+    let row = snapshot.host_properties.matching(name);
+    if let Some(row) = row {
+        trail.note(|| Step::new(Fact::Properties(row.properties)).by(HNPROP, row.line));
+    }
+    Ok(by_address | row.map(|row| row.properties).unwrap_or_default())
 }
 
 impl Standing {
@@ -124,19 +141,37 @@ impl Standing {
     ///
     /// # Errors
     /// [`Refusal::IpMap`], [`Refusal::Spammer`].
-    pub fn by_address(snapshot: &Snapshot, peer: IpAddr, properties: Properties) -> Result<Self, Refusal> {
+    pub fn by_address(
+        snapshot: &Snapshot,
+        peer: IpAddr,
+        properties: Properties,
+        trail: &mut impl Trail,
+    ) -> Result<Self, Refusal> {
         let mut standing = Self { properties, ..Self::default() };
         if properties.white_list {
+            trail.note(|| Step::new(Fact::WhiteListed));
             return Ok(standing);
         }
-        if !snapshot.smtp_ipmap.verdict(peer).allowed {
-            match snapshot.server.integer(&variables::SMTP_IP_MAP_DROP_CODE) {
+        let verdict = snapshot.smtp_ipmap.verdict(peer);
+        let code = snapshot.server.integer(&variables::SMTP_IP_MAP_DROP_CODE);
+        trail.note(|| ip_map_step(snapshot, peer, &verdict, code));
+        if !verdict.allowed {
+            match code {
                 0 => standing.marks.ip_map = true,
                 code if code > 0 => return Err(Refusal::IpMap),
                 code => standing.slow_down(code),
             }
         }
-        match snapshot.spammers.matching(peer).map(|row| row.code) {
+        let row = snapshot.spammers.matching(peer);
+        trail.note(|| {
+            let line = row.map_or(u32::MAX, |row| row.line);
+            let others = snapshot.spammers.rows().iter().filter(|other| other.line > line);
+            let others = others.filter(|other| other.filter.matches(peer));
+            Step::new(Fact::Spammer { peer, code: row.map(|row| row.code) })
+                .by_all(row.map(|row| Citation::new(SPAMMERS, row.line)))
+                .near(SPAMMERS, others.map(|other| (other.line, Miss::Later)))
+        });
+        match row.map(|row| row.code) {
             None => {}
             Some(0) => standing.marks.spammer = true,
             Some(code) if code > 0 => return Err(Refusal::Spammer),
@@ -177,6 +212,32 @@ impl Standing {
         self.delay = self.delay.max(Duration::from_secs(code.unsigned_abs()).min(DELAY_MAX));
     }
 }
+
+fn ip_map_step(snapshot: &Snapshot, peer: IpAddr, verdict: &IpVerdict<'_>, code: i64) -> Step {
+    let decided = verdict.row;
+    let others =
+        snapshot.smtp_ipmap.matching(peer).filter(|row| Some(row.line) != decided.map(|row| row.line));
+    let near = others.map(|row| {
+        let miss = match decided {
+            _ if row.precedence < 0 => Miss::NegativePrecedence,
+            Some(decided) if row.precedence == decided.precedence => Miss::Earlier,
+            _ => Miss::LowerPrecedence,
+        };
+        (row.line, miss)
+    });
+    let step = Step::new(Fact::IpMap { peer, allowed: verdict.allowed, code })
+        .by_all(decided.map(|row| Citation::new(IPMAP, row.line)))
+        .near(IPMAP, near);
+    match verdict.allowed {
+        true => step,
+        false => step.by_all(snapshot.variable_rows([&*variables::SMTP_IP_MAP_DROP_CODE])),
+    }
+}
+
+const IPMAP: &str = "smtp.ipmap.tab";
+const SPAMMERS: &str = "spammers.tab";
+const IPPROP: &str = "smtp.ipprop.tab";
+const HNPROP: &str = "smtp.hnprop.tab";
 
 /// The zones of `CustMapsList`, in order. An element without a code refuses.
 pub fn map_zones(server: &ServerTab) -> Vec<MapZone> {
@@ -221,8 +282,8 @@ mod tests {
     fn verdict(files: &[(&str, &str)]) -> Result<Standing, Refusal> {
         let (_root, snapshot) = snapshot(files);
         let peer = "127.0.0.6".parse().unwrap();
-        let properties = properties(&snapshot, peer, None)?;
-        Standing::by_address(&snapshot, peer, properties)
+        let properties = properties(&snapshot, peer, None, &mut ())?;
+        Standing::by_address(&snapshot, peer, properties, &mut ())
     }
 
     const DENY: (&str, &str) = ("smtp.ipmap.tab", "\"127.0.0.6\"\t\"255.255.255.255\"\t\"DENY\"\t\"1\"\n");
@@ -271,9 +332,9 @@ mod tests {
     fn host_properties_need_a_name() {
         let (_root, snapshot) = snapshot(&[("smtp.hnprop.tab", "\".home.test\"\t\"NoAuth\"\n")]);
         let peer = "192.0.2.1".parse().unwrap();
-        assert_eq!(properties(&snapshot, peer, None), Err(Refusal::NoPtr));
-        assert!(properties(&snapshot, peer, Some("a.home.test")).unwrap().no_auth);
-        assert!(!properties(&snapshot, peer, Some("home.test.evil.example")).unwrap().no_auth);
+        assert_eq!(properties(&snapshot, peer, None, &mut ()), Err(Refusal::NoPtr));
+        assert!(properties(&snapshot, peer, Some("a.home.test"), &mut ()).unwrap().no_auth);
+        assert!(!properties(&snapshot, peer, Some("home.test.evil.example"), &mut ()).unwrap().no_auth);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::address::Mailbox;
 use crate::mailroot::schema::user as variables;
-use crate::mailroot::{Account, AccountKind, Snapshot};
+use crate::mailroot::{Account, AccountKind, Citation, Fact, MailRoot, Snapshot, Step, Trail};
 
 /// Who asks for a recipient.
 #[derive(Clone, Debug)]
@@ -61,37 +61,61 @@ pub fn recipient(
     snapshot: &Snapshot,
     mailbox: &Mailbox,
     asker: &Asker,
+    trail: &mut impl Trail,
 ) -> Result<Recipient, RecipientRefusal> {
     let (name, domain) = (mailbox.local_part.as_str(), mailbox.domain.as_str());
-    if snapshot.cmdalias(domain, name).is_some() {
+    if snapshot.cmdalias_noting(domain, name, trail).is_some() {
         return Ok(Recipient::CommandAlias);
     }
-    if !snapshot.handles(domain) {
-        let relays = may_relay(snapshot, domain, asker);
+    if !snapshot.handles_noting(domain, trail) {
+        let relays = may_relay(snapshot, domain, asker, trail);
         return if relays { Ok(Recipient::Remote) } else { Err(RecipientRefusal::RelayDenied) };
     }
-    let resolved = snapshot.resolve(domain, name).ok_or(RecipientRefusal::NoMailbox)?;
+    let resolved = snapshot.resolve_noting(domain, name, trail).ok_or(RecipientRefusal::NoMailbox)?;
     let account = resolved.account;
     let user = snapshot.user_tab(&account);
+    let row = |variable| user.line_of(variable).map(|line| Citation::new(MailRoot::user_tab(&account), line));
     if !user.flag(&variables::RECEIVE_ENABLE) {
+        trail.note(|| Step::new(Fact::ReceiveDisabled).by_all(row(&variables::RECEIVE_ENABLE)));
         return Err(RecipientRefusal::Disabled);
     }
     if account.kind == AccountKind::User {
         let mailbox_bytes_max = user.mailbox_bytes_max();
         return Ok(Recipient::Local { account, mailbox_bytes_max });
     }
-    let is_closed = user.flag(&variables::CLOSED_ML);
-    if is_closed && !snapshot.list_members(&account).may_post(&asker.sender, asker.login.as_deref()) {
-        return Err(RecipientRefusal::ListClosed);
+    if user.flag(&variables::CLOSED_ML) {
+        let members = snapshot.list_members(&account);
+        let poster = members.poster(&asker.sender, asker.login.as_deref());
+        trail.note(|| {
+            let file = || MailRoot::account_directory(&account).join("mlusers.tab");
+            Step::new(Fact::ClosedList { may_post: poster.is_some() })
+                .by_all(row(&variables::CLOSED_ML))
+                .by_all(poster.map(|member| Citation::new(file(), member.line)))
+        });
+        if poster.is_none() {
+            return Err(RecipientRefusal::ListClosed);
+        }
     }
     Ok(Recipient::Local { account, mailbox_bytes_max: None })
 }
 
 /// Permission `R`, a custom domain, or `smtprelay.tab`. May block.
-fn may_relay(snapshot: &Snapshot, domain: &str, asker: &Asker) -> bool {
-    asker.may_relay
-        || snapshot.smtp_relay.matching(asker.peer).is_some()
-        || snapshot.custdomain(domain).is_some()
+pub fn may_relay(snapshot: &Snapshot, domain: &str, asker: &Asker, trail: &mut impl Trail) -> bool {
+    if asker.may_relay {
+        trail.note(|| Step::new(Fact::RelayByPermission));
+        return true;
+    }
+    if let Some(row) = snapshot.smtp_relay.matching(asker.peer) {
+        trail.note(|| Step::new(Fact::RelayByAddress { peer: asker.peer }).by("smtprelay.tab", row.line));
+        return true;
+    }
+    if let Some((path, _)) = snapshot.custdomain_at(domain) {
+        let fact = || Fact::RelayToCustomDomain { domain: domain.to_owned() };
+        trail.note(|| Step::new(fact()).by(path, 0));
+        return true;
+    }
+    trail.note(|| Step::new(Fact::RelayDenied));
+    false
 }
 
 /// Whether a message of this size (0: not known) fits a mailbox (decision 9). A full mailbox is full for good, as
@@ -154,7 +178,8 @@ mod tests {
     fn check(mailbox: &str, asker: &Asker, expected: &str) {
         let root = root();
         let snapshot = Snapshot::load(&MailRoot::new(root.path()));
-        let verdict = match recipient(&snapshot, &Mailbox::parse(mailbox.as_bytes()).unwrap(), asker) {
+        let verdict = match recipient(&snapshot, &Mailbox::parse(mailbox.as_bytes()).unwrap(), asker, &mut ())
+        {
             Ok(Recipient::Local { account, mailbox_bytes_max }) => {
                 format!("{} {mailbox_bytes_max:?}", account.address())
             }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::address::{ForwardPath, Mailbox};
 use crate::mailroot::command_file::CommandFile;
 use crate::mailroot::routing::{Gateway, GatewayList, GatewayOptions, HostPort};
+use crate::mailroot::schema::server as variables;
 use crate::mailroot::{Account, AccountKind, Fact, Loaded, Miss, Snapshot, Step, Trail};
 
 /// What is done with a message.
@@ -193,7 +194,8 @@ pub fn route(snapshot: &Snapshot, path: &ForwardPath, trail: &mut impl Trail) ->
         return Route::Hosts(HostList::of_gateways("FWD", "FWD", &row.gateways, effective));
     }
     if let Some(list) = snapshot.server.default_smtp_gateways() {
-        let rows = || snapshot.variable_rows(["DefaultSMTPGateways", "SmtpGwConfig"]);
+        let rows =
+            || snapshot.variable_rows([&*variables::DEFAULT_SMTP_GATEWAYS, &*variables::SMTP_GW_CONFIG]);
         trail.note(|| Step::new(Fact::DefaultGateways { hosts: shown(&list) }).by_all(rows()));
         return Route::Hosts(HostList::of_gateways("MX", "SMTP", &list, list.clone()));
     }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use crate::mailroot::access::Properties;
 use crate::mailroot::authentication::SmtpPerms;
 use crate::mailroot::schema::{options, server, user as variables};
-use crate::mailroot::{Account, ServerTab, Snapshot};
+use crate::mailroot::trail::SERVER_TAB;
+use crate::mailroot::{Account, Citation, Fact, MailRoot, Miss, ServerTab, Snapshot, Step, Trail};
 
 use super::connection::{Marks, Standing};
 
@@ -59,11 +60,19 @@ pub enum SenderRefusal {
 impl Grant {
     /// What an account gets: `SmtpPerms`, else `DefaultSmtpPerms`, else XMail's default; then the variables that go
     /// over the letters. May block.
-    pub fn of_account(snapshot: &Snapshot, account: &Account) -> Self {
+    pub fn of_account(snapshot: &Snapshot, account: &Account, trail: &mut impl Trail) -> Self {
         let user = snapshot.user_tab(account);
         let own = user.bytes(&variables::SMTP_PERMS);
         let letters = own.or_else(|| snapshot.server.bytes(&server::DEFAULT_SMTP_PERMS));
         let perms = SmtpPerms::parse(letters.unwrap_or_default());
+        trail.note(|| {
+            let own = user.line_of(&variables::SMTP_PERMS);
+            let own = own.map(|line| Citation::new(MailRoot::user_tab(account), line));
+            let or_default = own.is_none().then_some(&*server::DEFAULT_SMTP_PERMS);
+            Step::new(Fact::Login { name: account.address(), perms })
+                .by_all(own)
+                .by_all(snapshot.variable_rows(or_default))
+        });
         let size = match user.has(&variables::MAX_MESSAGE_SIZE) {
             true => user.kilobytes(&variables::MAX_MESSAGE_SIZE).map_or(SizeRule::Unlimited, SizeRule::Bytes),
             false => SizeRule::of_perms(perms),
@@ -102,11 +111,23 @@ impl SizeRule {
 impl SmtpConfig {
     /// The options for a local address: the most specific variable counts alone.
     pub fn of(server: &ServerTab, local: SocketAddr) -> Self {
+        Self::of_noting(server, local, &mut ())
+    }
+
+    /// [`SmtpConfig::of`] with its reasons; silent when no variable is set.
+    pub fn of_noting(server: &ServerTab, local: SocketAddr, trail: &mut impl Trail) -> Self {
         let config = server.options_at(&server::SMTP_CONFIG, local);
-        Self {
-            mail_auth: config.flag(&options::MAIL_AUTH) || config.flag(&options::MAIL_AUTH_OLD),
-            want_tls: config.flag(&options::WANT_TLS),
+        let mail_auth = config.flag(&options::MAIL_AUTH) || config.flag(&options::MAIL_AUTH_OLD);
+        let want_tls = config.flag(&options::WANT_TLS);
+        let mut rows = server.rows_at(&server::SMTP_CONFIG, local);
+        if let Some(row) = rows.next() {
+            trail.note(|| {
+                Step::new(Fact::SmtpConfig { mail_auth, want_tls })
+                    .by(SERVER_TAB, row.line)
+                    .near(SERVER_TAB, rows.map(|other| (other.line, Miss::LessSpecific)))
+            });
         }
+        Self { mail_auth, want_tls }
     }
 
     /// Whether MAIL has to wait for STARTTLS. `EaseTLS` lifts it (decision 37).
@@ -202,7 +223,7 @@ mod tests {
             std::fs::write(root.path().join("server.tab"), server).unwrap();
             let snapshot = Snapshot::load(&MailRoot::new(root.path()));
             let account = snapshot.account("home.test", "anna").unwrap();
-            let grant = Grant::of_account(&snapshot, account);
+            let grant = Grant::of_account(&snapshot, account, &mut ());
             let size = grant.size.bytes_max(&snapshot.server);
             (grant.perms.to_string(), size, grant.emits_auth_user(&snapshot.server))
         };

@@ -4,6 +4,8 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::outside;
@@ -16,8 +18,9 @@ use crate::auth::{Credentials, Proof, check_account, check_smtp_auth, split_logi
 use crate::clock::Clock;
 use crate::dns::Presence;
 use crate::mailbox::Mailboxes;
+use crate::mailroot::authentication::SmtpPerms;
 use crate::mailroot::schema::user as variables;
-use crate::mailroot::{Account, AccountKind, MailRoot, Snapshot};
+use crate::mailroot::{Account, AccountKind, Citation, Fact, MailRoot, Snapshot, Step, Trail};
 use crate::policy::recipient::recipient;
 use crate::policy::{Asker, Grant, Recipient, RecipientRefusal, quota_verdict};
 use crate::spool::{Origin, Spool, SpoolError};
@@ -40,7 +43,8 @@ pub(super) async fn answer(services: &Services, peer: IpAddr, question: Question
         }
         Question::PopBeforeSmtp { snapshot, sender } => {
             let (clock, lifetime) = (services.clock.clone(), services.limits.pop_auth_lifetime);
-            let found = blocking(move || pop_before_smtp(&snapshot, &sender, peer, &clock, lifetime)).await;
+            let found =
+                blocking(move || pop_before_smtp(&snapshot, &sender, peer, &clock, lifetime, &mut ())).await;
             Answer::PopBeforeSmtp(found.flatten())
         }
         Question::Open => {
@@ -60,7 +64,8 @@ pub(super) async fn answer(services: &Services, peer: IpAddr, question: Question
         }
         Question::Recipient { snapshot, mailbox, asker, size_bytes } => {
             let mailboxes = services.mailboxes.clone();
-            let verdict = blocking(move || accept(&snapshot, &mailboxes, &mailbox, &asker, size_bytes)).await;
+            let verdict =
+                blocking(move || accept(&snapshot, &mailboxes, &mailbox, &asker, size_bytes, &mut ())).await;
             Answer::Recipient(verdict.unwrap_or(Err(RecipientRefusal::WillNotFit)))
         }
         Question::Verify { snapshot, mailbox } => {
@@ -77,12 +82,13 @@ pub(super) async fn answer(services: &Services, peer: IpAddr, question: Question
 }
 
 /// The account of the sender, if its `.ipconn` names the peer and is young enough (`mailroot.md` 12.7, decision 25).
-pub(super) fn pop_before_smtp(
+pub fn pop_before_smtp(
     snapshot: &Snapshot,
     sender: &Mailbox,
     peer: IpAddr,
     clock: &Clock,
     lifetime: Duration,
+    trail: &mut impl Trail,
 ) -> Option<(String, Grant)> {
     let resolved = snapshot.resolve(sender.domain.as_str(), sender.local_part.as_str())?;
     let file = snapshot.root().path().join(MailRoot::account_directory(&resolved.account)).join(IP_CONN);
@@ -93,8 +99,15 @@ pub(super) fn pop_before_smtp(
     }
     let text = std::fs::read_to_string(&file).ok()?;
     let address: IpAddr = text.trim().parse().ok()?;
-    let grant = || Grant::of_account(snapshot, &resolved.account);
-    (address.to_canonical() == peer.to_canonical()).then(|| (resolved.account.address(), grant()))
+    if address.to_canonical() != peer.to_canonical() {
+        return None;
+    }
+    let account = resolved.account.address();
+    trail.note(|| {
+        let file = MailRoot::account_directory(&resolved.account).join(IP_CONN);
+        Step::new(Fact::PopBeforeSmtp { account: account.clone() }).by(file, 0)
+    });
+    Some((account, Grant::of_account(snapshot, &resolved.account, trail)))
 }
 
 /// The file of the last POP3 log-in in an account's directory.
@@ -112,30 +125,61 @@ fn login(snapshot: &Snapshot, credentials: &Credentials) -> LoginVerdict {
         Credentials::Password { password, .. } => Proof::Password(password),
         Credentials::CramMd5 { challenge, digest, .. } => Proof::CramMd5 { challenge, digest },
     };
-    let user = credentials.user();
-    let account = std::str::from_utf8(user).ok().and_then(|user| match split_login(user) {
-        (name, Some(domain)) => check_account(snapshot, domain, name, &proof),
-        (_, None) => None,
-    });
-    let grant = account.map(|account| Grant::of_account(snapshot, &account));
-    let grant = grant.or_else(|| check_smtp_auth(snapshot, user, &proof).map(Grant::of_perms));
+    let account = |domain: &str, name: &str| check_account(snapshot, domain, name, &proof);
+    let row = |user: &[u8]| check_smtp_auth(snapshot, user, &proof);
+    let grant = granted(snapshot, credentials.user(), account, row, &mut ());
     grant.map_or(LoginVerdict::Refused, LoginVerdict::Granted)
 }
 
-fn accept(
+/// What a log-in name gets (`mailflow.md` 3.10): the account of that name first, then the row of `smtpauth.tab`. Both are
+/// found by the caller, who knows what was proved. May block.
+pub fn granted(
+    snapshot: &Snapshot,
+    user: &[u8],
+    account: impl FnOnce(&str, &str) -> Option<Arc<Account>>,
+    row: impl FnOnce(&[u8]) -> Option<SmtpPerms>,
+    trail: &mut impl Trail,
+) -> Option<Grant> {
+    let found = std::str::from_utf8(user).ok().and_then(|user| match split_login(user) {
+        (name, Some(domain)) => account(domain, name),
+        (_, None) => None,
+    });
+    match found {
+        Some(account) => Some(Grant::of_account(snapshot, &account, trail)),
+        None => row(user).map(Grant::of_perms),
+    }
+}
+
+/// Whether a recipient is accepted, its mailbox included. May block.
+///
+/// # Errors
+/// [`RecipientRefusal`].
+pub fn accept(
     snapshot: &Snapshot,
     mailboxes: &Mailboxes,
     mailbox: &Mailbox,
     asker: &Asker,
     size_bytes: u64,
+    trail: &mut impl Trail,
 ) -> Result<Recipient, RecipientRefusal> {
-    let found = recipient(snapshot, mailbox, asker)?;
+    let found = recipient(snapshot, mailbox, asker, trail)?;
     if let Recipient::Local { account, mailbox_bytes_max } = &found
         && account.kind == AccountKind::User
     {
-        refuse_without_mailbox(mailboxes, account)?;
-        if let Some(limit) = mailbox_bytes_max {
-            quota_verdict(stored_bytes(mailboxes, account), *limit, size_bytes)?;
+        refuse_without_mailbox(mailboxes, account).inspect_err(|_| {
+            let directory = mailboxes.directory(account);
+            let relative = directory.strip_prefix(snapshot.root().path()).map(Path::to_owned);
+            let directory = relative.unwrap_or(directory);
+            trail.note(|| Step::new(Fact::NoMailboxDirectory { directory }));
+        })?;
+        if let Some(limit_bytes) = *mailbox_bytes_max {
+            let stored_bytes = stored_bytes(mailboxes, account);
+            trail.note(|| {
+                let (file, user) = (MailRoot::user_tab(account), snapshot.user_tab(account));
+                let row = user.line_of(&variables::MAX_MB_SIZE).map(|line| Citation::new(file, line));
+                Step::new(Fact::Quota { stored_bytes, limit_bytes, message_bytes: size_bytes }).by_all(row)
+            });
+            quota_verdict(stored_bytes, limit_bytes, size_bytes)?;
         }
     }
     Ok(found)

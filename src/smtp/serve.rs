@@ -148,10 +148,11 @@ async fn begin(connection: &mut Connection, services: &Arc<Services>, stop: &Can
     let tables = services.tables.clone();
     let Some(snapshot) = blocking(move || tables.fresh()).await else { return End::Stopping };
     let (peer, local) = (connection.stream().peer(), connection.stream().local());
+    let (resolver, mut nobody) = (Some(&services.resolver), ());
     let admitted = tokio::select! {
         biased;
         () = stop.cancelled() => return End::Stopping,
-        admitted = admit(services, &snapshot, peer.ip().to_canonical(), local) => admitted,
+        admitted = admit(resolver, &snapshot, peer.ip().to_canonical(), local, &mut nobody) => admitted,
     };
     let log = Log { logs: services.logs.clone(), clock: services.clock.clone(), peer };
     let admission = match admitted {

@@ -32,7 +32,7 @@ use crate::address::{Domain, ForwardPath, Mailbox, ReversePath};
 use crate::auth::{Credentials, Exchange, Mechanism};
 use crate::mailroot::authentication::SmtpPerms;
 use crate::mailroot::schema::server as variables;
-use crate::mailroot::{Account, ServerTab, Snapshot};
+use crate::mailroot::{Account, ServerTab, Snapshot, Step};
 use crate::net::dots::BareLf;
 use crate::policy::sender::SmtpConfig;
 use crate::policy::{Asker, Grant, Recipient, RecipientRefusal, Standing};
@@ -53,6 +53,8 @@ pub struct Session {
     failed_logins: u32,
     pause: Duration,
     log: Vec<LogLine>,
+    /// For [`Session::take_trail`]; `None` in a server that serves.
+    trail: Option<Vec<Step>>,
 }
 
 /// What the connection is.
@@ -403,7 +405,19 @@ impl Session {
             failed_logins: 0,
             pause: Duration::ZERO,
             log: Vec::new(),
+            trail: None,
         }
+    }
+
+    /// The same session, which notes the reasons of its decisions.
+    #[must_use]
+    pub fn with_trail(self) -> Self {
+        Self { trail: Some(Vec::new()), ..self }
+    }
+
+    /// The reasons noted since the last call.
+    pub fn take_trail(&mut self) -> Vec<Step> {
+        self.trail.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// The log lines since the last call.

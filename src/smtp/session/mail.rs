@@ -10,10 +10,10 @@ use super::{
 };
 use crate::address::{Mailbox, Path, PathError, RawPath, ReversePath};
 use crate::mailroot::schema::server as variables;
-use crate::mailroot::{ServerTab, Snapshot};
+use crate::mailroot::{Fact, ServerTab, Snapshot, Step, Trail as _};
 use crate::policy::route::routed;
 use crate::policy::sender::may_send;
-use crate::policy::{Asker, Grant, Recipient, RecipientRefusal, SenderRefusal};
+use crate::policy::{Asker, Grant, Recipient, RecipientRefusal, SenderRefusal, SizeRule, SmtpConfig};
 use crate::smtp::command::{Mail, MailParameters, Rcpt};
 use crate::smtp::reply;
 
@@ -32,7 +32,9 @@ impl Session {
             return self.out_of_sequence(context);
         }
         let server = &context.snapshot.server;
-        if !self.link.is_tls && self.config(server).needs_tls(self.standing.properties, self.perms()) {
+        let config = SmtpConfig::of_noting(server, self.link.local, &mut self.trail);
+        if !self.link.is_tls && config.needs_tls(self.standing.properties, self.perms()) {
+            self.trail.note(|| Step::new(Fact::TlsNeeded));
             return self.say(reply::tls_needed(), context);
         }
         if mail.parameters.is_binary {
@@ -44,6 +46,8 @@ impl Session {
         };
         let Some(sender) = draft.reverse_path.mailbox().cloned() else {
             if !server.flag(&variables::ALLOW_NULL_SENDER) {
+                let rows = || context.snapshot.variable_rows([&*variables::ALLOW_NULL_SENDER]);
+                self.trail.note(|| Step::new(Fact::NullSenderRefused).by_all(rows()));
                 self.note_sender("SNDR=EEMPTY", &draft, 0);
                 return self.say(reply::bad_return_path(), context);
             }
@@ -63,6 +67,9 @@ impl Session {
         context: &Context,
     ) -> Action {
         let Some(sender) = draft.reverse_path.mailbox().cloned() else { return self.abort(context) };
+        let fact = || Fact::SenderDomain { domain: sender.domain.to_string(), found };
+        let rows = || draft.snapshot.variable_rows([&*variables::CHECK_MAILER_DOMAIN]);
+        self.trail.note(|| Step::new(fact()).by_all(rows()));
         let reply = match found {
             Some(true) => return self.examine_sender(draft, &sender, context),
             Some(false) => reply::no_sender_domain(),
@@ -74,7 +81,9 @@ impl Session {
 
     fn examine_sender(&mut self, draft: Draft, sender: &Mailbox, context: &Context) -> Action {
         let snapshot = &draft.snapshot;
-        if snapshot.spam_addresses.matching(&sender.to_string()).is_some() {
+        if let Some(row) = snapshot.spam_addresses.matching(&sender.to_string()) {
+            let fact = || Fact::SpamAddress { sender: sender.to_string() };
+            self.trail.note(|| Step::new(fact()).by("spam-address.tab", row.line));
             let reply = reply::spam_address(&snapshot.server);
             self.note_sender("SNDR=ESPAM", &draft, 0);
             return self.say(reply, context);
@@ -101,7 +110,14 @@ impl Session {
 
     fn examine_size(&mut self, draft: Draft, context: &Context) -> Action {
         let declared = draft.parameters.size_bytes;
-        if self.bytes_max(&draft.snapshot.server).is_some_and(|max| declared > max) {
+        let limit = self.bytes_max(&draft.snapshot.server);
+        if let Some(limit_bytes) = limit.filter(|_| declared > 0) {
+            let by_server = self.login().is_none_or(|login| login.grant.size == SizeRule::Server);
+            let rows = || draft.snapshot.variable_rows(by_server.then_some(&*variables::MAX_MESSAGE_SIZE));
+            let fact = || Fact::MessageSize { limit_bytes, declared_bytes: declared };
+            self.trail.note(|| Step::new(fact()).by_all(rows()));
+        }
+        if limit.is_some_and(|max| declared > max) {
             self.note_sender("SIZE=EBIG", &draft, declared);
             return self.say(reply::too_big(), context);
         }
@@ -116,13 +132,27 @@ impl Session {
         }
     }
 
-    fn may_send(&self, draft: &Draft) -> Result<(), SenderRefusal> {
+    fn may_send(&mut self, draft: &Draft) -> Result<(), SenderRefusal> {
         let server = &draft.snapshot.server;
         let sender = draft.reverse_path.mailbox();
         let is_ours = sender.is_some_and(|sender| draft.snapshot.handles(sender.domain.as_str()));
         let claims_local_domain =
             is_ours && self.login().is_none() && server.flag(&variables::LOCAL_DOMAIN_AUTH);
-        may_send(self.config(server), &self.standing(), self.perms(), claims_local_domain)
+        let config = self.config(server);
+        let verdict = may_send(config, &self.standing(), self.perms(), claims_local_domain);
+        match &verdict {
+            Ok(()) | Err(SenderRefusal::AuthenticationRequired) => {
+                if config.mail_auth || claims_local_domain {
+                    let (for_local_domain, excused) = (!config.mail_auth, verdict.is_ok());
+                    let fact = Fact::AuthenticationDemanded { for_local_domain, excused };
+                    let variable = for_local_domain.then_some(&*variables::LOCAL_DOMAIN_AUTH);
+                    let rows = || draft.snapshot.variable_rows(variable);
+                    self.trail.note(|| Step::new(fact).by_all(rows()));
+                }
+            }
+            Err(_) => self.trail.note(|| Step::new(Fact::Marked)),
+        }
+        verdict
     }
 
     pub(super) fn on_opening(
@@ -205,7 +235,7 @@ impl Session {
             }
             Recipient::CommandAlias | Recipient::Remote => (None, None),
         };
-        let path = routed(&transaction.snapshot, &given, &mut ());
+        let path = routed(&transaction.snapshot, &given, &mut self.trail);
         let has_filter = !transaction.snapshot.filters_post_rcpt.rows().is_empty();
         let accepted = AcceptedRecipient { path, given, quota, account };
         if has_filter {
