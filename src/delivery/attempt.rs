@@ -16,7 +16,7 @@ use super::{Services, filters, list, local, on_disk, route::wire_paths};
 use crate::address::{ForwardPath, ReversePath};
 use crate::filter::Stage;
 use crate::logs::LogKind;
-use crate::mailroot::command_file::CommandFile;
+use crate::mailroot::command_file::{CommandFile, CommandRow};
 use crate::mailroot::schema::server as variables;
 use crate::mailroot::{Account, Snapshot};
 use crate::message::{HEADER_BLOCK_BYTES_MAX, count_trace_fields, x_deliver_to};
@@ -242,8 +242,8 @@ impl Job {
             Ok(copy) => copy,
             Err(error) => return self.trouble(&error),
         };
-        let files = self.snapshot.mailproc(&account);
-        if copy.is_none() && files.iter().all(|file| file.is_empty()) {
+        let rows = commands::of_user(&self.snapshot, &account);
+        if copy.is_none() && rows.is_empty() {
             if !filters::has_none(&self.snapshot, Stage::In) {
                 return Started::Filtered(self, account, local::deliver);
             }
@@ -251,8 +251,8 @@ impl Job {
             self.end(fate);
             return Started::Ended;
         }
-        let rows: Vec<u8> = files.iter().flat_map(|file| commands::lines(file.rows())).collect();
-        self.start_with_copy(Setting::Mailproc(account), Private::Mprc, copy, rows)
+        let rows: Vec<CommandRow> = rows.into_iter().map(|(_, row)| row).collect();
+        self.start_with_copy(Setting::Mailproc(account), Private::Mprc, copy, commands::lines(&rows))
     }
 
     /// The copy that the message carries, made at the first attempt, is what is worked off.

@@ -7,7 +7,7 @@
 //! **Never lost because of a table** (decision 11): when all lines are done and none of them did anything with the
 //! message, a user's mail goes to the mailbox, other mail is returned.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bstr::{BString, ByteSlice};
@@ -19,12 +19,13 @@ use super::notice::Kind;
 use super::program::{self, Macros, Run};
 use super::remote::{Open, Sent, Style};
 use super::{local, on_disk};
-use crate::address::{ForwardPath, ReversePath};
+use crate::address::{ForwardPath, Mailbox, PathError, ReversePath};
 use crate::exec::{ExecError, Exit};
 use crate::filter::{Stage, Verdict, take_rejection};
-use crate::mailroot::command_file::{Command, CommandFile, CommandRow, ProgramCommand, SmtpRelayCommand};
+use crate::mailroot::command_file::{Command, CommandFile, CommandRow, ProgramCommand};
+use crate::mailroot::directory::mailproc_files;
 use crate::mailroot::routing::GatewayList;
-use crate::mailroot::{Account, Table};
+use crate::mailroot::{Account, Snapshot, Table, Trail};
 use crate::message::x_deliver_to;
 use crate::policy::route::{self, HostList, Route};
 use crate::spool::{KeptCopy, Private};
@@ -49,11 +50,16 @@ impl Setting {
         }
     }
 
-    fn account(&self) -> Option<&Arc<Account>> {
+    pub(super) fn account(&self) -> Option<&Arc<Account>> {
         match self {
             Self::Mailproc(account) => Some(account),
             Self::CommandAlias | Self::CustomDomain => None,
         }
+    }
+
+    /// The account's address, or the recipient's where there is none.
+    fn own_address(&self, recipient: &Mailbox) -> String {
+        self.account().map_or_else(|| recipient.to_string(), |account| account.address())
     }
 
     fn style(&self) -> Style {
@@ -91,6 +97,100 @@ pub(super) fn lines(rows: &[CommandRow]) -> Vec<u8> {
 /// Reads a private copy. What is wrong with its lines was reported when the table was read.
 pub(super) fn parse(copy: &[u8]) -> CommandFile {
     CommandFile::load(Path::new("mailproc.tab"), copy).0
+}
+
+/// The mailproc lines for a user, in the order of their work; none: mail goes to the mailbox. May block.
+pub(super) fn of_user(snapshot: &Snapshot, account: &Account) -> Vec<(PathBuf, CommandRow)> {
+    let files = mailproc_files(account).into_iter().zip(snapshot.mailproc(account));
+    files
+        .flat_map(|(path, file)| {
+            file.rows().iter().map(|row| (path.clone(), row.clone())).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// What a line means for a message.
+pub(super) enum Deed {
+    External(ProgramCommand),
+    Filter(ProgramCommand),
+    Mailbox(Arc<Account>),
+    Redirect(Redirect),
+    Send(Route),
+    /// No meaning in this kind of file, or no host.
+    Nothing,
+    /// No command of this name, or too few columns.
+    Invalid(BString),
+}
+
+/// The targets of a redirect as new recipients.
+pub(super) struct Redirect {
+    pub(super) keeps_sender: bool,
+    /// As written, and as a path.
+    pub(super) targets: Vec<(BString, ForwardPath)>,
+    pub(super) invalid: Vec<(BString, PathError)>,
+}
+
+impl Redirect {
+    fn new(setting: &Setting, recipient: &Mailbox, targets: &[BString], keeps_sender: bool) -> Self {
+        let user = setting.account().map_or(recipient.local_part.as_str(), |account| &account.name);
+        let mut redirect = Self { keeps_sender, targets: Vec::new(), invalid: Vec::new() };
+        for target in targets {
+            let full = match target.contains(&b'@') {
+                true => target.to_vec(),
+                false => [user.as_bytes(), b"@", target].concat(),
+            };
+            match ForwardPath::parse(&full) {
+                Ok(path) => redirect.targets.push((target.clone(), path)),
+                Err(error) => redirect.invalid.push((target.clone(), error)),
+            }
+        }
+        redirect
+    }
+
+    /// The sender of the new messages.
+    pub(super) fn sender(&self, setting: &Setting, sender: &ReversePath, recipient: &Mailbox) -> ReversePath {
+        if self.keeps_sender {
+            return sender.clone();
+        }
+        ReversePath::parse(setting.own_address(recipient).as_bytes()).unwrap_or(ReversePath::Null)
+    }
+}
+
+/// What a command means in this setting; `macros` gives the macros' values.
+pub(super) fn deed(
+    snapshot: &Snapshot,
+    setting: &Setting,
+    recipient: &ForwardPath,
+    macros: &Macros,
+    command: &Command,
+    trail: &mut impl Trail,
+) -> Deed {
+    let redirect = |targets: &[BString], keeps_sender| {
+        Deed::Redirect(Redirect::new(setting, recipient.mailbox(), &macros.expand(targets), keeps_sender))
+    };
+    match command {
+        Command::External(program) => Deed::External(program.clone()),
+        Command::Filter(program) => Deed::Filter(program.clone()),
+        Command::Redirect(targets) => redirect(targets, true),
+        Command::Lredirect(targets) => redirect(targets, false),
+        Command::SmtpRelay(relay) => {
+            let columns = macros.expand(&[relay.hosts.clone(), relay.options.clone()]);
+            relay_route(snapshot, &columns).map_or(Deed::Nothing, Deed::Send)
+        }
+        Command::Mailbox => setting.account().cloned().map_or(Deed::Nothing, Deed::Mailbox),
+        Command::Smtp if setting.account().is_none() => Deed::Send(route::route(snapshot, recipient, trail)),
+        Command::Smtp => Deed::Nothing,
+        Command::Unknown(name) | Command::Malformed(name) => Deed::Invalid(name.clone()),
+    }
+}
+
+/// The hosts of a `smtprelay`; `None`: it names none.
+fn relay_route(snapshot: &Snapshot, columns: &[BString]) -> Option<Route> {
+    let options = columns.get(1).map(|column| column.as_slice()).unwrap_or_default();
+    let own = GatewayList::parse(columns.first()?);
+    let effective = GatewayList::from_columns(columns.first()?, options);
+    let effective = effective.with_options(snapshot.server.smtp_gw_config());
+    (!own.hosts.is_empty()).then(|| Route::Hosts(HostList::of_gateways("RLYS", "RLYS", &own, effective)))
 }
 
 /// Works off a file. `None`: the attempt was dropped, the message waits.
@@ -145,7 +245,7 @@ async fn without_effect(job: Box<Job>, setting: Setting) -> Option<(Box<Job>, Fa
         let fate = match setting.account() {
             Some(account) => local::deliver(&job, account),
             None => {
-                let reason = "554 5.3.5 The address is configured without a command that delivers mail";
+                let reason = WITHOUT_EFFECT;
                 job.attempt.log(&plain_entry(number::NO_MAILPROC, reason.to_owned()));
                 Fate::failed(reason)
             }
@@ -161,19 +261,16 @@ async fn run_line(
     command: &Command,
     open: &mut Option<Open>,
 ) -> Option<(Box<Job>, Line)> {
-    match command {
-        Command::External(program) => external(job, setting, program).await,
-        Command::Filter(program) => filter(job, setting, program).await,
-        Command::Redirect(targets) => redirect(job, setting, targets, Keep::Sender).await,
-        Command::Lredirect(targets) => redirect(job, setting, targets, Keep::Nothing).await,
-        Command::SmtpRelay(relay) => smtprelay(job, setting, relay, open).await,
-        Command::Mailbox => mailbox(job, setting).await,
-        Command::Smtp if setting.account().is_none() => {
-            let route = route::route(&job.snapshot, &job.file.forward_path, &mut ());
-            through_smtp(job, setting, route, open).await
-        }
-        Command::Smtp => Some((job, Line::Dropped)),
-        Command::Unknown(name) | Command::Malformed(name) => {
+    let account = setting.account().map(|account| account.address());
+    let macros = Macros::new(&job, account.as_deref());
+    match deed(&job.snapshot, setting, &job.file.forward_path, &macros, command, &mut ()) {
+        Deed::External(program) => external(job, setting, &program).await,
+        Deed::Filter(program) => filter(job, setting, &program).await,
+        Deed::Redirect(redirect) => redirect_to(job, setting, redirect).await,
+        Deed::Send(route) => through_smtp(job, setting, route, open).await,
+        Deed::Mailbox(account) => mailbox(job, account).await,
+        Deed::Nothing => Some((job, Line::Dropped)),
+        Deed::Invalid(name) => {
             let line = format!("{} Invalid command \"{name}\"", setting.who());
             on_disk(move || {
                 job.attempt.log(&plain_entry(COMMAND_SYNTAX, line));
@@ -184,8 +281,7 @@ async fn run_line(
     }
 }
 
-async fn mailbox(job: Box<Job>, setting: &Setting) -> Option<(Box<Job>, Line)> {
-    let Some(account) = setting.account().cloned() else { return Some((job, Line::Dropped)) };
+async fn mailbox(job: Box<Job>, account: Arc<Account>) -> Option<(Box<Job>, Line)> {
     let (job, fate) = filters::run(job, Stage::In).await?;
     if let Some(fate) = fate {
         return Some((job, Line::Stop(fate)));
@@ -291,91 +387,43 @@ async fn run_program(
     .await
 }
 
-/// What a redirect keeps.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Keep {
-    /// `redirect`.
-    Sender,
-    /// `lredirect`: the account, or the recipient, becomes the sender.
-    Nothing,
-}
-
-async fn redirect(
-    job: Box<Job>,
-    setting: &Setting,
-    targets: &[BString],
-    keep: Keep,
-) -> Option<(Box<Job>, Line)> {
-    let account = setting.account().cloned();
-    let targets = Macros::new(&job, account.as_ref().map(|a| a.address()).as_deref()).expand(targets);
-    let who = setting.who();
+async fn redirect_to(job: Box<Job>, setting: &Setting, redirect: Redirect) -> Option<(Box<Job>, Line)> {
+    let setting = setting.clone();
     on_disk(move || {
-        let line = redirect_to(&job, account.as_deref(), &targets, keep, who);
+        let line = write_redirect(&job, &setting, &redirect);
         (job, line)
     })
     .await
 }
 
-fn redirect_to(job: &Job, account: Option<&Account>, targets: &[BString], keep: Keep, who: &str) -> Line {
-    let recipient = job.file.forward_path.mailbox();
-    let own = account.map_or_else(|| recipient.to_string(), Account::address);
-    let user = account.map_or(recipient.local_part.as_str(), |account| &account.name);
-    let mut paths = Vec::new();
-    for target in targets {
-        let full = match target.contains(&b'@') {
-            true => target.to_vec(),
-            false => [user.as_bytes(), b"@", target].concat(),
-        };
-        match ForwardPath::parse(&full) {
-            Ok(path) => paths.push((target, path)),
-            Err(error) => {
-                let line = format!("{who} Invalid redirect target \"{target}\": {error}");
-                job.attempt.log(&plain_entry(number::ADDRESS_SYNTAX, line));
-            }
-        }
+fn write_redirect(job: &Job, setting: &Setting, redirect: &Redirect) -> Line {
+    for (target, error) in &redirect.invalid {
+        let line = format!("{} Invalid redirect target \"{target}\": {error}", setting.who());
+        job.attempt.log(&plain_entry(number::ADDRESS_SYNTAX, line));
     }
-    if paths.is_empty() {
+    if redirect.targets.is_empty() {
         return Line::Dropped;
     }
-    let sender = match keep {
-        Keep::Sender => Some(job.file.reverse_path.clone()),
-        Keep::Nothing => ReversePath::parse(own.as_bytes()).ok(),
+    let recipient = job.file.forward_path.mailbox();
+    let own = setting.own_address(recipient);
+    let sender = redirect.sender(setting, &job.file.reverse_path, recipient);
+    let is_mailproc = setting.account().is_some();
+    let fields = |path: &ForwardPath| match is_mailproc {
+        true => x_deliver_to(&own),
+        false => job.hop_field(&own, path),
     };
-    let fields = |path: &ForwardPath| match account {
-        Some(_) => x_deliver_to(&own),
-        None => job.hop_field(&own, path),
-    };
-    let recipients: Vec<ForwardPath> = paths.iter().map(|(_, path)| path.clone()).collect();
-    if let Err(error) = job.copy_to(&sender.unwrap_or(ReversePath::Null), &recipients, fields) {
+    let recipients: Vec<ForwardPath> = redirect.targets.iter().map(|(_, path)| path.clone()).collect();
+    if let Err(error) = job.copy_to(&sender, &recipients, fields) {
         tracing::error!(%error, "a redirect is put off");
         return Line::Kept;
     }
-    if account.is_some() {
-        let medium = if keep == Keep::Sender { "REDIR" } else { "LREDIR" };
-        for (target, _) in &paths {
+    if is_mailproc {
+        let medium = if redirect.keeps_sender { "REDIR" } else { "LREDIR" };
+        for (target, _) in &redirect.targets {
             job.log_smail(medium, &target.to_str_lossy(), b"");
         }
     }
     Line::Done
-}
-
-async fn smtprelay(
-    job: Box<Job>,
-    setting: &Setting,
-    relay: &SmtpRelayCommand,
-    open: &mut Option<Open>,
-) -> Option<(Box<Job>, Line)> {
-    let macros = Macros::new(&job, setting.account().map(|account| account.address()).as_deref());
-    let columns = macros.expand(&[relay.hosts.clone(), relay.options.clone()]);
-    let options = columns.get(1).map(|column| column.as_slice()).unwrap_or_default();
-    let own = GatewayList::parse(&columns[0]);
-    let effective =
-        GatewayList::from_columns(&columns[0], options).with_options(job.snapshot.server.smtp_gw_config());
-    if own.hosts.is_empty() {
-        return Some((job, Line::Dropped));
-    }
-    let route = Route::Hosts(HostList::of_gateways("RLYS", "RLYS", &own, effective));
-    through_smtp(job, setting, route, open).await
 }
 
 async fn through_smtp(
@@ -408,6 +456,10 @@ async fn through_smtp(
     })
     .await
 }
+
+/// What a sender is told about an address whose commands do nothing.
+pub(super) const WITHOUT_EFFECT: &str =
+    "554 5.3.5 The address is configured without a command that delivers mail";
 
 /// The exit code that stops the file (`mailroot.md` 13.2).
 const EXIT_STOP: i32 = 16;

@@ -14,13 +14,14 @@ use bstr::{BStr, BString, ByteSlice as _};
 use super::attempt::{Fate, Job};
 use super::failure::plain_entry;
 use super::on_disk;
+use super::plan::Message;
 use super::program::Macros;
 use crate::address::Mailbox;
 use crate::filter::{
     InQueue, Ran, Stage, Subject, Undecided, Verdict, take_rejection, undecided_is_tempfail,
 };
-use crate::mailroot::filters::{FilterProgram, FilterProgramRow, FilterRules};
-use crate::mailroot::{Loaded, Snapshot};
+use crate::mailroot::filters::{FilterProgram, FilterProgramRow, FilterRule, FilterRules};
+use crate::mailroot::{Fact, Loaded, Snapshot, Step, Trail};
 use crate::message::{HEADER_BLOCK_BYTES_MAX, auth_user};
 use crate::spool::{BadSpoolFile, KeptCopy, SpoolError, slog};
 use crate::status::number;
@@ -75,7 +76,7 @@ enum Next {
 }
 
 /// The filters for one message at one stage.
-struct Selection {
+pub(super) struct Selection {
     subject: Subject,
     programs: Vec<Loaded<FilterProgram>>,
     /// A selected file does not exist.
@@ -85,30 +86,68 @@ struct Selection {
 impl Selection {
     /// May block.
     fn of(job: &Job, stage: Stage) -> Self {
-        let (snapshot, file) = (&job.snapshot, &job.file);
-        let sender = file.reverse_path.mailbox();
+        let file = &job.file;
+        let message = Message {
+            sender: file.reverse_path.clone(),
+            recipient: file.forward_path.clone(),
+            client: file.header.client().to_owned(),
+            server: file.header.server().to_owned(),
+            is_authenticated: auth_user(&job.head).is_some(),
+        };
+        Self::for_message(&job.snapshot, &message, stage, &mut ())
+    }
+
+    /// May block.
+    pub(super) fn for_message(
+        snapshot: &Snapshot,
+        message: &Message,
+        stage: Stage,
+        trail: &mut impl Trail,
+    ) -> Self {
+        let sender = message.sender.mailbox();
         let subject = Subject {
             stage,
             sender: sender.map(|sender| real_address(snapshot, sender)).unwrap_or_default(),
-            recipient: real_address(snapshot, file.forward_path.mailbox()),
-            local: address_of(file.header.server()),
-            remote: address_of(file.header.client()),
-            is_authenticated: auth_user(&job.head).is_some(),
+            recipient: real_address(snapshot, message.recipient.mailbox()),
+            local: address_of(message.server.as_ref()),
+            remote: address_of(message.client.as_ref()),
+            is_authenticated: message.is_authenticated,
             is_white_listed: false,
         };
         let (mut programs, mut is_incomplete) = (Vec::new(), false);
         let rules = rules(snapshot, stage);
-        for name in rules.selecting(&subject.sender, &subject.recipient, subject.remote, subject.local) {
-            match snapshot.filter_file(name) {
-                Some(found) => programs.push(found),
+        for rule in rules.selected(&subject.sender, &subject.recipient, subject.remote, subject.local) {
+            match snapshot.filter_file(&rule.file) {
+                Some(found) => {
+                    note_programs(rule, &found, &subject, trail);
+                    programs.push(found);
+                }
                 None => {
-                    tracing::warn!(stage = stage.name(), "filters/{name} does not exist");
+                    trail.note(|| rule_step(rule, &subject, None));
+                    tracing::warn!(stage = stage.name(), "filters/{} does not exist", rule.file);
                     is_incomplete = true;
                 }
             }
         }
         Self { subject, programs, is_incomplete }
     }
+}
+
+fn note_programs(rule: &FilterRule, found: &FilterProgram, subject: &Subject, trail: &mut impl Trail) {
+    if found.rows().is_empty() {
+        trail.note(|| rule_step(rule, subject, None));
+    }
+    for row in found.rows().iter().filter(|row| subject.exclusion(row.flags).is_none()) {
+        let file = || std::path::Path::new("filters").join(&*rule.file);
+        trail.note(|| rule_step(rule, subject, Some(row.program.to_string())).by(file(), row.line));
+    }
+}
+
+fn rule_step(rule: &FilterRule, subject: &Subject, program: Option<String>) -> Step {
+    let stage = subject.stage.name();
+    let table = if subject.stage == Stage::Out { "filters.out.tab" } else { "filters.in.tab" };
+    let file = rule.file.to_string();
+    Step::new(Fact::QueueFilter { stage, file, program }).by(table, rule.line)
 }
 
 /// The account's address where it is one of ours, else the address.

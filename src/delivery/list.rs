@@ -14,8 +14,8 @@
 use super::attempt::{Fate, Job};
 use super::failure::plain_entry;
 use crate::address::{ForwardPath, ReversePath};
-use crate::mailroot::Account;
 use crate::mailroot::schema::user as variables;
+use crate::mailroot::{Account, Citation, Fact, MailRoot, Snapshot, Step, Trail};
 use crate::message::HeaderScanner;
 use crate::status::number;
 
@@ -26,23 +26,13 @@ pub(super) fn deliver(job: &Job, account: &Account) -> Fate {
         return job.end_of_loop();
     }
     let settings = job.snapshot.user_tab(account);
-    let members = job.snapshot.list_members(account);
-    let sender = settings.text(&variables::LIST_SENDER).and_then(|sender| {
-        ReversePath::parse(sender.as_bytes())
-            .inspect_err(|error| tracing::warn!(list = account.address(), %error, "ListSender is ignored"))
-            .ok()
-    });
-    let sender = sender.unwrap_or_else(|| job.file.reverse_path.clone());
-    let mut recipients = Vec::new();
-    for member in members.receiving() {
-        match ForwardPath::parse(member.address.as_bytes()) {
-            Ok(path) => recipients.push(path),
-            Err(_) => {
-                let line = format!("List {} : invalid address \"{}\"", account.address(), member.address);
-                job.attempt.log(&plain_entry(number::ADDRESS_SYNTAX, line));
-            }
-        }
+    let copies = copies(&job.snapshot, account, &mut ());
+    for address in &copies.invalid {
+        let line = format!("List {} : invalid address \"{address}\"", account.address());
+        job.attempt.log(&plain_entry(number::ADDRESS_SYNTAX, line));
     }
+    let sender = copies.sender.unwrap_or_else(|| job.file.reverse_path.clone());
+    let recipients = copies.recipients;
     if recipients.is_empty() {
         // A list without readers takes its mail, as XMail's does.
         return Fate::Done;
@@ -60,6 +50,56 @@ pub(super) fn deliver(job: &Job, account: &Account) -> Fate {
         }
     }
 }
+
+/// What a list gives out.
+pub(super) struct Copies {
+    /// `ListSender`; `None`: the message's own sender stays.
+    pub(super) sender: Option<ReversePath>,
+    /// Who gets a copy, in file order.
+    pub(super) recipients: Vec<ForwardPath>,
+    /// Members that receive and have no valid address.
+    pub(super) invalid: Vec<String>,
+}
+
+/// What a list gives out of each message. May block.
+pub(super) fn copies(snapshot: &Snapshot, account: &Account, trail: &mut impl Trail) -> Copies {
+    let settings = snapshot.user_tab(account);
+    let members = snapshot.list_members(account);
+    let sender = settings.text(&variables::LIST_SENDER).and_then(|sender| {
+        ReversePath::parse(sender.as_bytes())
+            .inspect_err(|error| tracing::warn!(list = account.address(), %error, "ListSender is ignored"))
+            .ok()
+    });
+    let (mut recipients, mut invalid) = (Vec::new(), Vec::new());
+    for member in members.receiving() {
+        match ForwardPath::parse(member.address.as_bytes()) {
+            Ok(path) => recipients.push(path),
+            Err(_) => invalid.push(member.address.to_string()),
+        }
+    }
+    let file = || MailRoot::account_directory(account).join(MLUSERS);
+    trail.note(|| {
+        let row = settings.line_of(&variables::LIST_SENDER).filter(|_| sender.is_some());
+        Step::new(Fact::ListCopies {
+            list: account.address(),
+            sender: sender.as_ref().map(ToString::to_string),
+            receiving: recipients.len(),
+            invalid: invalid.len(),
+        })
+        .by(file(), 0)
+        .by_all(row.map(|line| Citation::new(MailRoot::user_tab(account), line)))
+    });
+    for member in members.receiving().take(MEMBERS_NOTED_MAX) {
+        let fact = || Fact::ListMember { address: member.address.to_string() };
+        trail.note(|| Step::new(fact()).by(file(), member.line));
+    }
+    Copies { sender, recipients, invalid }
+}
+
+/// So many members are named one by one when somebody asks what a list does; of the others there is the number. Ours.
+pub(super) const MEMBERS_NOTED_MAX: usize = 10;
+
+const MLUSERS: &str = "mlusers.tab";
 
 fn has_passed(head: &[u8], own: &str) -> bool {
     HeaderScanner::new(head)

@@ -15,15 +15,15 @@ use bstr::ByteSlice;
 
 use super::attempt::{Fate, Job};
 use super::failure::plain_entry;
-use crate::mailbox::{Delivered, Delivery};
-use crate::mailroot::Account;
+use crate::mailbox::{Delivered, Delivery, Mailboxes};
+use crate::mailroot::{Account, Snapshot};
 use crate::message::{HeaderEnd, HeaderScanner, header_end, mailbox_prefix};
 use crate::net::dots::{ToCrlf, Transformed};
 use crate::status::number;
 
 /// Delivers, logs, and says how the attempt ends. Blocks.
 pub(super) fn deliver(job: &Job, account: &Account) -> Fate {
-    if is_full(job, account) {
+    if is_full(&job.snapshot, &job.services.mailboxes, account) {
         let line = "Message rejected due to account mailbox quota".to_owned();
         job.attempt.log(&plain_entry(number::MAILBOX_FULL, line));
         return Fate::failed("User maximum mailbox size reached");
@@ -45,9 +45,9 @@ pub(super) fn deliver(job: &Job, account: &Account) -> Fate {
 /// Whether what is stored fills the quota already (`mailflow.md` 4.4). This message does not count: the SMTP server has
 /// answered 250 for it after looking at its size (decision 9), and mail that we answered for is delivered. A mailbox that
 /// cannot be read is not full.
-fn is_full(job: &Job, account: &Account) -> bool {
-    let Some(limit) = job.snapshot.user_tab(account).mailbox_bytes_max() else { return false };
-    let stored = job.services.mailboxes.usage(account).map(|usage| usage.bytes).unwrap_or(0);
+pub(super) fn is_full(snapshot: &Snapshot, mailboxes: &Mailboxes, account: &Account) -> bool {
+    let Some(limit) = snapshot.user_tab(account).mailbox_bytes_max() else { return false };
+    let stored = mailboxes.usage(account).map(|usage| usage.bytes).unwrap_or(0);
     stored >= limit
 }
 

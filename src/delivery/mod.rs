@@ -25,9 +25,13 @@ mod filters;
 mod list;
 mod local;
 mod notice;
+mod plan;
 mod program;
 mod remote;
 mod route;
+
+pub use plan::{End, Message, OwnCommands, plan};
+pub use remote::exchangers;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -8,6 +8,7 @@ use bstr::{BString, ByteSlice};
 
 use super::attempt::Job;
 use super::on_disk;
+use super::plan::Message;
 use crate::durable::FILE_MODE;
 use crate::exec::{self, ExecError, Exit};
 use crate::mailroot::command_file::{Priority, ProgramCommand};
@@ -44,6 +45,19 @@ impl Macros {
         if let Some(account) = account {
             values.push(("RRCPT", account.into()));
         }
+        Self { values }
+    }
+
+    /// What is known of a message that is not in the spool yet; the other macros stay as written.
+    pub(super) fn planned(message: &Message, account: Option<&str>) -> Self {
+        let sender = message.sender.mailbox().map(ToString::to_string).unwrap_or_default();
+        let mut values: Vec<(&'static str, BString)> = vec![
+            ("FROM", sender.into()),
+            ("RCPT", message.recipient.mailbox().to_string().into()),
+            ("LOCALADDR", message.server.clone()),
+            ("REMOTEADDR", message.client.clone()),
+        ];
+        values.extend(account.map(|account| ("RRCPT", account.into())));
         Self { values }
     }
 

@@ -15,10 +15,10 @@ use super::Services;
 use super::client::{Action, Dialogue, Envelope, FINAL_DOT_TIMEOUT, Plan};
 use super::failure::{Failure, plain_entry};
 use crate::auth::Mechanism;
-use crate::dns::MxAnswer;
+use crate::dns::{MxAnswer, Resolver};
 use crate::mailroot::Snapshot;
 use crate::mailroot::authentication::ClientMechanism;
-use crate::mailroot::routing::{Gateway, HostPort, NeedTls};
+use crate::mailroot::routing::{Gateway, GatewayOptions, HostPort, NeedTls};
 use crate::mailroot::schema::server as variables;
 use crate::net::dots::{END_OF_DATA, ToCrlf, Transform};
 use crate::net::tls::ClientTls;
@@ -159,23 +159,36 @@ pub(super) async fn send(
     }
     let list = match route {
         Route::Hosts(list) => list.clone(),
-        Route::Exchangers { domain, options } => match services.resolver.mx(domain).await {
-            MxAnswer::Hosts(found) => {
-                let host = |mx: &crate::dns::Mx| Host {
-                    label: mx.host.clone(),
-                    gateway: Gateway {
-                        host: HostPort { host: mx.host.as_str().into(), port: None },
-                        options: *options,
-                    },
-                };
-                let hosts = found.iter().map(host).collect();
-                HostList { keyword: "MX", medium: "SMTP", hosts, is_random: false }
-            }
-            MxAnswer::NoMx => HostList::single("FF", domain, *options),
-            answer => return no_hosts(outgoing, domain, answer, log),
+        Route::Exchangers { domain, options } => match exchangers(&services.resolver, domain, *options).await
+        {
+            Ok(list) => list,
+            Err(answer) => return no_hosts(outgoing, domain, answer, log),
         },
     };
     walk(services, snapshot, outgoing, route, list, open, log).await
+}
+
+/// The mail exchangers of a domain, or its own address where it has none.
+///
+/// # Errors
+/// The answer of the DNS that gives no host.
+pub async fn exchangers(
+    resolver: &Resolver,
+    domain: &str,
+    options: GatewayOptions,
+) -> Result<HostList, MxAnswer> {
+    match resolver.mx(domain).await {
+        MxAnswer::Hosts(found) => {
+            let host = |mx: &crate::dns::Mx| Host {
+                label: mx.host.clone(),
+                gateway: Gateway { host: HostPort { host: mx.host.as_str().into(), port: None }, options },
+            };
+            let hosts = found.iter().map(host).collect();
+            Ok(HostList { keyword: "MX", medium: "SMTP", hosts, is_random: false })
+        }
+        MxAnswer::NoMx => Ok(HostList::single("FF", domain, options)),
+        answer => Err(answer),
+    }
 }
 
 /// `None`: the old connection cannot be used, or broke before the server said anything about this message.

@@ -62,13 +62,24 @@ impl FilterRules {
         remote: IpAddr,
         local: IpAddr,
     ) -> impl Iterator<Item = &str> {
-        let mut files: Vec<&str> = Vec::new();
+        self.selected(sender, recipient, remote, local).map(|rule| &*rule.file)
+    }
+
+    /// The rules behind [`FilterRules::selecting`]: for each file the first that selects it.
+    pub fn selected(
+        &self,
+        sender: &str,
+        recipient: &str,
+        remote: IpAddr,
+        local: IpAddr,
+    ) -> impl Iterator<Item = &FilterRule> {
+        let mut rules: Vec<&FilterRule> = Vec::new();
         for rule in self.rows.iter().filter(|rule| rule.selects(sender, recipient, remote, local)) {
-            if files.len() < SELECTED_MAX && !files.contains(&&*rule.file) {
-                files.push(&rule.file);
+            if rules.len() < SELECTED_MAX && !rules.iter().any(|known| known.file == rule.file) {
+                rules.push(rule);
             }
         }
-        files.into_iter()
+        rules.into_iter()
     }
 
     /// All usable rows in file order.

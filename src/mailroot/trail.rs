@@ -384,10 +384,10 @@ pub enum Fact {
         /// The program; `None`: the file does not exist, or is empty.
         program: Option<String>,
     },
-    /// A line of a command file, in words as written.
+    /// A line of a command file.
     Command {
-        /// The words.
-        words: Vec<String>,
+        /// The command.
+        name: String,
         /// What it does here.
         effect: CommandEffect,
     },
