@@ -26,7 +26,8 @@
 //! | 3 services | [`spool`], [`mailbox`], [`auth`], [`policy`], [`filter`] |
 //! | 4 work | [`delivery`], [`admin`], [`pickup`], [`psync`] |
 //! | 5 faces | [`smtp`], [`pop3`], [`ctrl`], [`finger`] |
-//! | 6 roof | [`options`], [`server`], [`commands`] |
+//! | 6 why | [`explain`]: asks all of them, decides nothing |
+//! | 7 roof | [`options`], [`server`], [`commands`] |
 //!
 //! # Invariants
 //!
@@ -66,6 +67,8 @@ pub mod ctrl;
 pub mod finger;
 pub mod pop3;
 pub mod smtp;
+
+pub mod explain;
 
 pub mod commands;
 pub mod options;

@@ -397,7 +397,8 @@ fn certificate(root: &MailRoot, snapshot: &Snapshot) -> Arc<TlsStore> {
     Arc::new(TlsStore::new(root.path()))
 }
 
-fn dns_config(options: &Options, snapshot: &Snapshot) -> DnsConfig {
+/// How the DNS is asked, by the server's options and `server.tab`.
+pub fn dns_config(options: &Options, snapshot: &Snapshot) -> DnsConfig {
     let smart_hosts = snapshot.server.text(&variables::SMART_DNS_HOST).map(SmartHost::parse_list).transpose();
     let smart_hosts = smart_hosts.unwrap_or_else(|error| {
         tracing::error!("server.tab: SmartDNSHost: {error}; the system's resolver is used");

@@ -19,6 +19,7 @@ const FLOORS: &[&[&str]] = &[
     &["spool", "mailbox", "auth", "policy", "filter"],
     &["delivery", "admin", "pickup", "psync"],
     &["smtp", "pop3", "ctrl", "finger", "web"],
+    &["explain"],
     &["options", "server", "commands"],
 ];
 

@@ -1,6 +1,7 @@
 //! The sub-commands of `tabmail`, and the names under which XMail's programs are known.
 
 pub mod ctrlclnt;
+pub mod explain;
 pub mod init;
 pub mod local;
 pub mod mkusers;
@@ -34,6 +35,8 @@ pub enum Command {
     Serve(Serve),
     /// Lay out a new MailRoot in a directory
     Init(init::Init),
+    /// Tell where mail goes and who may relay, and which rows decide it
+    Explain(explain::Explain),
     /// Put a message into spool/local, as sendmail does
     #[command(disable_help_flag = true)]
     Sendmail(Words),

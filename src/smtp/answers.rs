@@ -27,7 +27,7 @@ use crate::spool::{Origin, Spool, SpoolError};
 use crate::tab::wildcard;
 
 /// Runs on a blocking thread; `None` when the task was lost, which happens only at a hurried stop.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(work).await.ok()
 }
 
@@ -208,7 +208,7 @@ fn stored_bytes(mailboxes: &Mailboxes, account: &Account) -> u64 {
 
 /// Whether the message can go to somebody (decision 9). When only some mailboxes are too small it is accepted, as XMail
 /// accepts it: SMTP has one reply for all, and one full mailbox must not lose the others their mail.
-pub(super) fn fits(
+pub fn fits(
     mailboxes: &Mailboxes,
     quotas: &[(Mailbox, Quota)],
     recipients: usize,

@@ -16,7 +16,7 @@ use bstr::{BString, ByteSlice as _};
 use super::answers::blocking;
 use super::reply;
 use super::serve::Services;
-use super::session::{BadEdit, Edit, FilterPoint, FilterRun, FilterVerdict, is_data_mark};
+use super::session::{BadEdit, Edit, FilterRun, FilterVerdict, is_data_mark};
 use crate::durable::FILE_MODE;
 use crate::filter::{Ran, rejection_path, take_rejection, undecided_is_tempfail};
 use crate::mailroot::filters::FilterProgram;
@@ -37,7 +37,7 @@ pub(super) async fn run(
     run: FilterRun,
     draft: Option<Draft>,
 ) -> (FilterVerdict, Option<Draft>) {
-    let programs = programs(&run);
+    let programs = FilterProgram::clone(run.programs().1);
     let is_tempfail = undecided_is_tempfail(&run.snapshot.server);
     let FilterRun { subject, envelope, mut macros, .. } = run;
     macros.push(("FILE", path.as_os_str().as_encoded_bytes().into()));
@@ -73,15 +73,6 @@ pub(super) async fn run(
     }
     let verdict = work.edit.map_or(FilterVerdict::Accept, FilterVerdict::Edited);
     (verdict, work.draft)
-}
-
-fn programs(run: &FilterRun) -> FilterProgram {
-    let snapshot = &run.snapshot;
-    FilterProgram::clone(match run.point {
-        FilterPoint::PostRcpt => &snapshot.filters_post_rcpt,
-        FilterPoint::PreData => &snapshot.filters_pre_data,
-        FilterPoint::PostData => &snapshot.filters_post_data,
-    })
 }
 
 fn unavailable(error: &FileError) -> (FilterVerdict, Option<Draft>) {

@@ -35,6 +35,7 @@ mod attempt;
 mod data;
 mod file;
 mod frozen;
+pub mod inspect;
 mod intake;
 mod kept;
 mod name;

@@ -95,8 +95,13 @@ fn make_directories(spool: &Spool) -> Result<(), SpoolError> {
 /// Every `spool/<a>/<b>` on the disk, also above the split level in use (decision 48).
 pub(super) fn places(spool: &Spool) -> Result<Vec<Place>, SpoolError> {
     let top = spool.directory();
+    places_in(&top).map_err(SpoolError::disk("read", &top))
+}
+
+/// The split directories below `top`, which is `spool/`.
+pub(super) fn places_in(top: &Path) -> io::Result<Vec<Place>> {
     let mut places = Vec::new();
-    for level1 in numbers_in(&top).map_err(SpoolError::disk("read", &top))? {
+    for level1 in numbers_in(top)? {
         let Ok(inner) = numbers_in(&top.join(level1.to_string())) else { continue };
         places.extend(inner.into_iter().map(|level2| Place { level1, level2 }));
     }
@@ -113,7 +118,12 @@ fn numbers_in(directory: &Path) -> io::Result<Vec<u32>> {
 
 /// The visible plain files of one state.
 pub(super) fn names_in(spool: &Spool, place: Place, state: State) -> Vec<Name> {
-    let Ok(entries) = fs::read_dir(spool.place_directory(place, state)) else { return Vec::new() };
+    names_at(&spool.place_directory(place, state), place)
+}
+
+/// The visible plain files of a state's directory of a split directory.
+pub(super) fn names_at(directory: &Path, place: Place) -> Vec<Name> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let files = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
     let mut names: Vec<Name> =
         files.filter_map(|entry| Name::existing(place, entry.file_name().to_str()?)).collect();

@@ -83,6 +83,59 @@ pub fn attempts(slog: &[u8]) -> Attempts {
     found
 }
 
+/// Every attempt that a slog tells of, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// The attempts.
+    pub attempts: Vec<PastAttempt>,
+}
+
+/// One attempt of the past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastAttempt {
+    /// The line of its `[PeekTime]`, from 1.
+    pub line: u32,
+    /// When it began, in Unix seconds.
+    pub unix_secs: i64,
+    /// The last reason written: the remote reply, else the more that is known, else the failing step, else the error.
+    pub error: Option<String>,
+}
+
+/// Reads a whole slog.
+pub fn history(slog: &[u8]) -> History {
+    let mut attempts: Vec<PastAttempt> = Vec::new();
+    let blocks = slog.lines().zip(1..).scan(Vec::new(), |block: &mut Vec<String>, (line, number)| {
+        let line = line.to_str_lossy().into_owned();
+        let peek = line
+            .strip_prefix(PEEK_TIME)
+            .map(|rest| crate::mailroot::server_tab::leading_number(rest.as_bytes()));
+        let ended = if line == ">>" { Some(std::mem::take(block)) } else { None };
+        match line.as_str() {
+            "<<" => block.clear(),
+            _ if ended.is_none() => block.push(line),
+            _ => {}
+        }
+        Some((number, peek, ended))
+    });
+    for (line, peek, block) in blocks {
+        if let Some(unix_secs) = peek {
+            attempts.push(PastAttempt { line, unix_secs, error: None });
+        }
+        if let (Some(block), Some(last)) = (block, attempts.last_mut()) {
+            last.error = error_of(&block).or(last.error.take());
+        }
+    }
+    History { attempts }
+}
+
+fn error_of(block: &[String]) -> Option<String> {
+    let value = |key: &str| block.iter().find_map(|line| line.strip_prefix(key));
+    let quoted = value("SMTP-Error = \"").map(|text| text.strip_suffix('"').unwrap_or(text));
+    let step = || block.iter().find(|line| !["Err", "SMTP-"].iter().any(|key| line.starts_with(key)));
+    let error = quoted.or_else(|| value("ErrInfo   = ")).or_else(|| step().map(String::as_str));
+    error.or_else(|| value("ErrString = ")).map(str::to_owned)
+}
+
 /// The reason and server that a notice takes from the slog: the first of each after the last `[PeekTime]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reason {
@@ -141,6 +194,13 @@ mod tests {
             Reason { smtp_error: Some("550-a\r\n550 b".into()), smtp_server: None }
         );
         assert_eq!(reason(SLOG.as_bytes()).smtp_server.as_deref(), Some("mx1.sink.test."));
+        let past = |line, unix_secs, error: &str| PastAttempt { line, unix_secs, error: Some(error.into()) };
+        let found = history(slog.as_bytes()).attempts;
+        assert_eq!(found[0], past(1, 1_795_429_991, "451 4.3.0 try again later"));
+        assert_eq!((found[1].line, found[1].unix_secs, found.len()), (10, 1_795_430_000, 2));
+        let other = "[PeekTime] 5 : x\n<<\nErrCode   = -171\nErrString = Mailbox full\nRejected\n>>\n[PeekTime] 6 : x\n";
+        let none = PastAttempt { line: 7, unix_secs: 6, error: None };
+        assert_eq!(history(other.as_bytes()).attempts, [past(1, 5, "Rejected"), none]);
         assert_eq!(attempts(b""), Attempts::default());
     }
 }

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::address::{ForwardPath, PathError, ReversePath, Utf8, parse_angle};
 use crate::filter::{Stage, Subject};
+use crate::mailroot::filters::FilterProgram;
 use crate::net::{bracketed, plain_ip};
 use crate::smtp::reply;
 
@@ -36,6 +37,18 @@ pub struct FilterRun {
     pub envelope: Vec<u8>,
     /// Values of the macros, but for `FILE`.
     pub macros: Vec<(&'static str, BString)>,
+}
+
+impl FilterRun {
+    /// The table of programs, and its file.
+    pub fn programs(&self) -> (&'static str, &FilterProgram) {
+        let snapshot = &self.snapshot;
+        match self.point {
+            FilterPoint::PostRcpt => ("filters.post-rcpt.tab", &snapshot.filters_post_rcpt),
+            FilterPoint::PreData => ("filters.pre-data.tab", &snapshot.filters_pre_data),
+            FilterPoint::PostData => ("filters.post-data.tab", &snapshot.filters_post_data),
+        }
+    }
 }
 
 /// The session's file as a post-data filter left it.

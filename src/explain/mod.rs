@@ -1,0 +1,224 @@
+//! Why: what the server would do with a recipient or a client, what it did with a message, and which rows decide.
+//!
+//! Nothing is decided here. An [`Explanation`] comes from the server's own code, which notes its steps in a
+//! [trail](crate::mailroot::trail): admission, a real [`smtp::Session`](crate::smtp::session) that is told the commands
+//! of a client, the functions that answer its questions, and [`delivery::plan`]. Copies that enter the queue again
+//! (redirects, list members) are followed.
+//!
+//! Nothing is written: no spool is opened, no number taken, no log line made, no program run. What depends on a program
+//! or a remote server is taken as going well, and the step says so.
+//!
+//! | module | does |
+//! | --- | --- |
+//! | `dialogue` | tells a session the client's commands |
+//! | `way` | follows a message from the queue to its ends |
+//! | `message` | where a queued message stands |
+//! | [`rows`] | the text of cited rows, without passwords |
+//! | [`render`] | sentences and JSON |
+
+mod dialogue;
+mod message;
+pub mod render;
+pub mod rows;
+#[cfg(test)]
+mod tests;
+mod way;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::dns::Resolver;
+use crate::mailbox::Mailboxes;
+use crate::mailroot::{Snapshot, Step};
+use crate::spool::{RetryPlan, SpoolError};
+use crate::status::Reply;
+
+/// What the server that is explained works with.
+#[derive(Clone)]
+pub struct Settings {
+    /// The tables.
+    pub snapshot: Arc<Snapshot>,
+    /// For quota.
+    pub mailboxes: Mailboxes,
+    /// `None`: the DNS is not asked. It must not keep answers in the MailRoot.
+    pub resolver: Option<Resolver>,
+    /// Whether the DNS may be asked about the client: not about one that is made up.
+    pub asks_about_peer: bool,
+    /// The time.
+    pub clock: Clock,
+    /// `-Sr`.
+    pub recipients_max: usize,
+    /// `-Se`.
+    pub pop_auth_lifetime: Duration,
+    /// `-Qt`, `-Qi`, `-Qr`.
+    pub retry: RetryPlan,
+    /// Whether there is a certificate.
+    pub is_tls_available: bool,
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its address.
+    pub peer: SocketAddr,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The name of EHLO.
+    pub helo: String,
+    /// Whether TLS is on.
+    pub is_tls: bool,
+    /// The log-in name; its password is taken as right.
+    pub login: Option<String>,
+    /// The reverse-path, empty when null.
+    pub sender: String,
+    /// The size to declare, in bytes; 0: none.
+    pub size_bytes: u64,
+}
+
+/// What would happen, or did, and why.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The parts in their order.
+    pub chapters: Vec<Chapter>,
+    /// What comes of it.
+    pub outcome: Outcome,
+    /// Where the mail ends up, each once.
+    pub destinations: Vec<Destination>,
+}
+
+/// One part of an explanation.
+#[derive(Clone, Debug)]
+pub struct Chapter {
+    /// What is decided.
+    pub heading: Heading,
+    /// The reasons in their order.
+    pub steps: Vec<Step>,
+    /// What the client hears.
+    pub reply: Option<Reply>,
+}
+
+/// What a chapter is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heading {
+    /// Whether the peer is served.
+    Connect(SocketAddr),
+    /// An SMTP command.
+    Command(String),
+    /// What delivery does with a message.
+    Delivery {
+        /// The sender.
+        from: String,
+        /// The recipient.
+        to: String,
+    },
+    /// What became of a message so far.
+    Message(String),
+}
+
+/// What comes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The client hears this; mail is accepted.
+    Accepted(Reply),
+    /// The client hears this; mail is refused.
+    Refused(Reply),
+    /// The message is in the queue.
+    Queued,
+    /// The message waits for the operator.
+    Frozen,
+    /// The message file cannot be read; an attempt will freeze or delete it.
+    Unreadable(String),
+}
+
+/// Where mail ends up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// In an account's mailbox.
+    Mailbox(String),
+    /// In the hands of a program.
+    Program(String),
+    /// At one of these hosts.
+    Remote {
+        /// The recipient.
+        recipient: String,
+        /// The hosts in the order of trying; empty: not known.
+        hosts: Vec<String>,
+    },
+    /// Back at the sender.
+    Returned(String),
+    /// Nowhere: a list without readers.
+    Nowhere(String),
+    /// Copies that were not followed: too many, or going round in circles.
+    NotFollowed(String),
+}
+
+/// Nothing can be explained.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// No message of this name or number is in the spool.
+    #[error("no message {0:?} is in the spool")]
+    NoSuchMessage(String),
+    /// The name is the beginning of several.
+    #[error("{wanted:?} means {} messages: {}", names.len(), names.join(" "))]
+    Ambiguous {
+        /// What was asked for.
+        wanted: String,
+        /// Those that it means, at most [`NAMES_MAX`].
+        names: Vec<String>,
+    },
+    /// The spool cannot be read.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The work was lost (only at a hurried stop).
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Names that an [`ExplainError::Ambiguous`] tells at most. Ours.
+pub const NAMES_MAX: usize = 10;
+
+/// The domain of the recipient that `explain relay` asks for: it is nobody's (RFC 2606 section 2).
+pub const SOMEWHERE_ELSE: &str = "elsewhere.invalid";
+
+impl Explanation {
+    /// Whether mail gets somewhere: accepted or queued, and not returned to everybody.
+    pub fn is_good(&self) -> bool {
+        let arrives = |end: &Destination| !matches!(end, Destination::Returned(_));
+        let has_way = self.destinations.is_empty() || self.destinations.iter().any(arrives);
+        has_way && matches!(self.outcome, Outcome::Accepted(_) | Outcome::Queued)
+    }
+}
+
+/// What would happen to mail from this client to this recipient.
+///
+/// # Errors
+/// [`ExplainError::Interrupted`].
+pub async fn rcpt(
+    settings: &Settings,
+    client: &Client,
+    recipient: &str,
+) -> Result<Explanation, ExplainError> {
+    dialogue::explain(settings, client, recipient, dialogue::Until::Delivery).await
+}
+
+/// Whether this client may relay to `recipient`, an address elsewhere.
+///
+/// # Errors
+/// [`ExplainError::Interrupted`].
+pub async fn relay(
+    settings: &Settings,
+    client: &Client,
+    recipient: &str,
+) -> Result<Explanation, ExplainError> {
+    dialogue::explain(settings, client, recipient, dialogue::Until::Recipient).await
+}
+
+/// Where the messages of a spool name, the beginning of one, or a message number stand; one for each recipient.
+///
+/// # Errors
+/// [`ExplainError::NoSuchMessage`], [`ExplainError::Ambiguous`], the disk's.
+pub async fn message(settings: &Settings, wanted: &str) -> Result<Vec<Explanation>, ExplainError> {
+    message::explain(settings, wanted).await
+}
