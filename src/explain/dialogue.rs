@@ -54,9 +54,11 @@ pub(super) async fn explain(
     if let Some(reply) = refused {
         return Ok(ended(chapters, Outcome::Refused(reply)));
     }
-    let heard = chapters.iter().rev().find_map(|chapter| chapter.reply.clone());
-    let outcome = Outcome::Accepted(heard.unwrap_or_else(reply::ok));
-    let mut destinations = Vec::new();
+    let heard = |chapter: &Chapter| chapter.reply.clone().filter(|_| chapter.is_about_recipient());
+    let recipient = chapters.iter().find(|chapter| chapter.is_about_recipient());
+    let known = recipient.map(|chapter| chapter.steps.clone()).unwrap_or_default();
+    let outcome = Outcome::Accepted(recipient.and_then(heard).unwrap_or_else(reply::ok));
+    let (mut destinations, first_delivery) = (Vec::new(), chapters.len());
     for message in submission.iter().flat_map(|submission| &submission.messages) {
         let header = &message.header;
         let (Ok(sender), Ok(recipient)) = (header.reverse_path(), header.forward_path()) else { continue };
@@ -64,6 +66,10 @@ pub(super) async fn explain(
         let is_authenticated = client.login.is_some();
         let message = Message { sender, recipient, client: client_address, server, is_authenticated };
         destinations.extend(way::follow(settings, message, OwnCommands::default(), &mut chapters).await?);
+    }
+    if let Some(delivery) = chapters.get_mut(first_delivery) {
+        // What RCPT has told already about the same address is not told again.
+        delivery.steps.retain(|step| !known.contains(step));
     }
     Ok(Explanation { chapters, outcome, destinations })
 }
@@ -215,7 +221,7 @@ impl Dialogue<'_> {
 
     fn note(&mut self, steps: Vec<Step>) {
         if let Some(chapter) = self.chapters.last_mut() {
-            chapter.steps.extend(steps);
+            chapter.extend(steps);
         }
     }
 

@@ -25,13 +25,15 @@ mod tests;
 mod way;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::mailbox::Mailboxes;
-use crate::mailroot::{Snapshot, Step};
+use crate::mailroot::trail::Near;
+use crate::mailroot::{Citation, Miss, ProblemKind, Snapshot, Step};
 use crate::spool::{RetryPlan, SpoolError};
 use crate::status::Reply;
 
@@ -182,7 +184,47 @@ pub const NAMES_MAX: usize = 10;
 /// The domain of the recipient that `explain relay` asks for: it is nobody's (RFC 2606 section 2).
 pub const SOMEWHERE_ELSE: &str = "elsewhere.invalid";
 
+impl Chapter {
+    /// Adds steps, each once: an alias domain is looked at for the domain and again for the name.
+    fn extend(&mut self, steps: Vec<Step>) {
+        for step in steps {
+            if !self.steps.contains(&step) {
+                self.steps.push(step);
+            }
+        }
+    }
+
+    fn is_about_recipient(&self) -> bool {
+        matches!(&self.heading, Heading::Command(command) if command.starts_with(RCPT))
+    }
+}
+
+/// What the command begins with that names the recipient.
+const RCPT: &str = "RCPT TO:";
+
 impl Explanation {
+    /// Adds the rows that have the key of a row that decided and stand behind it.
+    fn with_duplicates(mut self, snapshot: &Snapshot) -> Self {
+        let behind: Vec<(&Path, u32, u32)> = snapshot
+            .problems()
+            .filter_map(|problem| match problem.kind {
+                ProblemKind::Duplicate { first } => Some((problem.file.as_path(), first, problem.line)),
+                _ => None,
+            })
+            .collect();
+        for step in self.chapters.iter_mut().flat_map(|chapter| &mut chapter.steps) {
+            let known = |line| step.near.iter().any(|near| near.row.line == line);
+            let others = behind.iter().filter(|(file, first, line)| {
+                step.rows.iter().any(|row| row.file == *file && row.line == *first) && !known(*line)
+            });
+            let near =
+                others.map(|(file, _, line)| Near { row: Citation::new(file, *line), why: Miss::Duplicate });
+            let near: Vec<Near> = near.collect();
+            step.near.extend(near);
+        }
+        self
+    }
+
     /// Whether mail gets somewhere: accepted or queued, and not returned to everybody.
     pub fn is_good(&self) -> bool {
         let arrives = |end: &Destination| !matches!(end, Destination::Returned(_));
@@ -200,7 +242,8 @@ pub async fn rcpt(
     client: &Client,
     recipient: &str,
 ) -> Result<Explanation, ExplainError> {
-    dialogue::explain(settings, client, recipient, dialogue::Until::Delivery).await
+    let explained = dialogue::explain(settings, client, recipient, dialogue::Until::Delivery).await?;
+    Ok(explained.with_duplicates(&settings.snapshot))
 }
 
 /// Whether this client may relay to `recipient`, an address elsewhere.
@@ -212,7 +255,8 @@ pub async fn relay(
     client: &Client,
     recipient: &str,
 ) -> Result<Explanation, ExplainError> {
-    dialogue::explain(settings, client, recipient, dialogue::Until::Recipient).await
+    let explained = dialogue::explain(settings, client, recipient, dialogue::Until::Recipient).await?;
+    Ok(explained.with_duplicates(&settings.snapshot))
 }
 
 /// Where the messages of a spool name, the beginning of one, or a message number stand; one for each recipient.
@@ -220,5 +264,6 @@ pub async fn relay(
 /// # Errors
 /// [`ExplainError::NoSuchMessage`], [`ExplainError::Ambiguous`], the disk's.
 pub async fn message(settings: &Settings, wanted: &str) -> Result<Vec<Explanation>, ExplainError> {
-    message::explain(settings, wanted).await
+    let explained = message::explain(settings, wanted).await?;
+    Ok(explained.into_iter().map(|one| one.with_duplicates(&settings.snapshot)).collect())
 }

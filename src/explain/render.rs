@@ -6,7 +6,7 @@ use bstr::ByteSlice as _;
 use serde_json::{Value, json};
 
 use super::rows::Rows;
-use super::{Destination, Explanation, Heading, Outcome};
+use super::{Chapter, Destination, Explanation, Heading, Outcome};
 use crate::clock::Clock;
 use crate::mailroot::access::Properties;
 use crate::mailroot::trail::{CommandEffect, Near};
@@ -31,6 +31,9 @@ impl Renderer {
         let mut text = String::new();
         let mut number = 0;
         for chapter in &explanation.chapters {
+            if is_dull(chapter) {
+                continue;
+            }
             let reply = chapter.reply.as_ref().map(|reply| format!("  =>  {}", one_line(reply)));
             let _ = writeln!(text, "{}{}", heading(&chapter.heading), reply.unwrap_or_default());
             for step in &chapter.steps {
@@ -119,6 +122,12 @@ impl Renderer {
         let line = (row.line > 0).then_some(row.line);
         json!({ "file": row.file.to_string_lossy(), "line": line, "text": self.rows.text(row) })
     }
+}
+
+/// An EHLO that went well says nothing.
+fn is_dull(chapter: &Chapter) -> bool {
+    let is_hello = matches!(&chapter.heading, Heading::Command(command) if command.starts_with("EHLO "));
+    is_hello && chapter.steps.is_empty() && chapter.reply.as_ref().is_some_and(Reply::is_positive)
 }
 
 /// The name of the fact's variant, in lower case with hyphens.
@@ -368,9 +377,9 @@ fn delivery(fact: &Fact) -> Option<String> {
             format!("filter ({stage}): filters/{file} does not exist or is empty")
         }
         Fact::Command { name, effect } => match effect {
-            CommandEffect::Acts => format!("{name} is done"),
-            CommandEffect::Judges => format!("{name} is run; taken to accept"),
-            CommandEffect::Nothing => format!("{name} does nothing here"),
+            CommandEffect::Acts => format!("{name}: carried out"),
+            CommandEffect::Judges => format!("{name}: the program would be run; taken to accept"),
+            CommandEffect::Nothing => format!("{name}: does nothing here"),
         },
         Fact::CommandsWithoutEffect { to_mailbox: true } => {
             "no command does anything with the mail, so it goes to the mailbox".to_owned()

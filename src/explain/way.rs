@@ -74,7 +74,9 @@ async fn attempt(
     let planned = message.clone();
     let (ends, steps) = on_disk(move |trail| plan(&snapshot, &mailboxes, &planned, &own, trail)).await?;
     let heading = Heading::Delivery { from: message.sender.to_string(), to: message.recipient.to_string() };
-    chapters.push(Chapter { heading, steps, reply: None });
+    let mut chapter = Chapter { heading, steps: Vec::new(), reply: None };
+    chapter.extend(steps);
+    chapters.push(chapter);
     Ok(ends)
 }
 

@@ -9,6 +9,7 @@ mod compare;
 mod connection;
 mod deviations;
 mod diff;
+mod explain;
 mod normalise;
 #[path = "../support/recording.rs"]
 mod recording;
@@ -31,6 +32,9 @@ use recording::Recording;
 /// Replays mostly wait (for delays that the server owes its clients), hence more of them than processors.
 const WORKERS: usize = 8;
 
+/// Replies that are compared with their explanations at least: a comparison that compares nothing proves nothing.
+const EXPLAINED_MIN: usize = 200;
+
 /// How much of a difference is shown unless `COMPAT_LINES` says otherwise.
 const SHOWN_LINES: usize = 12;
 
@@ -38,7 +42,8 @@ const SHOWN_LINES: usize = 12;
 fn recordings_are_reproduced() {
     let rules = deviations::load(&recording::fixtures().join("deviations.jsonl")).unwrap();
     let wanted = wanted();
-    let failures = replay_all(&wanted, &rules);
+    let explained = AtomicUsize::new(0);
+    let failures = replay_all(&wanted, &rules, &explained);
     let mut report = String::new();
     for (name, difference) in &failures {
         let _ = writeln!(report, "FAIL {name}\n{difference}");
@@ -50,6 +55,11 @@ fn recordings_are_reproduced() {
     let passed = wanted.len() - failures.len();
     let _ = writeln!(report, "{passed} recordings reproduced, {} not", failures.len());
     assert!(failures.is_empty() && unused.is_empty(), "\n{report}");
+    let explained = explained.into_inner();
+    assert!(
+        std::env::var_os("COMPAT").is_some() || explained >= EXPLAINED_MIN,
+        "only {explained} replies explained"
+    );
 }
 
 #[test]
@@ -82,14 +92,14 @@ fn every_recording_equals_itself() {
 }
 
 /// Replays in parallel; returns the failures, by name.
-fn replay_all(wanted: &[String], rules: &[Deviation]) -> Vec<(String, String)> {
+fn replay_all(wanted: &[String], rules: &[Deviation], explained: &AtomicUsize) -> Vec<(String, String)> {
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
                 while let Some(name) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Some(difference) = replay_one(name, rules) {
+                    if let Some(difference) = replay_one(name, rules, explained) {
                         failures.lock().unwrap().push((name.clone(), difference));
                     }
                 }
@@ -102,14 +112,14 @@ fn replay_all(wanted: &[String], rules: &[Deviation]) -> Vec<(String, String)> {
 }
 
 /// What is different and not intended; none when all is well.
-fn replay_one(name: &str, rules: &[Deviation]) -> Option<String> {
+fn replay_one(name: &str, rules: &[Deviation], explained: &AtomicUsize) -> Option<String> {
     let recording = Recording::load(name);
     let start = Instant::now();
     let run = panic::catch_unwind(AssertUnwindSafe(|| replay::replay(&recording)));
     if std::env::var_os("COMPAT_TRACE").is_some() {
         eprintln!("{name}: {:?}", start.elapsed());
     }
-    let (actual, printed) = match run {
+    let (actual, printed, compared) = match run {
         Ok(run) => run,
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "panicked".to_owned());
@@ -118,6 +128,10 @@ fn replay_one(name: &str, rules: &[Deviation]) -> Option<String> {
     };
     let shown = std::env::var("COMPAT_LINES").ok().and_then(|n| n.parse().ok()).unwrap_or(SHOWN_LINES);
     let mut report = String::new();
+    explained.fetch_add(compared.count, Ordering::Relaxed);
+    for difference in &compared.differences {
+        let _ = writeln!(report, "    explain| {difference}");
+    }
     let mut labels =
         deviations::labels(&recording::fixtures().join("recordings").join(name).join("labels.jsonl"));
     for (category, difference) in compare::compare(&recording.capture, &actual, &recording.initial) {

@@ -19,6 +19,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::connection::{CERTIFICATE_NAME, Connection, Heard};
+use crate::explain::{Compared, Place, Told};
 use crate::recording::{self, Capture, Event, Files, RECORDED_ROOT, Recording};
 use crate::support::{ServerProcess, free_ports, holds_within, spool_files};
 
@@ -54,8 +55,9 @@ fn wait_for_fewer_locks(root: &Path, locks: usize) {
     }
 }
 
-/// Runs the server on the recorded MailRoot and the recorded clients on it. Also returns what the server printed.
-pub(crate) fn replay(recording: &Recording) -> (Capture, String) {
+/// Runs the server on the recorded MailRoot and the recorded clients on it. Also returns what the server printed, and how
+/// explanations of its replies compare with them.
+pub(crate) fn replay(recording: &Recording) -> (Capture, String, Compared) {
     let folder = TempDir::new().unwrap();
     let root = folder.path().join("MailRoot");
     fs::create_dir(&root).unwrap();
@@ -72,6 +74,8 @@ pub(crate) fn replay(recording: &Recording) -> (Capture, String) {
 
     let mut player = Player {
         recording,
+        flags: &flags,
+        compared: Compared::default(),
         places: &places,
         root: &root,
         certificate,
@@ -84,10 +88,10 @@ pub(crate) fn replay(recording: &Recording) -> (Capture, String) {
     settle(&root);
     let status = server.stop();
     player.clients.clear();
-    let mut actual = player.actual;
+    let (mut actual, compared) = (player.actual, player.compared);
     actual.exit_codes.push(i64::from(status.code().unwrap_or(-1)));
     actual.snapshots.insert("final".to_owned(), files(&root, &places));
-    (actual, server.output())
+    (actual, server.output(), compared)
 }
 
 /// What stands for what: our temporary MailRoot and ports for the recorded ones, and back.
@@ -210,6 +214,8 @@ struct Client {
     /// The recorded server closed where ours went on.
     outlived: bool,
     previous: char,
+    /// For the comparison with explanations.
+    told: Told,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,6 +234,8 @@ enum Protocol {
 
 struct Player<'a> {
     recording: &'a Recording,
+    flags: &'a [String],
+    compared: Compared,
     places: &'a Places,
     root: &'a Path,
     certificate: Option<CertificateDer<'static>>,
@@ -314,6 +322,7 @@ impl Player<'_> {
             "TLS established" => {
                 let certificate = self.certificate.clone().expect("a recording with TLS has a certificate");
                 client.connection.start_tls(&certificate);
+                client.told.start_tls();
                 self.write(&event.connection, '!', event.data.as_bytes());
             }
             text if text.starts_with("(nothing more within") => self.expect_nothing(event),
@@ -344,6 +353,7 @@ impl Player<'_> {
             recorded_closed: false,
             outlived: false,
             previous: '!',
+            told: Told::new(source.parse().ok(), self.places.port(port), port == 2465),
         };
         self.clients.insert(event.connection.clone(), client);
         self.write(&event.connection, '!', event.data.as_bytes());
@@ -434,6 +444,10 @@ impl Player<'_> {
         client.reply = recording::from_latin1(&reply);
         if client.banner.is_empty() {
             client.banner.clone_from(&client.reply);
+        }
+        if client.protocol == Protocol::Smtp && !reply.is_empty() {
+            let place = Place { root: self.root, flags: self.flags };
+            client.told.hear(&client.command, &client.reply, &place, &mut self.compared);
         }
         if !reply.is_empty() {
             self.write(label, 'S', &reply);
