@@ -1,8 +1,8 @@
 //! Where a queued message stands: its file, its attempts, the next one, and what that will do.
 
 use super::dialogue::on_disk;
-use super::way;
 use super::{Chapter, ExplainError, Explanation, Heading, NAMES_MAX, Outcome, Settings};
+use super::{log, way};
 use crate::delivery::{Message, OwnCommands};
 use crate::mailroot::{Fact, Step};
 use crate::message::auth_user;
@@ -19,6 +19,12 @@ pub(super) async fn explain(settings: &Settings, wanted: &str) -> Result<Vec<Exp
     let is_one_message = numbers.windows(2).all(|pair| pair[0].is_some() && pair[0] == pair[1]);
     let is_exact = |message: &Standing| message.name.file_name() == wanted;
     if found.is_empty() {
+        let (root, name) = (settings.snapshot.root().clone(), wanted.to_owned());
+        let steps = on_disk(move |_| log::find(&root, &name)).await?.0;
+        if !steps.is_empty() {
+            let chapters = vec![Chapter { heading: Heading::Message(wanted.to_owned()), steps, reply: None }];
+            return Ok(vec![Explanation { chapters, outcome: Outcome::Gone, destinations: Vec::new() }]);
+        }
         return Err(ExplainError::NoSuchMessage(wanted.to_owned()));
     }
     if !is_one_message && !found.iter().any(is_exact) {

@@ -13,10 +13,12 @@
 //! | `dialogue` | tells a session the client's commands |
 //! | `way` | follows a message from the queue to its ends |
 //! | `message` | where a queued message stands |
+//! | `log` | what was done with a message that is gone |
 //! | [`rows`] | the text of cited rows, without passwords |
 //! | [`render`] | sentences and JSON |
 
 mod dialogue;
+mod log;
 mod message;
 pub mod render;
 pub mod rows;
@@ -130,6 +132,8 @@ pub enum Outcome {
     Queued,
     /// The message waits for the operator.
     Frozen,
+    /// The message is not in the queue any more; the log tells what was done with it.
+    Gone,
     /// The message file cannot be read; an attempt will freeze or delete it.
     Unreadable(String),
 }
@@ -159,8 +163,8 @@ pub enum Destination {
 /// Nothing can be explained.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
-    /// No message of this name or number is in the spool.
-    #[error("no message {0:?} is in the spool")]
+    /// No message of this name or number is in the spool or in the smail log.
+    #[error("no message {0:?} is in the spool, nor in logs/smail-*")]
     NoSuchMessage(String),
     /// The name is the beginning of several.
     #[error("{wanted:?} means {} messages: {}", names.len(), names.join(" "))]
@@ -229,7 +233,7 @@ impl Explanation {
     pub fn is_good(&self) -> bool {
         let arrives = |end: &Destination| !matches!(end, Destination::Returned(_));
         let has_way = self.destinations.is_empty() || self.destinations.iter().any(arrives);
-        has_way && matches!(self.outcome, Outcome::Accepted(_) | Outcome::Queued)
+        has_way && matches!(self.outcome, Outcome::Accepted(_) | Outcome::Queued | Outcome::Gone)
     }
 }
 

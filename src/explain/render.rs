@@ -51,6 +51,10 @@ impl Renderer {
     fn step(&mut self, text: &mut String, number: usize, step: &Step) {
         let meaning = sentence(&step.fact, &self.clock);
         let _ = match step.rows.first() {
+            // These say the same as the row, in words.
+            Some(row) if matches!(step.fact, Fact::Attempt { .. } | Fact::Logged { .. }) => {
+                writeln!(text, "{number:4}. {row}  ->  {meaning}")
+            }
             Some(row) => writeln!(text, "{number:4}. {}  ->  {meaning}", self.cited(row)),
             None => writeln!(text, "{number:4}. {meaning}"),
         };
@@ -88,6 +92,7 @@ impl Renderer {
             Outcome::Refused(reply) => ("refused", Some(one_line(reply))),
             Outcome::Queued => ("queued", None),
             Outcome::Frozen => ("frozen", None),
+            Outcome::Gone => ("gone", None),
             Outcome::Unreadable(_) => ("unreadable", None),
         };
         json!({
@@ -166,6 +171,7 @@ fn verdict(explanation: &Explanation) -> String {
         Outcome::Queued if explanation.is_good() => "queued: the next attempt is to do the above".to_owned(),
         Outcome::Queued => "queued: the next attempt is to return it".to_owned(),
         Outcome::Frozen => "frozen: nothing happens until it is resubmitted; then the above".to_owned(),
+        Outcome::Gone => "gone: it is not in the queue any more".to_owned(),
         Outcome::Unreadable(error) => format!("unreadable: {error}"),
     }
 }
@@ -439,6 +445,12 @@ fn queue(fact: &Fact, clock: &Clock) -> String {
             format!("attempt {number}, the last: {}; then it is returned", date(unix_secs))
         }
         Fact::Frozen => "no attempt is made until it is resubmitted (CTRL frozsubmit)".to_owned(),
-        other => format!("{other:?}"),
+        Fact::Logged { from, to, medium, parameter, date } => {
+            format!("{date}: {medium} {parameter}, from <{from}> to <{to}>")
+        }
+        other => {
+            debug_assert!(false, "a fact without a sentence: {other:?}");
+            format!("{other:?}")
+        }
     }
 }

@@ -1,1 +1,345 @@
-//! Tests.
+use std::fs;
+use std::path::Path;
+
+use super::render::Renderer;
+use super::rows::Rows;
+use super::*;
+use crate::durable::Disk;
+use crate::mailbox::Kind;
+use crate::mailroot::MailRoot;
+
+const TABLES: &[(&str, &str)] = &[
+    ("server.tab", "\"RootDomain\"\t\"home.test\"\n\"SmtpServerDomain\"\t\"home.test\"\n"),
+    ("domains.tab", "\"home.test\"\n"),
+    ("aliasdomain.tab", "\"alias.test\"\t\"home.test\"\n\"al*.test\"\t\"nowhere.test\"\n"),
+    (
+        "mailusers.tab",
+        "\"home.test\"\t\"anna\"\t\"1d0a\"\t1\t\"anna\"\t\"U\"\n\"home.test\"\t\"bert\"\t\"1d0a\"\t2\t\"bert\"\t\"U\"\n\
+         \"home.test\"\t\"all\"\t\"\"\t3\t\"all\"\t\"M\"\n\"home.test\"\t\"anna\"\t\"00\"\t4\t\"x\"\t\"U\"\n\
+         \"home.test\"\t\"lost\"\t\"1d0a\"\t5\t\"lost\"\t\"U\"\n",
+    ),
+    (
+        "aliases.tab",
+        "\"home.test\"\t\"info\"\t\"anna\"\n\"home.test\"\t\"*\"\t\"bert\"\n\"home.test\"\t\"in*\"\t\"anna\"\n\
+         \"home.test\"\t\"anna\"\t\"bert\"\n\"home.test\"\t\"gone\"\t\"nobody\"\n",
+    ),
+    ("cmdaliases/home.test/robot.tab", "\"mailbox\"\n\"external\"\t\"0\"\t\"5\"\t\"/bin/robot\"\t\"x\"\n"),
+    ("custdomains/cust.test.tab", "\"smtprelay\"\t\"relay.test:26\"\n"),
+    (
+        "domains/home.test/bert/mailproc.tab",
+        "\"mailbox\"\n\"redirect\"\t\"info@alias.test\"\t\"x@far.example\"\n",
+    ),
+    ("domains/home.test/bert/user.tab", "\"MaxMBSize\"\t\"1\"\n\"SmtpPerms\"\t\"M\"\n"),
+    ("domains/home.test/all/mlusers.tab", "\"bert@home.test\"\t\"RW\"\n\"bad\"\n\"all@home.test\"\n"),
+    ("domains/home.test/all/user.tab", "\"ListSender\"\t\"boss@home.test\"\n"),
+    (
+        "smtp.ipmap.tab",
+        "\"10.0.0.0/8\"\t\"-\"\t\"DENY\"\t1\n\"10.0.0.1/32\"\t\"-\"\t\"ALLOW\"\t2\n\"10.0.0.1/32\"\t\"-\"\t\"DENY\"\t-1\n",
+    ),
+    ("smtprelay.tab", "\"10.0.0.1/32\"\n"),
+    ("smtpgw.tab", "\"gw.example\"\t\"@hop.test\"\n"),
+    ("smtpfwd.tab", "\"far.example\"\t\"relay.example:2525\"\n\"*\"\t\"smart.example\"\n"),
+    ("filters.in.tab", "\"*\"\t\"anna@home.test\"\t\"0.0.0.0/0\"\t\"0.0.0.0/0\"\t\"scan.tab\"\n"),
+    ("filters/scan.tab", "\"/bin/scan\"\t\"@@FILE\"\n"),
+];
+
+fn settings(root: &Path) -> Settings {
+    let root = MailRoot::new(root);
+    Settings {
+        snapshot: Arc::new(Snapshot::load(&root)),
+        mailboxes: Mailboxes::new(root, Kind::Maildir, Disk::default()),
+        resolver: None,
+        asks_about_peer: false,
+        clock: Clock::manual(jiff::Timestamp::from_second(1_795_430_000).unwrap()),
+        recipients_max: 100,
+        pop_auth_lifetime: Duration::from_secs(900),
+        retry: RetryPlan::default(),
+        is_tls_available: false,
+    }
+}
+
+fn root() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in TABLES {
+        write(directory.path(), name, text);
+    }
+    for account in ["anna", "bert", "all"] {
+        fs::create_dir_all(directory.path().join(format!("domains/home.test/{account}/Maildir/new")))
+            .unwrap();
+    }
+    directory
+}
+
+fn write(root: &Path, name: &str, text: &str) {
+    let path = root.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn client(peer: &str) -> Client {
+    Client {
+        peer: SocketAddr::new(peer.parse().unwrap(), 1),
+        local: "127.0.0.1:25".parse().unwrap(),
+        helo: "c.test".into(),
+        is_tls: false,
+        login: None,
+        sender: "s@c.example".into(),
+        size_bytes: 0,
+    }
+}
+
+/// The text of an explanation without its heads and numbers.
+fn lines(text: &str) -> Vec<String> {
+    let is_step = |line: &&str| line.starts_with(' ');
+    let number = |line: &str| {
+        line.trim_start().trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').trim().to_owned()
+    };
+    text.lines()
+        .filter(is_step)
+        .map(number)
+        .chain(text.lines().filter(|line| !is_step(line)).map(str::to_owned))
+        .collect()
+}
+
+#[track_caller]
+fn check_text(text: &str, expected: &[&str], absent: &[&str]) {
+    let found = lines(text);
+    for line in expected {
+        assert!(found.iter().any(|found| found == line), "missing: {line}\n{text}");
+    }
+    for part in absent {
+        assert!(!text.contains(part), "not expected: {part}\n{text}");
+    }
+}
+
+async fn check(client: Client, recipient: &str, is_good: bool, expected: &[&str]) {
+    let root = root();
+    let settings = settings(root.path());
+    let explanation = rcpt(&settings, &client, recipient).await.unwrap();
+    let mut renderer = Renderer::new(Rows::of(settings.snapshot.root()), settings.clock.clone());
+    let text = renderer.text(&explanation);
+    check_text(&text, expected, &["1d0a"]);
+    assert_eq!(explanation.is_good(), is_good, "{text}");
+    let json = renderer.json(&explanation);
+    assert_eq!(json["ok"], is_good);
+    assert!(!json.to_string().contains("1d0a"));
+}
+
+#[tokio::test]
+async fn the_row_that_decides_and_those_that_nearly_did_are_cited() {
+    check(
+        client("192.0.2.1"),
+        "info@alias.test",
+        true,
+        &[
+            "aliasdomain.tab:1  \"alias.test\" \"home.test\"  ->  alias.test is another name of home.test",
+            "not aliasdomain.tab:2  \"al*.test\" \"nowhere.test\"  (a pattern; the exact row comes before it)",
+            "aliases.tab:1  \"home.test\" \"info\" \"anna\"  ->  info@home.test is an alias of anna",
+            "not aliases.tab:2  \"home.test\" \"*\" \"bert\"  (a pattern; the exact row comes before it)",
+            "mailusers.tab:1  \"home.test\" \"anna\" *** \"1\" \"anna\" \"U\"  ->  anna@home.test is an account",
+            "not mailusers.tab:4  \"home.test\" \"anna\" *** \"4\" \"x\" \"U\"  (the same key again; the first row counts)",
+            "filters.in.tab:1  \"*\" \"anna@home.test\" \"0.0.0.0/0\" \"0.0.0.0/0\" \"scan.tab\"  ->  filter (in, filters/scan.tab): /bin/scan would be run; taken to accept",
+            "and filters/scan.tab:1  \"/bin/scan\" \"@@FILE\"",
+            "ends: mailbox of anna@home.test",
+            "accepted: 250 2.1.5 OK",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_longest_pattern_beats_shorter_ones_and_accounts_hide_aliases() {
+    check(
+        client("192.0.2.1"),
+        "inbox@home.test",
+        true,
+        &[
+            "aliases.tab:3  \"home.test\" \"in*\" \"anna\"  ->  inbox@home.test is an alias of anna",
+            "not aliases.tab:2  \"home.test\" \"*\" \"bert\"  (a shorter pattern)",
+        ],
+    )
+    .await;
+    check(
+        client("192.0.2.1"),
+        "anna@home.test",
+        true,
+        &["not aliases.tab:4  \"home.test\" \"anna\" \"bert\"  (hidden: a real account has this name)"],
+    )
+    .await;
+    check(
+        client("192.0.2.1"),
+        "gone@home.test",
+        false,
+        &[
+            "aliases.tab:5  \"home.test\" \"gone\" \"nobody\"  ->  gone@home.test would be an alias of nobody, which is no account: the row does nothing",
+            "no account and no alias is gone@home.test",
+            "refused: 550 5.1.1 Mailbox unavailable <gone@home.test>",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn command_files_and_lists_are_followed_to_their_ends() {
+    check(
+        client("192.0.2.1"),
+        "bert@home.test",
+        true,
+        &[
+            "domains/home.test/bert/user.tab:1  \"MaxMBSize\" \"1\"  ->  the mailbox holds 0 of 1024 bytes: there is room",
+            "domains/home.test/bert/mailproc.tab:1  \"mailbox\"  ->  mailbox: carried out",
+            "smtpfwd.tab:1  \"far.example\" \"relay.example:2525\"  ->  sent to relay.example:2525",
+            "not smtpfwd.tab:2  \"*\" \"smart.example\"  (later in the file; the first row counts)",
+            "ends: mailbox of bert@home.test",
+            "ends: mailbox of anna@home.test",
+            "ends: another server, by SMTP, for <x@far.example>: relay.example:2525",
+        ],
+    )
+    .await;
+    check(
+        client("192.0.2.1"),
+        "robot@home.test",
+        true,
+        &[
+            "cmdaliases/home.test/robot.tab  ->  robot@home.test is a command alias",
+            "not aliases.tab:2  \"home.test\" \"*\" \"bert\"  (hidden: a command alias has this name)",
+            "cmdaliases/home.test/robot.tab:1  \"mailbox\"  ->  mailbox: does nothing here",
+            "ends: program /bin/robot",
+        ],
+    )
+    .await;
+    check(
+        client("192.0.2.1"),
+        "all@home.test",
+        true,
+        &[
+            "domains/home.test/all/mlusers.tab  ->  all@home.test gives a copy from boss@home.test to 2 members; 1 more have no valid address",
+            "and domains/home.test/all/user.tab:1  \"ListSender\" \"boss@home.test\"",
+            "ends: not followed: all@home.test, which was met already",
+            "ends: mailbox of bert@home.test",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn relaying_needs_a_row() {
+    let denied = "no permission R, no row of smtprelay.tab and no custom domain: relaying is refused";
+    check(client("192.0.2.1"), "x@far.example", false, &[denied, "refused: 550 5.7.1 Relay denied"]).await;
+    check(
+        client("10.0.0.1"),
+        "x@gw.example",
+        true,
+        &[
+            "smtp.ipmap.tab:2  \"10.0.0.1/32\" \"-\" \"ALLOW\" \"2\"  ->  smtp.ipmap.tab lets 10.0.0.1 connect",
+            "not smtp.ipmap.tab:1  \"10.0.0.0/8\" \"-\" \"DENY\" \"1\"  (lower precedence)",
+            "not smtp.ipmap.tab:3  \"10.0.0.1/32\" \"-\" \"DENY\" \"-1\"  (a negative precedence never applies)",
+            "smtprelay.tab:1  \"10.0.0.1/32\"  ->  10.0.0.1 may relay",
+            "smtpgw.tab:1  \"gw.example\" \"@hop.test\"  ->  smtpgw.tab: the way goes through @hop.test",
+            "ends: another server, by SMTP, for <@hop.test:x@gw.example>: hop.test",
+        ],
+    )
+    .await;
+    check(
+        client("10.0.0.2"),
+        "anna@home.test",
+        false,
+        &["smtp.ipmap.tab:1  \"10.0.0.0/8\" \"-\" \"DENY\" \"1\"  ->  smtp.ipmap.tab denies 10.0.0.2: refused"],
+    )
+    .await;
+    let with = |login: &str| Client { login: Some(login.into()), ..client("192.0.2.1") };
+    check(
+        with("bert@home.test"),
+        "x@far.example",
+        false,
+        &["domains/home.test/bert/user.tab:2  \"SmtpPerms\" \"M\"  ->  bert@home.test has the permissions \"M\": may not relay", denied],
+    )
+    .await;
+    check(with("anna@alias.test"), "x@far.example", true, &["the log-in has permission R: it may relay"])
+        .await;
+    check(with("nobody@home.test"), "x@far.example", false, &["nobody can log in as nobody@home.test"]).await;
+    check(
+        with("all@home.test"),
+        "x@far.example",
+        false,
+        &["mailusers.tab:3  \"home.test\" \"all\" \"\" \"3\" \"all\" \"M\"  ->  all@home.test has no password, so nobody can log in with it"],
+    )
+    .await;
+    check(
+        client("192.0.2.1"),
+        "x@cust.test",
+        true,
+        &[
+            "custdomains/cust.test.tab  ->  cust.test is a custom domain: mail is taken from everybody",
+            "custdomains/cust.test.tab:1  \"smtprelay\" \"relay.test:26\"  ->  smtprelay: carried out",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused() {
+    let big = Client { size_bytes: 5000, ..client("192.0.2.1") };
+    let room = "domains/home.test/bert/user.tab:1  \"MaxMBSize\" \"1\"  ->  the mailbox holds 0 of 1024 bytes: it does not fit";
+    check(big, "bert@home.test", false, &[room]).await;
+    let no_directory = "domains/home.test/lost/Maildir does not exist: mail is refused";
+    check(client("192.0.2.1"), "lost@home.test", false, &[no_directory]).await;
+    check(client("192.0.2.1"), "not an address", false, &[]).await;
+}
+
+#[tokio::test]
+async fn a_message_tells_its_past_and_its_future() {
+    let root = root();
+    let name = "100.a.b.1.host";
+    let file = "[1.2.3.4]:5;[127.0.0.1]:25;date\r\nhome.test\r\nS7\r\nMAIL FROM:<s@c.example>\r\nRCPT TO:<x@far.example>\r\n<<MAIL-DATA>>\r\nSubject: x\r\n\r\nhi\r\n";
+    write(root.path(), &format!("spool/0/1/rsnd/{name}"), file);
+    let slog =
+        "[PeekTime] 1795429000 : x\n<<\nErrCode   = -77\nErrString = no\nSMTP-Error = \"451 later\"\n>>\n";
+    write(root.path(), &format!("spool/0/1/slog/{name}"), slog);
+    write(
+        root.path(),
+        "spool/0/0/froz/200.a.b.1.host",
+        &file.replace("S7", "S8").replace("x@far.example", "nobody@none.test"),
+    );
+    write(root.path(), "spool/0/0/mess/300.a.b.1.host", "rubbish");
+    write(
+        root.path(),
+        "logs/smail-202611230000",
+        "\"home.test\"\t\"90.a.b.1.host\"\t\"S6\"\t\"s@c.example\"\t\"anna@home.test\"\t\"LOCAL\"\t\"anna@home.test\"\t\"2026-11-23 10:33:05\"\t\"\"\n",
+    );
+    let settings = settings(root.path());
+    let mut renderer = Renderer::new(Rows::of(settings.snapshot.root()), settings.clock.clone());
+    for wanted in ["100.a", name, "s7", "spool/0/1/rsnd/100.a.b.1.host"] {
+        let explanations = message(&settings, wanted).await.unwrap();
+        check_text(
+            &renderer.text(&explanations[0]),
+            &[
+                "spool/0/1/rsnd/100.a.b.1.host  ->  S7 from <s@c.example> to <x@far.example> waits for another attempt",
+                "spool/0/1/slog/100.a.b.1.host:1  ->  tried Mon, 23 Nov 2026 10:16:40 +0000: 451 later",
+                "attempt 2 of 32: Mon, 23 Nov 2026 10:24:40 +0000",
+                "ends: another server, by SMTP, for <x@far.example>: relay.example:2525",
+                "queued: the next attempt is to do the above",
+            ],
+            &[],
+        );
+    }
+    let frozen = message(&settings, "S8").await.unwrap();
+    assert_eq!((&frozen[0].outcome, frozen[0].is_good()), (&Outcome::Frozen, false));
+    let bad = message(&settings, "300").await.unwrap();
+    assert!(matches!(&bad[0].outcome, Outcome::Unreadable(error) if error.contains("line 1")), "{bad:?}");
+    let gone = message(&settings, "S6").await.unwrap();
+    let expected = "logs/smail-202611230000:1  ->  2026-11-23 10:33:05: LOCAL anna@home.test, from <s@c.example> to <anna@home.test>";
+    check_text(&renderer.text(&gone[0]), &[expected, "gone: it is not in the queue any more"], &[]);
+    assert!(matches!(message(&settings, "S9").await, Err(ExplainError::NoSuchMessage(_))));
+    assert!(matches!(message(&settings, "").await, Err(ExplainError::NoSuchMessage(_))));
+    write(root.path(), "spool/0/0/mess/101.a.b.1.host", file);
+    assert!(
+        matches!(message(&settings, "10").await, Ok(found) if found.len() == 2),
+        "one message, two recipients"
+    );
+    assert!(matches!(message(&settings, "1").await, Ok(found) if found.len() == 2));
+    write(root.path(), "spool/0/0/mess/102.a.b.1.host", &file.replace("S7", "S9"));
+    assert!(
+        matches!(message(&settings, "10").await, Err(ExplainError::Ambiguous { names, .. }) if names.len() == 3)
+    );
+}

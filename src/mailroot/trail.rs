@@ -500,6 +500,19 @@ pub enum Fact {
     },
     /// It waits for the operator.
     Frozen,
+    /// A line of the smail log: something was done with the message.
+    Logged {
+        /// The sender.
+        from: String,
+        /// The recipient.
+        to: String,
+        /// What was done, such as `LOCAL`, `SMTP`, `REDIR`.
+        medium: String,
+        /// With what: the account, the host, the program.
+        parameter: String,
+        /// When, as the log has it.
+        date: String,
+    },
 }
 
 /// What a line of a command file does.
