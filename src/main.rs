@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Parser;
 use tabmail::clock::Clock;
 use tabmail::commands::{
-    Cli, Command, ctrlclnt, explain::Explain, local, mail_root_from_environment, mkusers, sendmail, xmcrypt::XmCrypt,
+    Cli, Command, ctrlclnt, diff::Diff, explain::Explain, local, mail_root_from_environment, mkusers, sendmail, xmcrypt::XmCrypt,
 };
 use tabmail::options::{Options, command_line_words};
 use tabmail::{logs, server};
@@ -54,6 +54,7 @@ fn run(cli: Cli, program: &str) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Explain(explain) => Ok(self::explain(&explain)),
+        Command::Diff(diff) => Ok(self::diff(&diff)),
         Command::Sendmail(arguments) => Ok(send(&arguments.words)),
         Command::Ctl(arguments) if local::is_local(&arguments.words) => Ok(operate(&arguments.words)),
         Command::Ctl(arguments) => Ok(control("tabmail ctl", &arguments.words)),
@@ -104,9 +105,23 @@ fn send(words: &[String]) -> ExitCode {
     }
 }
 
-/// 0: mail gets somewhere; 1: it does not; 2: nobody knows.
+/// The exit code of the commands that answer a question and could not.
+const TROUBLE: u8 = 2;
+
+/// 0: no difference; 1: differences.
+fn diff(diff: &Diff) -> ExitCode {
+    match diff.run() {
+        Ok(false) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::FAILURE,
+        Err(error) => {
+            report(&error.to_string());
+            ExitCode::from(TROUBLE)
+        }
+    }
+}
+
+/// 0: mail gets somewhere; 1: it does not.
 fn explain(explain: &Explain) -> ExitCode {
-    const TROUBLE: u8 = 2;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match runtime.map_err(anyhow::Error::from).and_then(|runtime| Ok(runtime.block_on(explain.run())?)) {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! The sub-commands of `tabmail`, and the names under which XMail's programs are known.
 
 pub mod ctrlclnt;
+pub mod diff;
 pub mod explain;
 pub mod init;
 pub mod local;
@@ -37,6 +38,8 @@ pub enum Command {
     Init(init::Init),
     /// Tell where mail goes and who may relay, and which rows decide it
     Explain(explain::Explain),
+    /// Tell what changes for mail when one MailRoot takes the place of another
+    Diff(diff::Diff),
     /// Put a message into spool/local, as sendmail does
     #[command(disable_help_flag = true)]
     Sendmail(Words),

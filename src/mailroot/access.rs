@@ -66,6 +66,18 @@ impl AddressFilter {
         }
     }
 
+    /// The first and the last address of the network, as if its mask had no holes.
+    pub fn range(self) -> (IpAddr, IpAddr) {
+        match self.network {
+            Network::V4 { net, mask } => {
+                (IpAddr::V4((net & mask).into()), IpAddr::V4((net & mask | !mask).into()))
+            }
+            Network::V6 { net, mask } => {
+                (IpAddr::V6((net & mask).into()), IpAddr::V6((net & mask | !mask).into()))
+            }
+        }
+    }
+
     fn with_bits(net: IpAddr, bits: &[u8]) -> Result<Self, BadAddressFilter> {
         // More bits than the address has are harmless, so only the digits are checked.
         if bits.is_empty() || !bits.iter().all(u8::is_ascii_digit) {
