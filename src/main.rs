@@ -8,7 +8,8 @@ use anyhow::Context;
 use clap::Parser;
 use tabmail::clock::Clock;
 use tabmail::commands::{
-    Cli, Command, ctrlclnt, diff::Diff, explain::Explain, local, mail_root_from_environment, mkusers, sendmail, xmcrypt::XmCrypt,
+    Cli, Command, ctrlclnt, diff::Diff, explain::Explain, local, mail_root_from_environment, mkusers,
+    sendmail, xmcrypt::XmCrypt,
 };
 use tabmail::options::{Options, command_line_words};
 use tabmail::{logs, server};

@@ -234,7 +234,8 @@ impl Client {
 
     /// `tabstat`, for people.
     fn report(&mut self, root: &Path) -> Result<Outcome, LocalError> {
-        let rows: Vec<Vec<BString>> = self.ask(&["tabstat"])?.lines.iter().map(|line| columns(line)).collect();
+        let rows: Vec<Vec<BString>> =
+            self.ask(&["tabstat"])?.lines.iter().map(|line| columns(line)).collect();
         report(root, &rows).ok_or_else(|| LocalError::NotUnderstood("tabstat".into()))
     }
 }
@@ -245,7 +246,8 @@ fn columns(line: &[u8]) -> Vec<BString> {
 
 fn report(root: &Path, rows: &[Vec<BString>]) -> Option<Outcome> {
     let (head, tables) = rows.split_first()?;
-    let value = |name: &str| head.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].to_string());
+    let value =
+        |name: &str| head.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].to_string());
     let kept: usize = value("kept")?.parse().ok()?;
     let mut text = format!(
         "{}: tabmail {} is running, process {}, up {}\ntables: generation {}, {}\n",

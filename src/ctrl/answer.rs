@@ -276,7 +276,12 @@ fn table_report(report: &TableReport) -> Reply {
     for table in report.tables.iter().filter(|table| !table.is_in_order()) {
         let since = Timestamp::try_from(table.since).unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%SZ");
         let rows = decimal(table.rows as u64);
-        let stand = [text(&table.file.to_string_lossy()), text(&table.state.to_string()), text(&since.to_string()), rows];
+        let stand = [
+            text(&table.file.to_string_lossy()),
+            text(&table.state.to_string()),
+            text(&since.to_string()),
+            rows,
+        ];
         let mut finding = |finding: [BString; 5]| {
             let row: Vec<BString> = stand.iter().cloned().chain(finding).collect();
             lines.row(&row.iter().map(|column| one_line(column)).collect::<Vec<_>>());

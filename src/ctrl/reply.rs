@@ -121,9 +121,7 @@ fn edit_number(error: &EditError) -> i32 {
         EditError::NoSuchRow { .. }
         | EditError::ColumnCount { .. }
         | EditError::NulByte { .. }
-        | EditError::Rejected { .. } => {
-            number::FILE_INVALID
-        }
+        | EditError::Rejected { .. } => number::FILE_INVALID,
         EditError::LineTooLong { .. } => number::LINE_TOO_LONG,
         EditError::Write { source, .. } if source.kind() == std::io::ErrorKind::NotFound => FILE_CREATE,
         EditError::Write { .. } => FILE_WRITE,

@@ -59,7 +59,12 @@ pub async fn serve(door: Door, services: Arc<Services>, limits: Limits, stop: Ca
 }
 
 /// Serves the local socket until `stop`. Who can connect is the operator: the sessions begin logged in.
-pub async fn serve_local(socket: LocalSocket, services: Arc<Services>, limits: Limits, stop: CancellationToken) {
+pub async fn serve_local(
+    socket: LocalSocket,
+    services: Arc<Services>,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     let mut sessions = JoinSet::new();
     while let Some(stream) = stop.run_until_cancelled(socket.accept()).await {
         while sessions.try_join_next().is_some() {}

@@ -105,7 +105,12 @@ impl AddressFilter {
     }
 
     /// Reads the filter of a row, or notes what is wrong with it.
-    pub(super) fn of_row(row: &Row<'_>, first: usize, second: &[u8], problems: &mut Problems) -> Option<Self> {
+    pub(super) fn of_row(
+        row: &Row<'_>,
+        first: usize,
+        second: &[u8],
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let filter = Self::parse(row.bytes(first), second).ok();
         if filter.is_none() {
             let found = row.bytes(first).to_string();

@@ -105,7 +105,14 @@ impl Editor {
         let lock = self.lock()?;
         let original = self.read(relative)?;
         let content = TabFile::parse(original.as_deref().unwrap_or_default());
-        Ok(Edit { editor: self.clone(), file: relative.to_owned(), original, content, replaces_all: false, _lock: lock })
+        Ok(Edit {
+            editor: self.clone(),
+            file: relative.to_owned(),
+            original,
+            content,
+            replaces_all: false,
+            _lock: lock,
+        })
     }
 
     /// As [`Editor::begin`], for a caller that read the file earlier (a page that is saved after it was loaded): the

@@ -36,7 +36,8 @@ impl KeyIndex {
         key: [&str; N],
         key_of: impl Fn(usize) -> [&'a str; N],
     ) -> Option<usize> {
-        let found = self.places.find(hash, |&(other, row)| other == hash && is_same(key, key_of(row as usize)));
+        let found =
+            self.places.find(hash, |&(other, row)| other == hash && is_same(key, key_of(row as usize)));
         found.map(|&(_, row)| row as usize)
     }
 
@@ -60,7 +61,9 @@ impl KeyIndex {
     /// Forgets the key of the row at `place`, if it is the row that counts for it.
     pub(super) fn remove<const N: usize>(&mut self, key: [&str; N], place: usize) {
         let hash = self.hash(key);
-        if let Ok(found) = self.places.find_entry(hash, |&(other, row)| other == hash && row as usize == place) {
+        if let Ok(found) =
+            self.places.find_entry(hash, |&(other, row)| other == hash && row as usize == place)
+        {
             found.remove();
         }
     }

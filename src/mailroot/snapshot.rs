@@ -52,8 +52,8 @@ use super::server_tab::ServerTab;
 use super::table::Table;
 use files::FileCache;
 pub use files::{CACHED_BYTES_MAX, CACHED_FILES_MAX};
-use loaded::{Found, Haste};
 pub use loaded::Loaded;
+use loaded::{Found, Haste};
 pub use stamp::TABLE_BYTES_MAX;
 pub use status::{TableState, TableStatus, brief};
 

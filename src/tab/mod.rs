@@ -217,8 +217,11 @@ pub struct FieldRef<'a> {
 /// assert_eq!(values, ["a", "", "b"]);
 /// ```
 pub fn fields(content: &[u8]) -> Vec<Field> {
-    let owned = |FieldRef { value, column, quoted, oddity }: FieldRef<'_>| {
-        Field { value: value.into_owned().into(), column, quoted, oddity }
+    let owned = |FieldRef { value, column, quoted, oddity }: FieldRef<'_>| Field {
+        value: value.into_owned().into(),
+        column,
+        quoted,
+        oddity,
     };
     field_refs(content).map(owned).collect()
 }

@@ -61,7 +61,8 @@ impl FileCache {
 
     /// The files that are not in order, by name.
     pub(super) fn faulty(&self) -> Vec<TableStatus> {
-        let mut found: Vec<_> = self.lock().entries.values().filter_map(|entry| entry.fault.clone()).collect();
+        let mut found: Vec<_> =
+            self.lock().entries.values().filter_map(|entry| entry.fault.clone()).collect();
         found.sort_by(|a, b| a.file.cmp(&b.file));
         found
     }
@@ -98,7 +99,8 @@ impl FileCache {
 impl Kept {
     fn insert(&mut self, relative: &Path, entry: Entry) {
         self.remove(relative);
-        if self.entries.len() >= CACHED_FILES_MAX || self.bytes.saturating_add(entry.bytes) > CACHED_BYTES_MAX {
+        if self.entries.len() >= CACHED_FILES_MAX || self.bytes.saturating_add(entry.bytes) > CACHED_BYTES_MAX
+        {
             // Dropping all at once keeps the bounds without the bookkeeping of an eviction order.
             self.clear();
         }
@@ -128,7 +130,8 @@ impl Entry {
 /// Says once in the log that a version of a file is not taken.
 fn report<T: Table>(kept: &Kept, relative: &Path, loaded: &Loaded<T>) {
     let before = kept.entries.get(relative).and_then(|entry| entry.fault.as_ref());
-    let is_known = before.is_some_and(|before| before.state.is_kept() && before.problems == loaded.problems());
+    let is_known =
+        before.is_some_and(|before| before.state.is_kept() && before.problems == loaded.problems());
     if loaded.is_rejected() && !is_known {
         tracing::error!("{}: the new content is not taken; the old stays in use", relative.display());
         super::log(loaded.problems().iter());

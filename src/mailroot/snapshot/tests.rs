@@ -174,7 +174,9 @@ fn variable_a() -> Text {
 
 /// Rows of accounts, 60 bytes each.
 fn users(count: usize) -> String {
-    (0..count).map(|n| format!("\"d.test\"\t\"user{n}\"\t\"1d08040c09\"\t{}\t\"user{n}\"\t\"U\"\n", n + 1)).collect()
+    (0..count)
+        .map(|n| format!("\"d.test\"\t\"user{n}\"\t\"1d08040c09\"\t{}\t\"user{n}\"\t\"U\"\n", n + 1))
+        .collect()
 }
 
 impl Bench {
@@ -214,7 +216,8 @@ fn a_version_with_an_error_is_rejected_and_the_repaired_one_taken() {
     bench.tables.fresh();
     let generation = bench.tables.current().generation();
     bench.rename_over("aliases.tab", b"\"d\"\t\"a\"\t\"y\"\n\"d\"\t\"b\"\n");
-    let expected = (TableState::Rejected, vec!["aliases.tab:2: needs 3 columns, has 2; the row is ignored".into()]);
+    let expected =
+        (TableState::Rejected, vec!["aliases.tab:2: needs 3 columns, has 2; the row is ignored".into()]);
     assert_eq!(bench.look("aliases.tab"), expected);
     let now = bench.tables.current();
     assert_eq!(now.aliases.get("d", "a").map(|row| &*row.target), Some("x"));
@@ -374,13 +377,19 @@ fn links_in_a_circle_pipes_and_forbidden_files_are_unreadable() {
 fn times_of_yesterday_and_of_tomorrow_hide_no_edit() {
     let day = Duration::from_secs(86_400);
     let now = std::time::SystemTime::now();
-    for (round, time) in [now - day, now + day, now - 2 * day, std::time::UNIX_EPOCH].into_iter().enumerate() {
+    for (round, time) in [now - day, now + day, now - 2 * day, std::time::UNIX_EPOCH].into_iter().enumerate()
+    {
         // Larger than what is taken at once; the same size each time, written in place.
         let bench = bench("\"a\"\n");
         for name in ["x", "y"] {
             let content = format!("\"{name}{round}\"\n# {}\n", "-".repeat(5000));
             fs::write(bench.path("domains.tab"), content).unwrap();
-            fs::OpenOptions::new().write(true).open(bench.path("domains.tab")).unwrap().set_modified(time).unwrap();
+            fs::OpenOptions::new()
+                .write(true)
+                .open(bench.path("domains.tab"))
+                .unwrap()
+                .set_modified(time)
+                .unwrap();
             until(|| {
                 bench.tables.fresh();
                 bench.domains() == [format!("{name}{round}")]

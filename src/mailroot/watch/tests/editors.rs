@@ -89,15 +89,18 @@ const HABITS: &[(&str, Habit)] = &[
         fs::remove_file(edited.path(".domains.tab.swp")).unwrap();
         edited.step()
     }),
-    ("emacs: a lock that is a broken link, the old file becomes the backup, a new one is written", |edited| {
-        symlink("me@host.1", edited.path(".#domains.tab")).unwrap();
-        fs::write(edited.path("#domains.tab#"), "auto-save").unwrap();
-        edited.rename(TABLE, "domains.tab~")?;
-        edited.write_to(TABLE)?;
-        fs::remove_file(edited.path(".#domains.tab")).unwrap();
-        fs::remove_file(edited.path("#domains.tab#")).unwrap();
-        edited.step()
-    }),
+    (
+        "emacs: a lock that is a broken link, the old file becomes the backup, a new one is written",
+        |edited| {
+            symlink("me@host.1", edited.path(".#domains.tab")).unwrap();
+            fs::write(edited.path("#domains.tab#"), "auto-save").unwrap();
+            edited.rename(TABLE, "domains.tab~")?;
+            edited.write_to(TABLE)?;
+            fs::remove_file(edited.path(".#domains.tab")).unwrap();
+            fs::remove_file(edited.path("#domains.tab#")).unwrap();
+            edited.step()
+        },
+    ),
     ("sed -i: written aside, mode copied, renamed over", |edited| {
         edited.write_to("sedV8PZlR")?;
         fs::set_permissions(edited.path("sedV8PZlR"), fs::Permissions::from_mode(0o644)).unwrap();
@@ -148,7 +151,8 @@ async fn edit(habit: Habit, means: Means) -> bool {
     if habit(&mut Edited { bench: &bench, written: StdInstant::now() }).is_err() {
         return false;
     }
-    let new: Vec<String> = rows('n', NEW_ROWS).iter().map(|row| row.trim_matches(['"', '\n']).to_owned()).collect();
+    let new: Vec<String> =
+        rows('n', NEW_ROWS).iter().map(|row| row.trim_matches(['"', '\n']).to_owned()).collect();
     bench.until(|now| domains(now) == new).await;
     assert_eq!(bench.tables.current().domains.problems(), []);
     true
@@ -185,7 +189,9 @@ async fn a_whole_tree_that_is_copied_over_becomes_live_as_a_whole() {
 #[tokio::test]
 async fn backups_and_files_of_editors_are_no_tables() {
     let bench = bench("\"a\"\n", BY_NOTICES);
-    for name in ["domains.tab~", "domains.tab.bak", ".domains.tab.swp", "#domains.tab#", "domains.tab.orig", "4913"] {
+    for name in
+        ["domains.tab~", "domains.tab.bak", ".domains.tab.swp", "#domains.tab#", "domains.tab.orig", "4913"]
+    {
         fs::write(bench.dir.path().join(name), "\"wrong\"\n").unwrap();
     }
     let now = bench.tables.fresh();
