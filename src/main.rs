@@ -62,6 +62,10 @@ fn run(cli: Cli, program: &str) -> anyhow::Result<ExitCode> {
         Command::Status(arguments) => tell(local::status(&arguments.words)),
         Command::Reload(arguments) => tell(local::reload(&arguments.words)),
         Command::Mkusers(arguments) => Ok(make_users("tabmail mkusers", &arguments.words)),
+        Command::Help(topic) => {
+            topic.run()?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Xmcrypt(password) => {
             password.run()?;
             Ok(ExitCode::SUCCESS)

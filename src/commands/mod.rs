@@ -3,6 +3,7 @@
 pub mod ctrlclnt;
 pub mod diff;
 pub mod explain;
+pub mod help;
 pub mod init;
 pub mod local;
 pub mod mkusers;
@@ -55,6 +56,8 @@ pub enum Command {
     /// Make the accounts of a new MailRoot in bulk, as MkUsers does
     #[command(disable_help_flag = true)]
     Mkusers(Words),
+    /// Explain the tables and variables of a MailRoot
+    Help(help::Help),
     /// Print the stored form of a password
     Xmcrypt(xmcrypt::XmCrypt),
 }

@@ -53,7 +53,7 @@ use crate::tab::{Field, LineKind, TabFile};
 
 pub use error::EditError;
 pub use merge::{Conflict, LineVersion, RowConflict, merge};
-pub use rules::line_bytes_max;
+pub use rules::{MAIL_USERS_ID, line_bytes_max};
 
 /// The file whose lock is held during an edit, in the MailRoot. It stays, empty, and XMail ignores it.
 pub const LOCK_FILE: &str = ".tabmail.edit.lock";

@@ -9,7 +9,7 @@ use crate::mailroot::table::RowSpec;
 use crate::tab::{Cell, Line, Record, fields};
 
 /// Column 4 of `mailusers.tab`, the id, from 0: a number, written without quotes.
-const MAIL_USERS_ID: usize = 3;
+pub const MAIL_USERS_ID: usize = 3;
 
 /// The rows of a file. One that is no table gets the smallest limit, and at least one column.
 fn spec(file: &Path) -> RowSpec {

@@ -237,13 +237,13 @@ impl Kind {
         }
     }
 
-    /// What a value may be, in words: "a decimal number from 0 to 4".
+    /// What a value may be, in words: "a decimal number from 0 to 4". Empty: anything.
     pub fn describe(&self) -> String {
         match self {
-            Self::Flag => "a flag: 1 is on, 0 is off".into(),
+            Self::Flag => "1 or 0".into(),
             Self::Integer { min, max, unit } => describe_number(*min, *max, unit),
             Self::Kilobytes => "a size in kB, 0 for none".into(),
-            Self::Text => "a text".into(),
+            Self::Text | Self::ClearPassword | Self::Program | Self::Argument => String::new(),
             Self::ReplyLine => "a reply line with its code, such as `554 Go away`".into(),
             Self::Address => "a mail address".into(),
             Self::AddressPattern => "a pattern with * and ? for mail addresses".into(),
@@ -266,9 +266,8 @@ impl Kind {
             Self::GatewayOptions => "options for hosts, separated by commas".into(),
             Self::Route => "@relay or @relay1,@relay2".into(),
             Self::Password => {
-                "a stored password: XMail's hex digits, or $argon2id$... (tabmail xmcrypt makes both)".into()
+                "a stored password: XMail's hex digits, or $argon2id$...; tabmail xmcrypt makes both".into()
             }
-            Self::ClearPassword => "a password in clear".into(),
             Self::OneOf(words) => format!("one of {}, in any case", words.accepted),
             Self::AccountType => format!("one of {}, in any case", ACCOUNT_TYPES.accepted),
             Self::Letters(_) => "letters, upper case, in any order".into(),
@@ -276,8 +275,6 @@ impl Kind {
             Self::Property(_) => "name=value, or a name, which means 1".into(),
             Self::List(of) => of.describe().into(),
             Self::FileName(directory) => format!("the name of a file in {directory}"),
-            Self::Program => "the path of a program".into(),
-            Self::Argument => "a text, in which macros are replaced".into(),
         }
     }
 
@@ -304,7 +301,7 @@ impl ListOf {
     fn describe(self) -> &'static str {
         match self {
             Self::Attempts => "numbers of attempts, separated by commas",
-            Self::Mechanisms => "mechanisms (LOGIN, PLAIN, CRAM-MD5), separated by commas",
+            Self::Mechanisms => "LOGIN, PLAIN, CRAM-MD5, separated by commas",
             Self::DnsLists => "zone.:code, separated by commas",
             Self::DnsServers => "server:udp or server:tcp, separated by commas",
             Self::HeaderFields => "header fields, separated by commas",

@@ -8,13 +8,19 @@
 //! Shape: [`server`] and [`user`] hold variables, [`options`] the options inside columns and values, [`kind`] what a
 //! value may be. Sources: `mailroot.md` 8 and 9, `jdmail.md` 3, the project's decisions.
 
+pub mod files;
+pub mod help;
 pub mod kind;
 pub mod options;
+pub mod page;
 pub mod server;
 pub mod table;
 pub mod tables;
 pub mod user;
 pub mod variable;
+
+#[doc = include_str!("reference.md")]
+pub mod reference {}
 
 pub use kind::{Kind, Word, Words};
 pub use options::{OptionGroup, OptionSpec};

@@ -38,7 +38,7 @@ variables! {
     VARIABLES in "mailroot.md 8";
 
     /// The primary domain: named in notices and by EHLO, and used wherever no other domain is known. Always set it.
-    ROOT_DOMAIN: Text = text("RootDomain", Kind::Domain, "notices name the server's own host name");
+    ROOT_DOMAIN: Text = text("RootDomain", Kind::Domain, "EHLO and HELO are refused, and notices name the machine");
     /// The domain in the SMTP greeting and in `Received`.
     SMTP_SERVER_DOMAIN: Text = text(
         "SmtpServerDomain", Kind::Domain,
@@ -82,7 +82,7 @@ variables! {
     SMTP_MAX_ERRORS: Integer = integer("SMTP-MaxErrors", 0, FROM_ZERO, "errors");
     /// What becomes of lines that end in a bare LF or CR in mail data.
     SMTP_BARE_LF: Choice = choice("SMTP-BareLF", BARE_LF_WORDS).from(Origin::Tabmail, "decision 2");
-    /// `MAIL FROM:<>` is accepted. Without it the notices of other servers are refused.
+    /// `MAIL FROM:<>` is accepted. Where it is off, the notices of other servers are refused.
     ALLOW_NULL_SENDER: Flag = flag("AllowNullSender", true);
     /// The domain of the sender must have an MX or address record.
     CHECK_MAILER_DOMAIN: Flag = flag("CheckMailerDomain", false);

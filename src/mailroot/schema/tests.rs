@@ -228,6 +228,6 @@ fn kinds_judge_anything() {
         for value in values {
             kind.note(value, &mut |problem| assert!(!problem.to_string().contains('\n'), "{problem}"));
         }
-        assert!(!kind.describe().is_empty());
+        assert!(!kind.describe().contains('\n'));
     }
 }

@@ -136,7 +136,7 @@ pub static EXTALIASES: TableSchema = TableSchema {
     missing: "Addresses are shown as they are.",
     written_by: "CTRL exaliasadd, exaliasdel, and what removes accounts.",
     notes: &[
-        "Mail that such a sender delivers to a mailbox here gets Return-Path and Reply-To with the address here. Notices about mail of the user elsewhere go there with the address here in them.",
+        "Mail that such a sender delivers to a mailbox here gets Return-Path and Reply-To with the address here. Notices about mail that he sent through this server go to the address here.",
     ],
     load: problems_of::<ExtAliases>,
     examples: &[row(

@@ -78,7 +78,7 @@ commands! {
 
 const COMMAND: &[Column] = &[Column::new("command", Kind::Text, "One of the commands below, in any case.")];
 
-const MACROS: &str = "Macros: FROM RCPT RRCPT FILE MSGID MSGREF TMPFILE LOCALADDR REMOTEADDR USERAUTH. @@NAME replaces a whole \
+const MACROS: &str = "Macros: FROM RCPT RRCPT (only in mailproc.tab) FILE MSGID MSGREF TMPFILE LOCALADDR REMOTEADDR USERAUTH. @@NAME replaces a whole \
                       argument, $(NAME) stands anywhere; \\$ is a dollar.";
 
 const NOTHING_IS_LOST: &str = "At the first attempt a message gets a copy of the file, which is worked off line by line: a command is done \
@@ -96,7 +96,8 @@ pub static MAILPROC: TableSchema = TableSchema {
     missing: "Mail goes to the mailbox.",
     written_by: "CTRL usersetmproc; JDMail's pages of users.",
     notes: &[
-        "Write mailbox if the mail is to be kept as well. A file without commands, or without one that delivers, leaves the mail to the mailbox (in XMail it vanishes).",
+        "Write mailbox if the mail is to be kept as well. When no command does anything with a message, it goes to the mailbox (in XMail \
+         it vanishes).",
         NOTHING_IS_LOST,
         MACROS,
     ],

@@ -19,7 +19,7 @@ pub static SERVER: TableSchema = TableSchema {
     columns: COLUMNS,
     variables: server::VARIABLES,
     lookup: "By name; the first row of a name counts. Flags and numbers that are no numbers count as 0.",
-    missing: "SMTP, POP3 and FINGER sessions are refused.",
+    missing: "SMTP and POP3 sessions are refused.",
     written_by: "CTRL cfgfileset.",
     notes: &[
         "A change holds for sessions that begin after it. Variables that are not listed here do nothing.",
