@@ -76,6 +76,8 @@ variables! {
     /// How much our `Received` field tells. 0: the usual. 1: more. 2: nothing of the client. 3 and 4: as 0 and 1, but
     /// nothing of a client that has authenticated.
     RECEIVED_HDR_TYPE: Integer = integer("ReceivedHdrType", 0, (0, 4), "");
+    /// How much room the history of the tables may take (`tabmail log`).
+    HISTORY_MAX_SIZE: Kilobytes = kilobytes("HistoryMaxSize").from(Origin::Tabmail, "tabmail log").without("no history is kept");
     /// The largest message that SMTP takes. The variable of the same name in `user.tab` goes over it.
     MAX_MESSAGE_SIZE: Kilobytes = kilobytes("MaxMessageSize");
     /// SMTP clients are disconnected at this number of errors; 0: never.
