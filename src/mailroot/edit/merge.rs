@@ -235,6 +235,11 @@ impl<'a> Side<'a> {
         }
     }
 
+    fn added_lines(&self) -> impl Iterator<Item = (usize, &'a [u8])> {
+        let lines = self.added.iter().flat_map(|(_, range)| range.clone());
+        lines.map(|line| (line, self.text.lines[line].content))
+    }
+
     /// The added lines before line `at` of the base.
     fn added_at(&self, at: usize) -> Range<usize> {
         let found = self.added.binary_search_by_key(&at, |(at, _)| *at);
@@ -253,6 +258,32 @@ struct Merge<'a> {
 }
 
 impl<'a> Merge<'a> {
+    /// A row without a key that both moved, to different places, would be there twice.
+    fn compare_moved(&mut self) {
+        let gone = |at: &usize| self.mine.became[*at].is_none() && self.theirs.became[*at].is_none();
+        let rows = (0..self.base.lines.len()).filter(gone).map(|at| self.base.lines[at].content);
+        let gone: HashSet<&[u8]> = rows.filter(|row| !matches!(row.first(), None | Some(b'#'))).collect();
+        if gone.is_empty() {
+            return;
+        }
+        let theirs: HashMap<&[u8], usize> = self
+            .theirs
+            .added_lines()
+            .filter(|(_, row)| gone.contains(row))
+            .map(|(line, row)| (row, line))
+            .collect();
+        for (mine, row) in self.mine.added_lines() {
+            let is_new = !self.dropped.contains(&mine) && rules::key_of(self.file, row).is_none();
+            if let Some(&theirs) = theirs.get(row).filter(|_| is_new) {
+                self.conflicts.push(RowConflict {
+                    base: None,
+                    mine: Some(self.mine.text.version(mine)),
+                    theirs: Some(self.theirs.text.version(theirs)),
+                });
+            }
+        }
+    }
+
     fn run(mut self) -> Result<Vec<u8>, Conflict> {
         let mut lines = Vec::with_capacity(self.base.lines.len());
         for at in 0..=self.base.lines.len() {
@@ -262,6 +293,7 @@ impl<'a> Merge<'a> {
             }
         }
         self.compare_new_keys();
+        self.compare_moved();
         if self.conflicts.is_empty() {
             return Ok(written(&lines));
         }

@@ -139,6 +139,16 @@ fn the_same_key_given_by_both_is_a_conflict() {
 }
 
 #[test]
+fn a_row_that_both_moved_to_different_places_is_not_doubled() {
+    let file = Path::new("filters/f.tab");
+    let conflict = merge(file, b"x\na\nb\nc\n", b"a\nx\nb\nc\n", b"a\nb\nc\nx\n").unwrap_err();
+    assert_eq!((conflict.rows.len(), conflict.rows[0].reason()), (1, "added on both sides"));
+    check("filters/f.tab", "x\na\nb\n", "a\nb\nx\n", "a\nb\nx\ny\n", "a\nb\nx\ny\n");
+    // A keyed row is known to be the same.
+    check("domains.tab", "x\na\nb\n", "a\nx\nb\n", "a\nb\nx\n", "a\nb\nx\n");
+}
+
+#[test]
 fn a_change_in_100_000_rows_is_merged_fast() {
     let row = |n: usize| format!("\"example.test\"\t\"user{n}\"\t\"04\"\t{n}\t\"user{n}\"\t\"U\"\n");
     let base: String = (0..100_000).map(row).collect();

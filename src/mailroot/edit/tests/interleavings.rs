@@ -470,5 +470,4 @@ fn no_edit_is_lost_in_10_000_random_interleavings() {
     // The run is the same every time; a model in which nothing happens would prove nothing.
     assert!(tally.saved > 10_000 && tally.conflicts > 300 && tally.changed_meanwhile > 0, "{tally:?}");
     assert!(tally.kept < 200, "files for the operator should be rare: {tally:?}");
-    println!("{tally:?}");
 }
