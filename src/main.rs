@@ -8,8 +8,8 @@ use anyhow::Context;
 use clap::Parser;
 use tabmail::clock::Clock;
 use tabmail::commands::{
-    Cli, Command, ctrlclnt, diff::Diff, explain::Explain, local, mail_root_from_environment, mkusers,
-    sendmail, xmcrypt::XmCrypt,
+    Cli, Command, ctrlclnt, diff::Diff, explain::Explain, history, local, mail_root_from_environment,
+    mkusers, sendmail, xmcrypt::XmCrypt,
 };
 use tabmail::options::{Options, command_line_words};
 use tabmail::{logs, server};
@@ -27,7 +27,10 @@ fn main() -> ExitCode {
         "CtrlClnt" => return with_text(words, |words| control(&called.to_string_lossy(), words)),
         "MkUsers" => return with_text(words, |words| make_users(&called.to_string_lossy(), words)),
         _ if words.first().is_some_and(is_xmail_option) => as_xmail(&words),
-        _ => run(Cli::parse(), &program),
+        _ => {
+            let words = std::iter::once(called).chain(history::with_long_options(words));
+            run(Cli::parse_from(words), &program)
+        }
     };
     match outcome {
         Ok(code) => code,
@@ -66,11 +69,24 @@ fn run(cli: Cli, program: &str) -> anyhow::Result<ExitCode> {
             topic.run()?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Log(log) => printed(log.run(&mut std::io::stdout().lock())),
+        Command::Show(show) => printed(show.run(&mut std::io::stdout().lock())),
+        Command::Rollback(rollback) => printed(rollback.run(&mut std::io::stdout().lock())),
         Command::Xmcrypt(password) => {
             password.run()?;
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// A reader that closes the pipe early has seen enough.
+fn printed(result: Result<(), history::HistoryCommandError>) -> anyhow::Result<ExitCode> {
+    match result {
+        Err(history::HistoryCommandError::Output(error))
+            if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        result => result?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Whether a command line begins as XMail's do, with a service letter and an option letter: scripts that start XMail may

@@ -8,7 +8,7 @@ mod listeners;
 mod process;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ use crate::durable::Disk;
 use crate::filter::{self, Filters};
 use crate::logs::Logs;
 use crate::mailbox::Mailboxes;
+use crate::mailroot::edit::Editor;
+use crate::mailroot::history::Recorder;
 use crate::mailroot::schema::server as variables;
 use crate::mailroot::{MailRoot, Snapshot, Tables, tabindex, watch};
 use crate::net::tls::ensure_self_signed;
@@ -100,6 +102,8 @@ struct Server {
     spool: Spool,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
+    /// Records the tables' history; `None` when the system had no thread for it.
+    recorder: Option<Recorder>,
 }
 
 /// Serves until a signal or `.shutdown` ends it. `program` names the PID file.
@@ -133,6 +137,7 @@ impl Server {
         let disk = Disk::default();
         make_directories(&root, &disk)?;
         let clock = Clock::system();
+        remove_leftovers(&root, &disk);
         let tables = Tables::open(&root);
         let stop = CancellationToken::new();
         let tls = certificate(&root, &tables.current());
@@ -147,8 +152,11 @@ impl Server {
         let mailboxes = Mailboxes::new(root.clone(), options.mailbox_kind, disk.clone());
         mailboxes.remove_stale_locks();
         let spool = open_spool(&options, &root, &tables, &disk, &clock).await?;
+        let recorder = Recorder::start(&tables, disk.clone(), clock.clone())
+            .inspect_err(|error| tracing::error!("history: {error}"))
+            .ok();
         let tasks = vec![watch::watch(tables.clone(), stop.clone())];
-        let mut server = Self { options, root, tables, clock, resolver, spool, stop, tasks };
+        let mut server = Self { options, root, tables, clock, resolver, spool, stop, tasks, recorder };
         server.start_work(&mailboxes, &logs, &disk);
         let start = server.faces(&mailboxes, &logs, &tls, &disk);
         let mut listeners = Listeners::new(server.options.clone(), start, server.stop.clone());
@@ -367,6 +375,8 @@ impl Server {
         if tokio::time::timeout(STOP_LIMIT, all).await.is_err() {
             tracing::warn!("some sessions or deliveries did not end within {} s", STOP_LIMIT.as_secs());
         }
+        // Waits for its thread, which may be writing.
+        let _ = tokio::task::spawn_blocking(move || drop(self.recorder)).await;
         tabindex::forget_all(&self.root);
         tracing::info!("stopped");
     }
@@ -378,6 +388,15 @@ fn make_directories(root: &MailRoot, disk: &Disk) -> Result<(), ServerError> {
         disk.create_dir_all(&path).map_err(|source| ServerError::Disk { path, source })?;
     }
     Ok(())
+}
+
+/// Temporary files of edits that a crash has interrupted, beside the root tables.
+fn remove_leftovers(root: &MailRoot, disk: &Disk) {
+    match Editor::new(root, disk.clone()).remove_leftovers(Path::new("")) {
+        Ok(0) => {}
+        Ok(count) => tracing::info!("{count} temporary files of interrupted edits removed"),
+        Err(error) => tracing::warn!("{error}"),
+    }
 }
 
 /// The certificate; a self-signed one is made where there is none.

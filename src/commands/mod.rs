@@ -4,6 +4,7 @@ pub mod ctrlclnt;
 pub mod diff;
 pub mod explain;
 pub mod help;
+pub mod history;
 pub mod init;
 pub mod local;
 pub mod mkusers;
@@ -58,6 +59,12 @@ pub enum Command {
     Mkusers(Words),
     /// Explain the tables and variables of a MailRoot
     Help(help::Help),
+    /// List the states of the tables (needs HistoryMaxSize in server.tab)
+    Log(history::Log),
+    /// Show what a state changed in the tables
+    Show(history::Show),
+    /// Bring the tables back to a state
+    Rollback(history::Rollback),
     /// Print the stored form of a password
     Xmcrypt(xmcrypt::XmCrypt),
 }

@@ -16,6 +16,7 @@ use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::logs::{LogKind, Logs};
 use crate::mailroot::Tables;
+use crate::mailroot::history::with_origin;
 use crate::mailroot::schema::server as variables;
 use crate::net::tls::{TlsError, TlsStore};
 use crate::net::{self, Arrival, Connection, Door, IO_TIMEOUT, Line, ReadError, Seat, plain_ip};
@@ -156,6 +157,8 @@ struct Shell {
     peer: IpAddr,
     /// The greeting's stamp, brackets included; digests are made of it.
     stamp: Arc<str>,
+    /// Who the history of the tables says made the changes of this session.
+    origin: Arc<str>,
 }
 
 impl Shell {
@@ -168,7 +171,7 @@ impl Shell {
     ) -> Self {
         let local = plain_ip(connection.stream().local().ip());
         let stamp = net::stamp(services.clock.unix_secs(), &local.to_string()).into();
-        Self { connection, services, limits, stop, peer, stamp }
+        Self { connection, services, limits, stop, peer, stamp, origin: "ctl".into() }
     }
 
     async fn run(mut self, mut session: Session) -> Result<(), SessionEnd> {
@@ -221,10 +224,14 @@ impl Shell {
 
     /// Asks on a thread where blocking is allowed. A lost answer (the runtime is going down) closes the session as a
     /// refused log-in or a busy server.
-    async fn answer(&self, question: Question) -> Answer {
+    async fn answer(&mut self, question: Question) -> Answer {
         let services = Arc::clone(&self.services);
         let (stamp, peer) = (Arc::clone(&self.stamp), self.peer);
         let is_log_in = matches!(question, Question::LogIn { .. });
+        if let Question::LogIn { user, .. } = &question {
+            self.origin = format!("ctl {user}").into();
+        }
+        let origin = Arc::clone(&self.origin);
         let answered = blocking(move || match &question {
             Question::LogIn { user, password } => {
                 let columns = LoggedLogIn::new(&services, peer, user, password);
@@ -233,7 +240,7 @@ impl Shell {
                 columns.write(&services, if result == Answer::LogIn(true) { "AUTH" } else { "FAIL" });
                 result
             }
-            _ => ask(question, &services, &stamp),
+            _ => with_origin(&origin, || ask(question, &services, &stamp)),
         });
         answered.await.unwrap_or(match is_log_in {
             true => Answer::LogIn(false),

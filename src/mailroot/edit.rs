@@ -380,6 +380,11 @@ impl Edit {
         Ok(())
     }
 
+    /// Takes `bytes` as the whole content as they are: an earlier version of the file, whatever was in it.
+    pub fn restore(&mut self, bytes: &[u8]) {
+        self.content = TabFile::parse(bytes);
+    }
+
     /// Writes the file, durably, and releases the lock. What others changed since it was read is kept (see the head
     /// of the module). An edit that changes nothing writes nothing; a missing file is made, even if it is empty. Its
     /// directory must exist.
@@ -394,9 +399,12 @@ impl Edit {
             return Ok(());
         }
         self.require_taken()?;
-        let result = write::commit(&self, bytes);
+        let saved = write::commit(&self, bytes);
+        if let Ok(Some((before, after))) = &saved {
+            self.record(before.clone(), after.clone());
+        }
         self.tell();
-        result
+        saved.map(drop)
     }
 
     /// Removes the file (a command file: the address or the processing ends with it) and releases the lock; false
@@ -409,6 +417,9 @@ impl Edit {
             return Ok(false);
         }
         let result = write::delete(&self);
+        if result.is_ok() {
+            self.record(self.original.clone(), None);
+        }
         self.tell();
         result.map(|()| true)
     }
@@ -442,6 +453,12 @@ impl Edit {
     fn forget_index(&self) {
         if let Some(name) = self.file.to_str() {
             tabindex::forget(&self.editor.root, name);
+        }
+    }
+
+    fn record(&self, before: Option<Vec<u8>>, after: Option<Vec<u8>>) {
+        if let Some(observer) = self.editor.tables.as_ref().and_then(Tables::observer) {
+            observer.saved(&self.file, before, after);
         }
     }
 

@@ -10,9 +10,6 @@ use std::ops::Range;
 use bstr::ByteSlice;
 use imara_diff::{Algorithm, Diff, InternedInput};
 
-/// Unchanged lines shown around a change by [`unified`], as `diff -u` shows them.
-const CONTEXT_LINES: usize = 3;
-
 /// Lines that were replaced by others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hunk {
@@ -50,26 +47,32 @@ pub(crate) fn hunks(before: &[&[u8]], after: &[&[u8]]) -> Vec<Hunk> {
         .collect()
 }
 
-/// The changes as `diff -u` prints them, without its two head lines; empty when there are none. Bytes that are no
+/// The changes as `diff -U` prints them with so many unchanged lines around, without its two head lines; empty when
+/// there are none. Bytes that are no
 /// UTF-8 are shown as U+FFFD and control characters are escaped: the text is for a terminal, not for `patch`.
-pub fn unified(before: &[u8], after: &[u8]) -> String {
+pub fn unified(before: &[u8], after: &[u8], context_lines: usize) -> String {
     let (before, after) = (lines(before), lines(after));
     let mut out = String::new();
-    for group in groups(&hunks(&before, &after)) {
-        print_group(&mut out, &before, &after, group);
+    for group in groups(&hunks(&before, &after), context_lines) {
+        print_group(&mut out, (&before, &after), group, context_lines);
     }
     out
 }
 
 /// Hunks whose context would touch are shown together.
-fn groups(hunks: &[Hunk]) -> impl Iterator<Item = &[Hunk]> {
-    hunks.chunk_by(|one, next| next.before.start - one.before.end <= 2 * CONTEXT_LINES)
+fn groups(hunks: &[Hunk], context_lines: usize) -> impl Iterator<Item = &[Hunk]> {
+    hunks.chunk_by(move |one, next| next.before.start - one.before.end <= 2 * context_lines)
 }
 
-fn print_group(out: &mut String, before: &[&[u8]], after: &[&[u8]], group: &[Hunk]) {
+fn print_group(
+    out: &mut String,
+    (before, after): (&[&[u8]], &[&[u8]]),
+    group: &[Hunk],
+    context_lines: usize,
+) {
     let (Some(first), Some(last)) = (group.first(), group.last()) else { return };
-    let lead = first.before.start.min(CONTEXT_LINES);
-    let trail = (before.len() - last.before.end).min(CONTEXT_LINES);
+    let lead = first.before.start.min(context_lines);
+    let trail = (before.len() - last.before.end).min(context_lines);
     let old = first.before.start - lead..last.before.end + trail;
     let new = first.after.start - lead..last.after.end + trail;
     let _ = writeln!(out, "@@ -{} +{} @@", range_text(&old), range_text(&new));
@@ -121,7 +124,7 @@ mod tests {
 
     #[track_caller]
     fn check(before: &str, after: &str, expected: &str) {
-        assert_eq!(unified(before.as_bytes(), after.as_bytes()), expected);
+        assert_eq!(unified(before.as_bytes(), after.as_bytes(), 3), expected);
     }
 
     #[test]
@@ -133,7 +136,7 @@ mod tests {
         check("a\x1b[2J", "a\n", "@@ -1 +1 @@\n-a\\u{1b}[2J\n\\ No newline at end of file\n+a\n");
         let far: Vec<String> = (0..20).map(|n| format!("{n}\n")).collect();
         let edited = far.concat().replace("\n2\n", "\nx\n").replace("\n17\n", "\ny\n");
-        let shown = unified(far.concat().as_bytes(), edited.as_bytes());
+        let shown = unified(far.concat().as_bytes(), edited.as_bytes(), 3);
         assert_eq!(shown.matches("@@ -").count(), 2, "{shown}");
         assert_eq!(shown.lines().count(), 2 * 8, "{shown}");
     }

@@ -51,7 +51,7 @@ use super::routing::{SmtpFwd, SmtpGw};
 use super::server_tab::ServerTab;
 use super::table::Table;
 use files::FileCache;
-pub use files::{CACHED_BYTES_MAX, CACHED_FILES_MAX};
+pub use files::{CACHED_BYTES_MAX, CACHED_FILES_MAX, Observer};
 pub use loaded::Loaded;
 use loaded::{Found, Haste};
 pub use stamp::TABLE_BYTES_MAX;
@@ -327,6 +327,18 @@ impl Tables {
     fn look_at(&self, relative: &Path, haste: Haste) -> Arc<Snapshot> {
         self.current().files.forget(relative);
         self.refresh(None, |name| if Path::new(name) == relative { haste } else { Haste::WaitForQuiet })
+    }
+
+    /// Tells `observer` of all files, those of single domains and accounts and our own edits included, in place of
+    /// [`Tables::on_accept`]. The first one stays.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        let _ = self.current().files.observer.set(Arc::clone(&observer));
+        self.on_accept(move |accepted| observer.accepted(Path::new(accepted.file), &accepted.bytes));
+    }
+
+    /// Who is told of our own edits.
+    pub(super) fn observer(&self) -> Option<Arc<dyn Observer>> {
+        self.current().files.observer.get().cloned()
     }
 
     /// Announces the generation of each new snapshot.

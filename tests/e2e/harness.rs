@@ -154,6 +154,11 @@ impl House {
         self.server = Some(server);
     }
 
+    /// Where CTRL listens.
+    pub(crate) fn ctrl_port(&self) -> u16 {
+        self.ctrl
+    }
+
     /// The server's process.
     pub(crate) fn server(&mut self) -> &mut ServerProcess {
         self.server.as_mut().expect("the server was started")

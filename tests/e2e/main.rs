@@ -6,6 +6,7 @@ mod aliases;
 mod bad_input;
 mod bounces;
 mod harness;
+mod history;
 mod hot_reload;
 mod pop3_locks;
 mod recorded_roots;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::merge::merge_by_key;
 use super::{Conflict, Edit, EditError, merge};
 use crate::durable::{Displaced, Writer};
+use crate::mailroot::history::Version;
 
 /// How long a program that has the file open may take to finish. Ours; `echo >>` and editors take milliseconds.
 pub(super) const WRITER_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -23,7 +24,8 @@ pub(super) const PAUSE: Duration = Duration::from_millis(5);
 const ROUNDS_MAX: usize = 64;
 
 /// Writes `mine`, merged with what others wrote since `edit.original` was read.
-pub(super) fn commit(edit: &Edit, mine: Vec<u8>) -> Result<(), EditError> {
+/// What the file held and what it holds now is returned, if it was written.
+pub(super) fn commit(edit: &Edit, mine: Vec<u8>) -> Result<Option<(Version, Version)>, EditError> {
     let theirs = settled_file(edit)?;
     if theirs.is_none() && edit.original.is_some() {
         return Err(edit.changed_meanwhile());
@@ -31,13 +33,14 @@ pub(super) fn commit(edit: &Edit, mine: Vec<u8>) -> Result<(), EditError> {
     let base = edit.original.as_deref().unwrap_or_default();
     let wanted = merge(&edit.file, base, &mine, theirs.as_deref().unwrap_or_default())?;
     if theirs.as_ref() == Some(&wanted) {
-        return Ok(());
+        return Ok(None);
     }
     edit.forget_index();
     let existed = theirs.is_some();
-    let expected = theirs.unwrap_or_default();
+    let expected = theirs.clone().unwrap_or_default();
     let without = expected.clone();
-    Rounds { edit, existed, expected, wanted, without, left: ROUNDS_MAX, given_up: None }.run()
+    let rounds = Rounds { edit, existed, expected, wanted, without, left: ROUNDS_MAX, given_up: None };
+    Ok(Some((theirs, Some(rounds.run()?))))
 }
 
 /// Removes the file, unless somebody changed it.
@@ -89,11 +92,12 @@ enum Round {
 }
 
 impl Rounds<'_> {
-    fn run(mut self) -> Result<(), EditError> {
+    /// Returns what the file holds in the end.
+    fn run(mut self) -> Result<Vec<u8>, EditError> {
         while matches!(self.round()?, Round::Again) {
             self.left = self.left.saturating_sub(1);
         }
-        self.given_up.map_or(Ok(()), Err)
+        self.given_up.map_or(Ok(self.wanted), Err)
     }
 
     fn round(&mut self) -> Result<Round, EditError> {

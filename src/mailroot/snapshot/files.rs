@@ -2,8 +2,9 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::loaded::{Found, Haste, Loaded};
 use super::{TableState, TableStatus};
@@ -16,9 +17,19 @@ pub const CACHED_FILES_MAX: usize = 20_000;
 /// How many bytes these files have together at most, unless a single one has more. Ours.
 pub const CACHED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// Hears of every file that got a new content which is now in use. It must not wait.
+pub trait Observer: fmt::Debug + Send + Sync {
+    /// This content of a file, relative to the MailRoot, was taken; a file that is gone is empty.
+    fn accepted(&self, file: &Path, bytes: &Arc<Vec<u8>>);
+
+    /// An edit of ours replaced the content of a file.
+    fn saved(&self, file: &Path, before: Option<Vec<u8>>, after: Option<Vec<u8>>);
+}
+
 /// Tables of single domains and accounts, as last read.
 #[derive(Debug, Default)]
 pub(super) struct FileCache {
+    pub(super) observer: OnceLock<Arc<dyn Observer>>,
     kept: Mutex<Kept>,
 }
 
@@ -73,9 +84,13 @@ impl FileCache {
             Some(known) => known.next(root, relative, haste),
             None => Some(Loaded::first(root, relative)),
         };
-        let Some(Found { loaded, .. }) = found else {
+        let Some(Found { loaded, accepted }) = found else {
             return known.map_or_else(Loaded::empty, |known| (*known).clone());
         };
+        // What is read for the first time has not changed.
+        if let (Some(observer), Some(_), Some(bytes)) = (self.observer.get(), &known, &accepted) {
+            observer.accepted(relative, bytes);
+        }
         let mut kept = self.lock();
         // An absent file costs one failing stat at the next look; remembering it would only fill the cache.
         if loaded.exists() || loaded.is_unsettled() || !loaded.problems().is_empty() {
