@@ -99,8 +99,8 @@ XMail's options (each is a word of its own, its value the next word; repeated on
   -Qt SECS -Qi N -Qr N   retries: first wait (480), increment ratio (16), attempts (32)
   -Lt SECS       how often spool/local is looked at (2)
   -Sl -Pl -Ql -Cl -Ll -Fl -Yl -Qg    logs of SMTP, POP3, delivery, CTRL, pickup, FINGER, PSYNC, filters
-MAIL_CMD_LINE holds further options. SIGTERM and SIGINT stop, SIGHUP reads all tables again, so does nothing being
-needed: edits are followed as they happen. A file .shutdown in the MailRoot stops the server and vanishes when it has.";
+MAIL_CMD_LINE holds further options. SIGTERM and SIGINT stop. Edits are followed as they happen; SIGHUP takes files
+that look half-written at once; tabmail status and tabmail reload tell whether an edit is live. A file .shutdown in the MailRoot stops the server and vanishes when it has.";
 
 /// Words that are not ours to read.
 #[derive(Debug, Args)]

@@ -988,3 +988,33 @@ proptest! {
         prop_assert_eq!(fs::read_dir(above.path() as &Path).unwrap().count(), 1);
     }
 }
+
+#[test]
+fn tables_are_looked_at_and_their_faults_told() {
+    let mut scene = Scene::new();
+    scene.put("aliases.tab", "\"example.test\"\t\"x\"\t\"alice\"\n");
+    scene.talk("C: tabreload\nS: +00000 OK\nC: TabReload\twait\nS: +00000 OK");
+    scene.put("aliases.tab", "\"example.test\"\t\"y\"\t\"alice\"\n\"z\"\n");
+    scene.talk(
+        "C: tabreload\tnow
+         S: -00103 Bad CTRL command syntax
+         C: tabreload
+         S: -00020 Invalid file",
+    );
+    scene.say(b"tabstat");
+    let lines: Vec<String> = scene.heard.drain(..).collect();
+    assert_eq!(lines[0], "+00100 OK");
+    assert!(lines[1].starts_with("\"generation\"\t\"") && lines[1].contains("\t\"kept\"\t\"1\"\t"), "{lines:?}");
+    let row: Vec<&str> = lines.iter().find(|line| line.contains("aliases.tab")).unwrap().split('\t').collect();
+    assert_eq!(row[..2], ["\"aliases.tab\"", "\"rejected\""]);
+    assert_eq!(row[3..8], ["\"1\"", "\"2\"", "\"0\"", "\"TAB002\"", "\"error\""]);
+    scene.talk(
+        "C: aliasadd\texample.test\tw\tbob
+         S: -00020 Invalid file
+         C: tabreload\tforce
+         S: +00000 OK
+         C: aliasadd\texample.test\tw\tbob
+         S: +00000 OK",
+    );
+    assert_eq!(scene.text("aliases.tab").lines().count(), 3);
+}
