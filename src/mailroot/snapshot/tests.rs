@@ -467,3 +467,20 @@ fn nobody_waits_for_ever_for_a_thread_that_reads() {
         assert_eq!(waiting.join().unwrap().domains.rows()[0].domain.as_ref(), "b");
     });
 }
+
+/// What a full disk leaves of an edit. A cut at a line end cannot be told from rows that were removed.
+#[test]
+fn a_table_that_was_cut_inside_a_row_is_rejected() {
+    let whole = users(2);
+    let second = whole.find('\n').unwrap() + 1;
+    // With the last quote and without the line end the row is whole.
+    for cut in second + 1..whole.len() - 2 {
+        let bench = bench("");
+        bench.rename_over("mailusers.tab", whole.as_bytes());
+        bench.tables.fresh();
+        fs::write(bench.path("mailusers.tab"), &whole[..cut]).unwrap();
+        bench.tables.reload_now();
+        assert_eq!(bench.status("mailusers.tab").state, TableState::Rejected, "{:?}", &whole[second..cut]);
+        assert_eq!(bench.tables.current().users.rows().len(), 2);
+    }
+}
