@@ -19,6 +19,12 @@ pub fn is_rfc822_name(name: &[u8]) -> bool {
     as_text(name, Utf8::Allowed).is_ok_and(|name| check_local_part(name).is_ok())
 }
 
+/// Whether `name` is a domain by the same grammar, an address literal included.
+#[must_use]
+pub fn is_domain(name: &[u8]) -> bool {
+    as_text(name, Utf8::Allowed).is_ok_and(|name| check_domain(name).is_ok())
+}
+
 /// Bytes as text, where they are UTF-8 and, unless `utf8` allows more, ASCII.
 pub(super) fn as_text(bytes: &[u8], utf8: Utf8) -> Result<&str, PathError> {
     let text = std::str::from_utf8(bytes).map_err(|_| PathError::NonAscii)?;

@@ -23,7 +23,7 @@ mod grammar;
 mod parts;
 mod path;
 
-pub use grammar::{Utf8, is_rfc822_name};
+pub use grammar::{Utf8, is_domain, is_rfc822_name};
 pub use parts::{Domain, LocalPart, Mailbox};
 pub use path::{ForwardPath, PATH_BYTES_LIMIT, Path, RawPath, ReversePath, parse_angle};
 
