@@ -11,22 +11,12 @@
 //! domains/<domain>/<account>/{user,mlusers,mailproc,pop3.ipmap}.tab
 //! ```
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Admin, AdminError};
-use crate::mailroot::access::{HostProperties, IpMap, IpProperties, SmtpRelay, SpamAddresses, Spammers};
-use crate::mailroot::accounts::{AliasDomains, Aliases, Domains, ExtAliases, MailUsers};
-use crate::mailroot::authentication::{CtrlAccounts, Pop3ExtAuth, SmtpAuth, SmtpClientAuth, SmtpExtAuth};
-use crate::mailroot::command_file::CommandFile;
-use crate::mailroot::dnsroots::DnsRoots;
-use crate::mailroot::filters::{FilterProgram, FilterRules};
-use crate::mailroot::links::Pop3Links;
-use crate::mailroot::lists::ListMembers;
-use crate::mailroot::routing::{SmtpFwd, SmtpGw};
-use crate::mailroot::snapshot::ROOT_TABLES;
-use crate::mailroot::{Problem, ProblemKind, ServerTab, Table, UserTab};
+use crate::mailroot::ProblemKind;
+use crate::mailroot::schema::{self, TableSchema};
 use crate::tab::wildcard;
 
 /// A file in a directory.
@@ -73,7 +63,7 @@ impl Admin {
     /// `BadPath` for a path with `..`; `NoSuchFile`, also for files that are not the manual's; `Disk`.
     pub fn config_file(&self, file: &str) -> Result<Vec<u8>, AdminError> {
         let file = below(file)?;
-        let Some(_) = Shape::of(&file) else { return Err(AdminError::NoSuchFile) };
+        described(&file).ok_or(AdminError::NoSuchFile)?;
         self.refuse_links(&file).map_err(|_| AdminError::NoSuchFile)?;
         self.read(&file)?.ok_or(AdminError::NoSuchFile)
     }
@@ -84,7 +74,7 @@ impl Admin {
     /// `BadPath` for a path with `..`; `FileRefused` for files that are not the manual's.
     pub fn may_set_config_file(&self, file: &str) -> Result<(), AdminError> {
         let file = below(file)?;
-        Shape::of(&file).ok_or(AdminError::FileRefused)?;
+        described(&file).ok_or(AdminError::FileRefused)?;
         self.refuse_links(&file)
     }
 
@@ -96,8 +86,8 @@ impl Admin {
         let _changing = self.changing();
         self.may_set_config_file(file)?;
         let file = below(file)?;
-        let shape = Shape::of(&file).ok_or(AdminError::FileRefused)?;
-        let mut problems = (shape.load)(&file, bytes);
+        let table = described(&file).ok_or(AdminError::FileRefused)?;
+        let mut problems = (table.load)(&file, bytes);
         problems.retain(|problem| loses_rows(&problem.kind));
         if !problems.is_empty() {
             return Err(AdminError::BadTable { problems });
@@ -138,67 +128,12 @@ fn below(path: &str) -> Result<PathBuf, AdminError> {
     Ok(Path::new(path).components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect())
 }
 
-/// How a file of the MailRoot is read.
-struct Shape {
-    load: fn(&Path, &[u8]) -> Vec<Problem>,
-}
-
-impl Shape {
-    fn of(file: &Path) -> Option<Self> {
-        let parts: Option<Vec<&str>> = file.iter().map(OsStr::to_str).collect();
-        Some(match parts?.as_slice() {
-            [name] => return Self::of_root(name),
-            ["custdomains" | "filters", name] | ["cmdaliases", _, name] if is_table(name) => {
-                Self::new::<CommandFile>()
-            }
-            ["userauth", "pop3", name] if is_table(name) => Self::new::<Pop3ExtAuth>(),
-            ["userauth", "smtp", name] if is_table(name) => Self::new::<SmtpClientAuth>(),
-            ["domains", _, "userdef.tab"] | ["domains", _, _, "user.tab"] => Self::new::<UserTab>(),
-            ["domains", _, "mailproc.tab"] | ["domains", _, _, "mailproc.tab"] => Self::new::<CommandFile>(),
-            ["domains", _, _, "mlusers.tab"] => Self::new::<ListMembers>(),
-            ["domains", _, _, "pop3.ipmap.tab"] => Self::new::<IpMap>(),
-            _ => return None,
-        })
-    }
-
-    fn of_root(name: &str) -> Option<Self> {
-        Some(match name {
-            "userdef.tab" => Self::new::<UserTab>(),
-            "dnsroots" => Self::new::<DnsRoots>(),
-            "server.tab" => Self::new::<ServerTab>(),
-            "domains.tab" => Self::new::<Domains>(),
-            "aliasdomain.tab" => Self::new::<AliasDomains>(),
-            "mailusers.tab" => Self::new::<MailUsers>(),
-            "aliases.tab" => Self::new::<Aliases>(),
-            "extaliases.tab" => Self::new::<ExtAliases>(),
-            "pop3links.tab" => Self::new::<Pop3Links>(),
-            "smtpgw.tab" => Self::new::<SmtpGw>(),
-            "smtpfwd.tab" => Self::new::<SmtpFwd>(),
-            "smtprelay.tab" => Self::new::<SmtpRelay>(),
-            "spammers.tab" => Self::new::<Spammers>(),
-            "spam-address.tab" => Self::new::<SpamAddresses>(),
-            "smtp.ipmap.tab" | "pop3.ipmap.tab" | "ctrl.ipmap.tab" | "finger.ipmap.tab" => {
-                Self::new::<IpMap>()
-            }
-            "smtp.ipprop.tab" => Self::new::<IpProperties>(),
-            "smtp.hnprop.tab" => Self::new::<HostProperties>(),
-            "smtpauth.tab" => Self::new::<SmtpAuth>(),
-            "smtpextauth.tab" => Self::new::<SmtpExtAuth>(),
-            "ctrlaccounts.tab" => Self::new::<CtrlAccounts>(),
-            "filters.in.tab" | "filters.out.tab" => Self::new::<FilterRules>(),
-            "filters.post-rcpt.tab" | "filters.pre-data.tab" | "filters.post-data.tab" => {
-                Self::new::<FilterProgram>()
-            }
-            _ => {
-                debug_assert!(!ROOT_TABLES.contains(&name), "{name} is a root table without a shape");
-                return None;
-            }
-        })
-    }
-
-    fn new<T: Table>() -> Self {
-        Self { load: |file, bytes| T::load(file, bytes).1 }
-    }
+/// The description of a file that CTRL may read and write: a table, but in directories of tables not what we put there
+/// ourselves.
+fn described(file: &Path) -> Option<&'static TableSchema> {
+    let is_at_root = file.iter().count() == 1;
+    let name = file.file_name()?.to_str()?;
+    schema::table::of_file(file).filter(|_| is_at_root || is_table(name))
 }
 
 fn is_table(name: &str) -> bool {

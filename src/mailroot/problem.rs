@@ -207,6 +207,14 @@ pub enum ProblemKind {
     /// A reply with its code was expected.
     #[error("does not begin with a reply code such as 554: {0:?}")]
     NoReplyCode(String),
+    /// A part of a list that is passed over.
+    #[error("{found:?} is not one of: {accepted}; it counts for nothing")]
+    CountsForNothing {
+        /// What stands there.
+        found: String,
+        /// What is accepted.
+        accepted: &'static str,
+    },
     /// More problems than are listed.
     #[error("has {0} more problems, which are not listed")]
     MoreProblems(usize),
@@ -253,6 +261,7 @@ impl ProblemKind {
             Self::Empty => "TAB035",
             Self::NoReplyCode(_) => "TAB036",
             Self::Emptied => "TAB037",
+            Self::CountsForNothing { .. } => "TAB038",
         }
     }
 
@@ -273,7 +282,8 @@ impl ProblemKind {
             | Self::BadDomain(_)
             | Self::BadLocalPart(_)
             | Self::Empty
-            | Self::NoReplyCode(_) => Severity::Warning,
+            | Self::NoReplyCode(_)
+            | Self::CountsForNothing { .. } => Severity::Warning,
             _ => Severity::Error,
         }
     }

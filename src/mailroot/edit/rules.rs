@@ -1,6 +1,5 @@
 //! What a table accepts when it is written: columns, quoting and line lengths (`mailroot.md` 2.3, 6, 21).
 
-use std::ffi::OsStr;
 use std::path::Path;
 
 use super::EditError;
@@ -25,39 +24,17 @@ pub fn line_bytes_max(file: &Path) -> usize {
     spec(file).line_bytes_max
 }
 
-/// The leading columns by which readers of the table look a row up; `None` where rows have no key or where their order
-/// decides. Of equal keys the first row counts, so a second one would be without effect.
-fn key_columns(file: &Path) -> Option<(usize, KeyCase)> {
-    let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    let is_root = file.parent() == Some(Path::new(""));
-    Some(match name {
-        "user.tab" | "userdef.tab" => (1, KeyCase::Kept),
-        "mlusers.tab" => (1, KeyCase::Folded),
-        "server.tab" if is_root => (1, KeyCase::Kept),
-        "domains.tab" | "aliasdomain.tab" | "ctrlaccounts.tab" | "smtpauth.tab" if is_root => {
-            (1, KeyCase::Folded)
-        }
-        "mailusers.tab" | "aliases.tab" | "extaliases.tab" if is_root => (2, KeyCase::Folded),
-        _ => return None,
-    })
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum KeyCase {
-    Kept,
-    Folded,
-}
-
 /// The key of a row, for comparing; `None` for comments, blank lines and rows without a key.
 pub(super) fn key_of(file: &Path, line: &[u8]) -> Option<Vec<u8>> {
-    let (columns, case) = key_columns(file)?;
+    let key_columns = schema::table::of_file(file)?.key?;
     if matches!(line.first(), None | Some(b'#')) {
         return None;
     }
     let fields = fields(line);
-    let values: Vec<&[u8]> = fields.get(..columns)?.iter().map(|field| &field.value[..]).collect();
+    let values: Vec<&[u8]> =
+        fields.get(..key_columns.columns)?.iter().map(|field| &field.value[..]).collect();
     let mut key = values.join(&b'\t');
-    if case == KeyCase::Folded {
+    if key_columns.folds_case {
         key.make_ascii_lowercase();
     }
     Some(key)

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use bstr::{BStr, ByteSlice};
 
 use super::options::OptionGroup;
-use crate::address::{Domain, LocalPart, Mailbox};
+use crate::address::{Mailbox, is_domain, is_rfc822_name};
 use crate::dns::SmartHost;
 use crate::mailroot::ProblemKind;
 use crate::mailroot::accounts::is_plain_name;
@@ -16,6 +16,7 @@ use crate::mailroot::authentication::is_password_encoding;
 use crate::mailroot::links::LinkTarget;
 use crate::mailroot::option_list::{ListedOption, OptionList};
 use crate::mailroot::routing::{GatewayList, GatewayOptions, HostPort, route_hosts};
+use crate::mailroot::server_tab::leading_number;
 use crate::net::BindAddress;
 
 /// The kind of a variable, an option or a column.
@@ -176,17 +177,17 @@ impl Kind {
             Self::Program | Self::LocalPartPattern | Self::AddressPattern => {
                 demand(!value.is_empty(), |_| ProblemKind::Empty)
             }
-            Self::Flag => demand(number(value).is_some(), ProblemKind::NotANumber),
+            Self::Flag => note_number(value, (i64::MIN, i64::MAX), "", note),
             Self::Integer { min, max, unit } => note_number(value, (*min, *max), unit, note),
             Self::Kilobytes => note_number(value, (0, i64::MAX), "kB", note),
             Self::ReplyLine => demand(has_reply_code(value), ProblemKind::NoReplyCode),
             Self::Address => demand(Mailbox::parse(value).is_ok(), ProblemKind::BadAddress),
-            Self::Domain => demand(Domain::parse(value).is_ok(), ProblemKind::BadDomain),
+            Self::Domain => demand(is_domain(value), ProblemKind::BadDomain),
             Self::DomainPattern => {
                 demand(!value.contains(&b'@'), ProblemKind::AtInDomainPattern);
                 demand(!value.is_empty(), |_| ProblemKind::Empty);
             }
-            Self::LocalPart => demand(LocalPart::parse(value).is_ok(), ProblemKind::BadLocalPart),
+            Self::LocalPart => demand(is_rfc822_name(value), ProblemKind::BadLocalPart),
             Self::AccountOrAddress if value.contains(&b'@') => Self::Address.note(value, note),
             Self::AccountOrAddress => Self::LocalPart.note(value, note),
             Self::RedirectTarget if has_macro(value) => {}
@@ -200,10 +201,7 @@ impl Kind {
             Self::IpAddress => demand(is_ip_address(value), ProblemKind::BadIpAddress),
             Self::HostPattern => {
                 let name = value.strip_prefix(b".").unwrap_or(value);
-                demand(
-                    Domain::parse(name.strip_suffix(b".").unwrap_or(name)).is_ok(),
-                    ProblemKind::BadDomain,
-                );
+                demand(is_domain(name.strip_suffix(b".").unwrap_or(name)), ProblemKind::BadDomain);
             }
             Self::Host => {
                 demand(value.to_str().ok().and_then(HostPort::parse).is_some(), ProblemKind::BadHost)
@@ -318,14 +316,16 @@ impl ListOf {
         {
             let found = || element.as_bstr().to_string();
             match self {
-                Self::Attempts if number(element).is_none() => note(ProblemKind::NotANumber(found())),
-                Self::Mechanisms => {
-                    demand_known(MECHANISMS.find(element).is_some(), element, MECHANISMS.accepted, note);
+                Self::Attempts if number(element).is_none() => {
+                    note(ProblemKind::CountsForNothing { found: found(), accepted: "numbers of attempts" });
+                }
+                Self::Mechanisms if MECHANISMS.find(element).is_none() => {
+                    note(ProblemKind::CountsForNothing { found: found(), accepted: MECHANISMS.accepted });
                 }
                 Self::DnsLists => {
                     let code = element.rsplit_once_str(":").map(|(_, code)| code);
-                    if code.is_some_and(|code| number(code).is_none()) {
-                        note(ProblemKind::NotANumber(found()));
+                    if let Some(code) = code {
+                        note_number(code, (i64::MIN, i64::MAX), "", note);
                     }
                 }
                 Self::DnsServers => {
@@ -338,7 +338,7 @@ impl ListOf {
                 {
                     note(ProblemKind::BadIpAddress(found()));
                 }
-                Self::Attempts | Self::HeaderFields | Self::Listeners => {}
+                Self::Attempts | Self::Mechanisms | Self::HeaderFields | Self::Listeners => {}
             }
         }
     }
@@ -363,7 +363,7 @@ fn demand_known(is_known: bool, value: &[u8], accepted: &'static str, note: &mut
 fn note_number(value: &[u8], (min, max): (i64, i64), unit: &'static str, note: &mut dyn FnMut(ProblemKind)) {
     let found = || value.as_bstr().to_string();
     match number(value) {
-        None => note(ProblemKind::NotANumber(found())),
+        None => note(ProblemKind::ReadAsNumber { found: found(), counts_as: leading_number(value) }),
         Some(number) if number < min || number > max => {
             note(ProblemKind::OutOfRange { found: found(), accepted: describe_number(min, max, unit) });
         }

@@ -24,7 +24,7 @@ pub mod reference {}
 
 pub use kind::{Kind, Word, Words};
 pub use options::{OptionGroup, OptionSpec};
-pub use table::{Column, CommandSchema, Example, Presence, TableSchema};
+pub use table::{Column, CommandSchema, Example, Presence, RowKey, TableSchema};
 pub use tables::TABLES;
 pub use variable::{Choice, DefaultValue, Flag, Integer, Kilobytes, Origin, Text, Variable};
 

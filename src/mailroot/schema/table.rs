@@ -24,6 +24,8 @@ pub struct TableSchema {
     pub variables: &'static [&'static Variable],
     /// The commands that its first column names; each has columns of its own.
     pub commands: &'static [&'static CommandSchema],
+    /// By what a row is looked up; `None`: rows have no key, or their order decides.
+    pub key: Option<RowKey>,
     /// How rows are found: keys, order, precedence.
     pub lookup: &'static str,
     /// What happens where the file is missing.
@@ -40,6 +42,15 @@ pub struct TableSchema {
     pub origin: Origin,
     /// The section that specifies it.
     pub section: &'static str,
+}
+
+/// The columns that name a row. Of equal keys the first row counts, so a second one is without effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowKey {
+    /// How many columns, from the first on.
+    pub columns: usize,
+    /// Whether `A` is `a`.
+    pub folds_case: bool,
 }
 
 /// A column of a table, or an argument of a command.

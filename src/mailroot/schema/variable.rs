@@ -61,16 +61,16 @@ impl Variable {
         self.doc.trim_start()
     }
 
-    /// Notes what is wrong with a value. XMail reads numbers from whatever stands there, so that is a warning here;
-    /// empty is absent, except for a flag.
+    /// Notes what is wrong with a value. Empty is absent, except for a flag. Letters and options that XMail passes over
+    /// are a warning here; those of gateways are not, as mail would go the wrong way.
     pub fn note(&self, value: &[u8], note: &mut dyn FnMut(ProblemKind)) {
-        let is_number = matches!(self.kind, Kind::Flag | Kind::Integer { .. } | Kind::Kilobytes);
         if value.is_empty() && !matches!(self.kind, Kind::Flag) {
             return;
         }
+        let is_tolerated = matches!(self.kind, Kind::Letters(_) | Kind::Options(_));
         self.kind.note(value, &mut |problem| match problem {
-            ProblemKind::NotANumber(found) if is_number => {
-                note(ProblemKind::ReadAsNumber { found, counts_as: leading_number(value) });
+            ProblemKind::UnknownWord { found, accepted } if is_tolerated => {
+                note(ProblemKind::CountsForNothing { found, accepted });
             }
             other => note(other),
         });

@@ -21,10 +21,10 @@ const BASE: &str = "# c\n\"a\"\t\"1\"\n\n\"b\"\t\"2\"\n\"c\"\t\"3\"\n";
 #[test]
 fn a_row_changed_on_one_side_is_taken_from_it_even_beside_another() {
     let mine = BASE.replace("\"2\"", "\"20\"");
-    check("user.tab", BASE, &mine, &BASE.replace("\"3\"", "\"30\""), &mine.replace("\"3\"", "\"30\""));
-    check("user.tab", BASE, &mine, &mine, &mine);
-    check("user.tab", BASE, &mine, BASE, &mine);
-    check("user.tab", BASE, BASE, &mine, &mine);
+    check("userdef.tab", BASE, &mine, &BASE.replace("\"3\"", "\"30\""), &mine.replace("\"3\"", "\"30\""));
+    check("userdef.tab", BASE, &mine, &mine, &mine);
+    check("userdef.tab", BASE, &mine, BASE, &mine);
+    check("userdef.tab", BASE, BASE, &mine, &mine);
     check("mailproc.tab", "a\nb\nc\n", "a\nB\nc\n", "A\nb\nC\n", "A\nB\nC\n");
     check("mailproc.tab", "a\nb\nc\n", "a\nc\n", "a\nb\n", "a\n");
     check("mailproc.tab", "a\nb\n", "b\n", "a\nb\nc\n", "b\nc\n");
@@ -34,14 +34,14 @@ fn a_row_changed_on_one_side_is_taken_from_it_even_beside_another() {
 fn rows_of_a_hunk_are_paired_by_key() {
     // Mine removes b and edits c; theirs edits a. Positions would pair b with the new c.
     check(
-        "user.tab",
+        "userdef.tab",
         BASE,
         "# c\n\"a\"\t\"1\"\n\n\"c\"\t\"x\"\n",
         &BASE.replace("\"1\"", "\"9\""),
         "# c\n\"a\"\t\"9\"\n\n\"c\"\t\"x\"\n",
     );
     check(
-        "user.tab",
+        "userdef.tab",
         "\"a\"\t\"1\"\n\"b\"\t\"2\"\n",
         "\"n\"\t\"0\"\n\"a\"\t\"x\"\n\"b\"\t\"2\"\n",
         "\"a\"\t\"1\"\n\"b\"\t\"y\"\n",
@@ -76,13 +76,13 @@ fn line_ends_are_merged_on_their_own() {
 #[test]
 fn the_same_row_changed_differently_is_a_conflict() {
     check_conflict(
-        "user.tab",
+        "userdef.tab",
         BASE,
         &BASE.replace("\"2\"", "\"m\""),
         &BASE.replace("\"2\"", "\"t\"").replace("# c\n", "# c\n# d\n"),
         &[
-            "user.tab: 1 row was changed by somebody else meanwhile; nothing was written",
-            "user.tab:5: changed on both sides",
+            "userdef.tab: 1 row was changed by somebody else meanwhile; nothing was written",
+            "userdef.tab:5: changed on both sides",
             "  before  \"b\"\t\"2\"",
             "  yours   \"b\"\t\"m\"",
             "  theirs  \"b\"\t\"t\"",
@@ -90,28 +90,28 @@ fn the_same_row_changed_differently_is_a_conflict() {
     );
     let removed = BASE.replace("\"b\"\t\"2\"\n", "");
     let changed = BASE.replace("\"2\"", "\"x\"");
-    let head = "user.tab: 1 row was changed by somebody else meanwhile; nothing was written";
+    let head = "userdef.tab: 1 row was changed by somebody else meanwhile; nothing was written";
     check_conflict(
-        "user.tab",
+        "userdef.tab",
         BASE,
         &removed,
         &changed,
         &[
             head,
-            "user.tab:4: you removed it, they changed it",
+            "userdef.tab:4: you removed it, they changed it",
             "  before  \"b\"\t\"2\"",
             "  yours   (not there)",
             "  theirs  \"b\"\t\"x\"",
         ],
     );
     check_conflict(
-        "user.tab",
+        "userdef.tab",
         BASE,
         &changed,
         &removed,
         &[
             head,
-            "user.tab:4: you changed it, they removed it",
+            "userdef.tab:4: you changed it, they removed it",
             "  before  \"b\"\t\"2\"",
             "  yours   \"b\"\t\"x\"",
             "  theirs  (not there)",
@@ -123,7 +123,7 @@ fn the_same_row_changed_differently_is_a_conflict() {
 fn the_same_key_given_by_both_is_a_conflict() {
     for (file, base, mine, theirs) in [
         ("aliases.tab", "", "\"D\"\t\"x\"\t\"m\"\n", "\"d\"\t\"X\"\t\"t\"\n"),
-        ("user.tab", BASE, "\"x\"\t\"m\"\n", "\"x\"\t\"t\"\n"),
+        ("userdef.tab", BASE, "\"x\"\t\"m\"\n", "\"x\"\t\"t\"\n"),
     ] {
         let (mine, theirs) = (format!("{mine}{base}"), format!("{base}{theirs}"));
         let conflict =
@@ -135,7 +135,7 @@ fn the_same_key_given_by_both_is_a_conflict() {
     let conflict = merge(Path::new("domains.tab"), b"a\nb\n", b"x\nb\n", b"a\nb\nx\n").unwrap_err();
     assert_eq!(conflict.rows[0].base, None);
     // Case counts in variables.
-    check("user.tab", "", "\"A\"\t\"1\"\n", "\"a\"\t\"1\"\n", "\"a\"\t\"1\"\n\"A\"\t\"1\"\n");
+    check("userdef.tab", "", "\"A\"\t\"1\"\n", "\"a\"\t\"1\"\n", "\"a\"\t\"1\"\n\"A\"\t\"1\"\n");
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn apply(base: &[String], changes: &[Change], side: usize) -> Vec<String> {
 proptest! {
     #[test]
     fn nothing_in_any_three_texts_makes_it_panic(base in "[ab\"\t\n#]{0,30}", mine in "[ab\"\t\n#]{0,30}", theirs in "[ab\"\t\n#]{0,30}") {
-        for file in ["user.tab", "mailproc.tab"] {
+        for file in ["userdef.tab", "mailproc.tab"] {
             let _ = merge(Path::new(file), base.as_bytes(), mine.as_bytes(), theirs.as_bytes());
         }
     }
@@ -218,7 +218,7 @@ proptest! {
         let base: Vec<String> = (0..8).map(|n| format!("\"k{n}\"\t\"0\"\n")).collect();
         let (mine, theirs) = (apply(&base, &mine, 0), apply(&base, &theirs, 1));
         let bytes = |rows: &[String]| rows.concat().into_bytes();
-        let merged = merge(Path::new("user.tab"), &bytes(&base), &bytes(&mine), &bytes(&theirs)).unwrap();
+        let merged = merge(Path::new("userdef.tab"), &bytes(&base), &bytes(&mine), &bytes(&theirs)).unwrap();
         let merged = String::from_utf8(merged).unwrap();
         let count = merged.lines().count();
         let mut expected: Vec<&String> = mine.iter().filter(|row| theirs.contains(row) || !base.contains(row)).collect();

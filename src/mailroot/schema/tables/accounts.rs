@@ -1,6 +1,6 @@
 //! Domains, accounts, aliases, lists (`mailroot.md` 7).
 
-use super::{BLANK, Column, RowSpec, TableSchema, problems_of, row};
+use super::{BLANK, Column, RowSpec, TableSchema, key, problems_of, row};
 use crate::mailroot::accounts::{AliasDomains, Aliases, Domains, ExtAliases, MailUsers};
 use crate::mailroot::lists::ListMembers;
 use crate::mailroot::schema::kind::Kind;
@@ -13,6 +13,7 @@ pub static DOMAINS: TableSchema = TableSchema {
     summary: "The domains handled here.",
     rows: RowSpec::at_least(1, 510),
     columns: &[Column::new("domain", Kind::Domain, "A domain whose accounts are here. No patterns.")],
+    key: key(1),
     lookup: "By the domain, in any case.",
     missing: "No domain is handled.",
     written_by: "CTRL domainadd and domaindel.",
@@ -33,6 +34,7 @@ pub static ALIASDOMAIN: TableSchema = TableSchema {
         Column::new("alias", Kind::DomainPattern, "The other name."),
         Column::new("domain", Kind::Domain, "The domain that is meant; it should be in domains.tab."),
     ],
+    key: key(1),
     lookup: "The row with exactly this name, else the first pattern that matches. One step only: an alias of an alias is not followed.",
     missing: "There are no alias domains.",
     written_by: "CTRL aliasdomainadd and aliasdomaindel.",
@@ -71,6 +73,7 @@ pub static MAILUSERS: TableSchema = TableSchema {
         ),
         Column::new("type", Kind::AccountType, "What the account is."),
     ],
+    key: key(2),
     lookup: "By domain and account, in any case; the first row counts. If the domain is an alias domain, once more with the domain that is meant.",
     missing: "There are no accounts.",
     written_by: "CTRL useradd, userdel, userpasswd, domaindel; mkusers.",
@@ -104,6 +107,7 @@ pub static ALIASES: TableSchema = TableSchema {
             "An account in the domain of the recipient, or the full address of one. It must be a real account here.",
         ),
     ],
+    key: key(2),
     lookup: "A real account of the name always wins. Then the row with exactly this domain and alias; else, of the patterns that match, the one with most characters in both columns, the first on a tie.",
     missing: "There are no aliases.",
     written_by: "CTRL aliasadd, aliasdel, and what removes accounts.",
@@ -132,6 +136,7 @@ pub static EXTALIASES: TableSchema = TableSchema {
         Column::new("domain", Kind::Domain, "The domain of the address here."),
         Column::new("name", Kind::LocalPart, "Its part before the @."),
     ],
+    key: key(2),
     lookup: "By the address elsewhere, in any case; the first row counts.",
     missing: "Addresses are shown as they are.",
     written_by: "CTRL exaliasadd, exaliasdel, and what removes accounts.",
@@ -157,6 +162,7 @@ pub static MLUSERS: TableSchema = TableSchema {
         Column::new("address", Kind::Address, "The member."),
         Column::optional("permissions", Kind::Letters(&LIST_PERMS), "RW", "What the member may do."),
     ],
+    key: key(1),
     lookup: "All rows whose permissions have R get the list's mail. Who may post is asked only where ClosedML of the list's user.tab is on; then any row that fits allows it.",
     missing: "The list has no members: its mail is accepted and goes to nobody.",
     written_by: "CTRL useradd (empty), mluseradd, mluserdel.",

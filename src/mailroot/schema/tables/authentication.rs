@@ -1,6 +1,6 @@
 //! Accounts beside `mailusers.tab`, and programs that check log-ins (`mailroot.md` 12).
 
-use super::{BLANK, Column, RowSpec, TableSchema, problems_of, row};
+use super::{BLANK, Column, RowSpec, TableSchema, key, problems_of, row};
 use crate::mailroot::authentication::{CtrlAccounts, Pop3ExtAuth, SmtpAuth, SmtpClientAuth, SmtpExtAuth};
 use crate::mailroot::schema::kind::{Kind, MECHANISMS, words};
 use crate::mailroot::schema::options::SMTP_PERMS;
@@ -22,6 +22,7 @@ pub static SMTPAUTH: TableSchema = TableSchema {
         Column::new("password", Kind::ClearPassword, "The password; case counts."),
         Column::new("permissions", Kind::Letters(&SMTP_PERMS), "What the user may do; may be empty."),
     ],
+    key: key(1),
     lookup: "The first row where user and password fit, after the accounts have been asked.",
     missing: "Only accounts can log in.",
     written_by: "CTRL cfgfileset.",
@@ -68,6 +69,7 @@ pub static CTRLACCOUNTS: TableSchema = TableSchema {
         Column::new("user", Kind::Text, "The user, in any case."),
         Column::new("password", Kind::Password, "The password. One that cannot be decoded lets nobody in."),
     ],
+    key: key(1),
     lookup: "The first row of the user decides.",
     missing: "Nobody may log in.",
     written_by: "CTRL cfgfileset.",

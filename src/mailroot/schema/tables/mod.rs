@@ -9,7 +9,7 @@ pub mod variables;
 
 use std::path::Path;
 
-use super::table::{Column, Example, TableSchema};
+use super::table::{Column, Example, RowKey, TableSchema};
 use super::variable::Origin;
 use crate::mailroot::Problem;
 use crate::mailroot::table::{RowSpec, Table};
@@ -23,6 +23,7 @@ const BLANK: TableSchema = TableSchema {
     columns: &[],
     variables: &[],
     commands: &[],
+    key: None,
     lookup: "",
     missing: "",
     written_by: "",
@@ -35,6 +36,11 @@ const BLANK: TableSchema = TableSchema {
 
 fn problems_of<T: Table>(file: &Path, content: &[u8]) -> Vec<Problem> {
     T::load(file, content).1
+}
+
+/// Rows named by their first columns, in any case.
+const fn key(columns: usize) -> Option<RowKey> {
+    Some(RowKey { columns, folds_case: true })
 }
 
 const fn row(columns: &'static [&'static str], doc: &'static str) -> Example {

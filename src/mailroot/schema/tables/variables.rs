@@ -1,6 +1,7 @@
 //! `server.tab`, `user.tab`, `userdef.tab` (`mailroot.md` 8, 9).
 
 use super::{BLANK, Column, RowSpec, TableSchema, problems_of, row};
+use crate::mailroot::schema::RowKey;
 use crate::mailroot::schema::kind::Kind;
 use crate::mailroot::schema::{server, user};
 use crate::mailroot::{ServerTab, UserTab};
@@ -10,6 +11,8 @@ const COLUMNS: &[Column] = &[
     Column::new("value", Kind::Text, "Its value."),
 ];
 
+const NAME: Option<RowKey> = Some(RowKey { columns: 1, folds_case: false });
+
 /// `server.tab`.
 pub static SERVER: TableSchema = TableSchema {
     name: "server.tab",
@@ -18,6 +21,7 @@ pub static SERVER: TableSchema = TableSchema {
     rows: RowSpec::at_least(2, 2046),
     columns: COLUMNS,
     variables: server::VARIABLES,
+    key: NAME,
     lookup: "By name; the first row of a name counts. Flags and numbers that are no numbers count as 0.",
     missing: "SMTP and POP3 sessions are refused.",
     written_by: "CTRL cfgfileset.",
@@ -38,6 +42,7 @@ pub static USER: TableSchema = TableSchema {
     rows: RowSpec::exactly(2, 2046),
     columns: COLUMNS,
     variables: user::VARIABLES,
+    key: NAME,
     lookup: "By name; the first row of a name counts.",
     missing: "Every variable has its default.",
     written_by: "CTRL useradd (from userdef.tab) and uservarsset.",
