@@ -124,6 +124,11 @@ impl Table for CommandFile {
             let found = row.bytes(0).to_string();
             problems.note(row.line, row.column(0), ProblemKind::NoEffectHere(found));
         }
+        // XMail reads this one of the command files in shorter pieces. One byte more: the line end.
+        let (length, limit) = (row.raw.len() + 1, MAILPROC.rows.line_bytes_max);
+        if is_mailproc && length > limit && length <= Self::SPEC.line_bytes_max {
+            problems.note(row.line, 0, ProblemKind::LineTooLong { length, limit });
+        }
         self.rows.push(CommandRow { line: row.line, command, raw: row.raw.into() });
     }
 }
@@ -274,6 +279,17 @@ mod tests {
         check("domains/a.test/mailproc.tab", "SMTP", Command::Smtp, &[&format!("domains/a.test/{here}")]);
         let here = "custdomains/a.test.tab:1:1: has no effect in this file: \"mailbox\"";
         check("custdomains/a.test.tab", "mailbox", Command::Mailbox, &[here]);
+    }
+
+    /// `mailroot.md` 6: 510 bytes in `mailproc.tab`, 1022 in the others.
+    #[test]
+    fn long_lines_are_reported_by_the_kind_of_file() {
+        let reported = |file: &str, length: usize| {
+            let line = format!("redirect\ta@{}", "b".repeat(length - "redirect\ta@".len() - 1));
+            load_text::<CommandFile>(file, &format!("{line}\n")).1.len()
+        };
+        assert_eq!([510, 511, 1023].map(|length| reported("mailproc.tab", length)), [0, 1, 1]);
+        assert_eq!([511, 1022, 1023].map(|length| reported("cmdaliases/d/a.tab", length)), [0, 0, 1]);
     }
 
     #[test]
