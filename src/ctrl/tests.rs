@@ -1010,7 +1010,7 @@ fn tables_are_looked_at_and_their_faults_told() {
     assert_eq!(row[3..8], ["\"1\"", "\"2\"", "\"0\"", "\"TAB002\"", "\"error\""]);
     scene.talk(
         "C: aliasadd\texample.test\tw\tbob
-         S: -00020 Invalid file
+         S: -00020 Invalid file structure
          C: tabreload\tforce
          S: +00000 OK
          C: aliasadd\texample.test\tw\tbob
