@@ -463,13 +463,9 @@ impl Edit {
     }
 
     fn tell(&self) {
-        let Some(tables) = &self.editor.tables else { return };
-        // A whole content was judged by who gave it; and the last row of a table may be removed, which by hand would
-        // look like an accident.
-        match self.replaces_all || self.content.lines().is_empty() {
-            true => tables.take(&self.file),
-            false => tables.edited(&self.file),
-        };
+        if let Some(tables) = &self.editor.tables {
+            tables.edited(&self.file);
+        }
     }
 }
 

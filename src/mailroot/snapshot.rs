@@ -313,20 +313,13 @@ impl Tables {
         self.refresh(None, |_| Haste::Force)
     }
 
-    /// Takes one file, by its path relative to the MailRoot, as it stands, unless it brings errors: [`super::edit`]
-    /// has just finished it.
+    /// Takes one file, by its path relative to the MailRoot, as it stands, errors included: [`super::edit`] has just
+    /// finished it, from a file that was not rejected, and CTRL writes what XMail would (golden `ctrl_commands`).
     pub fn edited(&self, relative: &Path) -> Arc<Snapshot> {
-        self.look_at(relative, Haste::Now)
-    }
-
-    /// As [`Tables::edited`], whatever errors the file brings: its writer has judged it by rules of its own.
-    pub fn take(&self, relative: &Path) -> Arc<Snapshot> {
-        self.look_at(relative, Haste::Force)
-    }
-
-    fn look_at(&self, relative: &Path, haste: Haste) -> Arc<Snapshot> {
         self.current().files.forget(relative);
-        self.refresh(None, |name| if Path::new(name) == relative { haste } else { Haste::WaitForQuiet })
+        self.refresh(None, |name| {
+            if Path::new(name) == relative { Haste::Force } else { Haste::WaitForQuiet }
+        })
     }
 
     /// Tells `observer` of all files, those of single domains and accounts and our own edits included, in place of
