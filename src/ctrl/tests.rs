@@ -1004,8 +1004,12 @@ fn tables_are_looked_at_and_their_faults_told() {
     scene.say(b"tabstat");
     let lines: Vec<String> = scene.heard.drain(..).collect();
     assert_eq!(lines[0], "+00100 OK");
-    assert!(lines[1].starts_with("\"generation\"\t\"") && lines[1].contains("\t\"kept\"\t\"1\"\t"), "{lines:?}");
-    let row: Vec<&str> = lines.iter().find(|line| line.contains("aliases.tab")).unwrap().split('\t').collect();
+    assert!(
+        lines[1].starts_with("\"generation\"\t\"") && lines[1].contains("\t\"kept\"\t\"1\"\t"),
+        "{lines:?}"
+    );
+    let row: Vec<&str> =
+        lines.iter().find(|line| line.contains("aliases.tab")).unwrap().split('\t').collect();
     assert_eq!(row[..2], ["\"aliases.tab\"", "\"rejected\""]);
     assert_eq!(row[3..8], ["\"1\"", "\"2\"", "\"0\"", "\"TAB002\"", "\"error\""]);
     scene.talk(

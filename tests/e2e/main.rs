@@ -5,6 +5,7 @@
 mod aliases;
 mod bad_input;
 mod bounces;
+mod explain;
 mod harness;
 mod history;
 mod hot_reload;
