@@ -25,6 +25,11 @@ pub(super) fn deliver(job: &Job, account: &Account) -> Fate {
     if has_passed(&job.head, &own) {
         return job.end_of_loop();
     }
+    if let Some(reason) = cannot_be_read(&job.snapshot, account) {
+        tracing::error!(list = account.address(), "{MLUSERS} {reason}: its mail waits");
+        job.attempt.log(&plain_entry(number::FILE_OPEN, format!("List {own} : {MLUSERS} {reason}")));
+        return Fate::Again;
+    }
     let settings = job.snapshot.user_tab(account);
     let copies = copies(&job.snapshot, account, &mut ());
     for address in &copies.invalid {
@@ -48,6 +53,17 @@ pub(super) fn deliver(job: &Job, account: &Account) -> Fate {
             tracing::error!(list = account.address(), %error, "the list's copies are not queued");
             Fate::Again
         }
+    }
+}
+
+/// Why nobody can tell who the members are. A list without the file is not one without members: its mail waits until
+/// the file is back, as in XMail (`mailroot.md` 6), instead of going to nobody.
+fn cannot_be_read(snapshot: &Snapshot, account: &Account) -> Option<&'static str> {
+    let members = snapshot.list_members(account);
+    match (members.exists(), members.is_unreadable()) {
+        (_, true) => Some("cannot be read"),
+        (false, _) => Some("is missing"),
+        (true, false) => None,
     }
 }
 

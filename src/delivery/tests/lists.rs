@@ -58,6 +58,17 @@ async fn ten_thousand_members_get_a_message_each() {
 }
 
 #[tokio::test]
+async fn a_list_without_its_members_file_keeps_its_mail() {
+    let directory = mail_root(&[]);
+    let house = House::at(directory.path(), Disk::default(), 2).await;
+    fs::remove_file(directory.path().join(MEMBERS)).ok();
+    house.submit("x@far.test", "all@home.test").await;
+    house.begin().await.await.unwrap();
+    assert_eq!(house.spooled("rsnd").len(), 1);
+    assert!(house.slog().contains("List all@home.test : mlusers.tab is missing"), "{}", house.slog());
+}
+
+#[tokio::test]
 async fn the_content_is_held_once_however_many_members_there_are() {
     let rows: String = (0..50).map(|n| format!("\"member{n}@far.test\"\n")).collect();
     let directory = mail_root(&[(MEMBERS, &rows)]);
