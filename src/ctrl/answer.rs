@@ -284,7 +284,7 @@ fn table_report(report: &TableReport) -> Reply {
         ];
         let mut finding = |finding: [BString; 5]| {
             let row: Vec<BString> = stand.iter().cloned().chain(finding).collect();
-            lines.row(&row.iter().map(|column| one_line(column)).collect::<Vec<_>>());
+            lines.row(&row.iter().map(one_line).collect::<Vec<_>>());
         };
         for problem in &table.problems {
             finding([

@@ -205,7 +205,7 @@ impl Table for MailUsers {
         }
         by_key.shift(place.old_end, place.shift());
         let is_new = |row: usize| by_key.insert(rows[row].key(), row, |row| rows[row].key()).is_none();
-        place.new().all(is_new).then_some(Self { rows, by_key })
+        place.new_rows().all(is_new).then_some(Self { rows, by_key })
     }
 
     fn expect(&mut self, rows: usize) {
@@ -358,13 +358,13 @@ impl Table for Aliases {
         let is_new = |row: usize| {
             rows[row].is_pattern() || exact.insert(rows[row].key(), row, |row| rows[row].key()).is_none()
         };
-        if !place.new().all(is_new) {
+        if !place.new_rows().all(is_new) {
             return None;
         }
         let before = self.patterns.iter().copied().filter(|&row| row < place.start);
         let after = self.patterns.iter().copied().filter(|&row| row >= place.old_end);
         let after = after.map(|row| row.saturating_add_signed(place.shift()));
-        let new = place.new().filter(|&row| rows[row].is_pattern());
+        let new = place.new_rows().filter(|&row| rows[row].is_pattern());
         let patterns = before.chain(new).chain(after).collect();
         Some(Self { rows, exact, patterns })
     }

@@ -68,7 +68,7 @@ impl Place {
     }
 
     /// The rows that are new, by their new places.
-    pub(super) fn new(self) -> Range<usize> {
+    pub(super) fn new_rows(self) -> Range<usize> {
         self.start..self.new_end
     }
 

@@ -240,13 +240,16 @@ pub struct Tables {
     inner: Arc<Inner>,
 }
 
+/// What [`Tables::on_accept`] calls.
+type OnAccept = Box<dyn Fn(&Accepted) + Send + Sync>;
+
 struct Inner {
     current: ArcSwap<Snapshot>,
     /// Whether a thread is looking at the files.
     is_looking: Mutex<bool>,
     looked: Condvar,
     generation: watch::Sender<u64>,
-    observer: OnceLock<Box<dyn Fn(&Accepted) + Send + Sync>>,
+    observer: OnceLock<OnAccept>,
     /// What the observer has not been told yet, oldest first.
     accepted: Mutex<Vec<Accepted>>,
     telling: Mutex<()>,
@@ -317,9 +320,12 @@ impl Tables {
     /// finished it, from a file that was not rejected, and CTRL writes what XMail would (golden `ctrl_commands`).
     pub fn edited(&self, relative: &Path) -> Arc<Snapshot> {
         self.current().files.forget(relative);
-        self.refresh(None, |name| {
-            if Path::new(name) == relative { Haste::Force } else { Haste::WaitForQuiet }
-        })
+        self.refresh(
+            None,
+            |name| {
+                if Path::new(name) == relative { Haste::Force } else { Haste::WaitForQuiet }
+            },
+        )
     }
 
     /// Tells `observer` of all files, those of single domains and accounts and our own edits included, in place of

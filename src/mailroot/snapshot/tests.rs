@@ -368,7 +368,7 @@ fn links_in_a_circle_pipes_and_forbidden_files_are_unreadable() {
     if !rustix::process::geteuid().is_root() {
         check(&|path| {
             fs::write(path, "\"x\"\n").unwrap();
-            fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
         });
     }
 }
