@@ -3,6 +3,8 @@
 //!
 //! Rows whose address filter cannot be read are problems and never match; host names in filters are not resolved.
 
+mod cover;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::{BitOr, BitOrAssign};
 
