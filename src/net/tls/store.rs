@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::ServerConfig;
-use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use super::{TlsError, provider, read, read_certificates};
@@ -71,6 +71,15 @@ impl TlsStore {
     /// Whether a handshake could be begun now; decides what is advertised (decision 6).
     pub fn available(&self) -> bool {
         self.acceptor().is_some()
+    }
+
+    /// The certificates of the pair, leaf first, as they would be loaded now; nothing is put into service.
+    ///
+    /// # Errors
+    /// Why the pair would not load.
+    pub fn try_pair(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let chain = read_certificates(&self.cert)?;
+        self.load().map(|_| chain)
     }
 
     fn load(&self) -> Result<TlsAcceptor, TlsError> {
