@@ -24,7 +24,7 @@
 //! | 1 edges: one kind of outside world each | [`clock`], [`durable`], [`net`], [`dns`], [`exec`], [`logs`] |
 //! | 2 the model | [`mailroot`] |
 //! | 3 services | [`spool`], [`mailbox`], [`auth`], [`policy`], [`filter`] |
-//! | 4 work | [`delivery`], [`admin`], [`pickup`], [`psync`], [`compare`] |
+//! | 4 work | [`delivery`], [`admin`], [`pickup`], [`psync`], [`compare`], [`check`] |
 //! | 5 faces | [`smtp`], [`pop3`], [`ctrl`], [`finger`] |
 //! | 6 why | [`explain`]: asks all of them, decides nothing |
 //! | 7 roof | [`options`], [`server`], [`commands`] |
@@ -59,6 +59,7 @@ pub mod policy;
 pub mod spool;
 
 pub mod admin;
+pub mod check;
 pub mod compare;
 pub mod delivery;
 pub mod pickup;

@@ -8,8 +8,13 @@ use anyhow::Context;
 use clap::Parser;
 use tabmail::clock::Clock;
 use tabmail::commands::{
-    Cli, Command, ctrlclnt, diff::Diff, explain::Explain, history, local, mail_root_from_environment,
-    mkusers, sendmail, xmcrypt::XmCrypt,
+    Cli, Command,
+    check::{COULD_NOT_CHECK, Check},
+    ctrlclnt,
+    diff::Diff,
+    explain::Explain,
+    history, local, mail_root_from_environment, mkusers, sendmail,
+    xmcrypt::XmCrypt,
 };
 use tabmail::options::{Options, command_line_words};
 use tabmail::{logs, server};
@@ -29,7 +34,7 @@ fn main() -> ExitCode {
         _ if words.first().is_some_and(is_xmail_option) => as_xmail(&words),
         _ => {
             let words = std::iter::once(called).chain(history::with_long_options(words));
-            run(Cli::parse_from(words), &program)
+            run(parse(words.collect()), &program)
         }
     };
     match outcome {
@@ -39,6 +44,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The command line. What cannot be used ends the process; `check` keeps 1 and 2 for what it finds.
+fn parse(words: Vec<OsString>) -> Cli {
+    let is_check = words.get(1).is_some_and(|word| word == "check");
+    Cli::try_parse_from(words).unwrap_or_else(|error| {
+        let code = if is_check && error.use_stderr() { COULD_NOT_CHECK.into() } else { error.exit_code() };
+        // Nothing is left to do for a closed terminal.
+        let _ = error.print();
+        std::process::exit(code)
+    })
 }
 
 fn run(cli: Cli, program: &str) -> anyhow::Result<ExitCode> {
@@ -59,6 +75,7 @@ fn run(cli: Cli, program: &str) -> anyhow::Result<ExitCode> {
         }
         Command::Explain(explain) => Ok(self::explain(&explain)),
         Command::Diff(diff) => Ok(self::diff(&diff)),
+        Command::Check(check) => Ok(look(&check)),
         Command::Sendmail(arguments) => Ok(send(&arguments.words)),
         Command::Ctl(arguments) if local::is_local(&arguments.words) => Ok(operate(&arguments.words)),
         Command::Ctl(arguments) => Ok(control("tabmail ctl", &arguments.words)),
@@ -152,6 +169,14 @@ fn explain(explain: &Explain) -> ExitCode {
             ExitCode::from(TROUBLE)
         }
     }
+}
+
+/// `tabmail check`, with its own exit codes.
+fn look(check: &Check) -> ExitCode {
+    ExitCode::from(check.run().unwrap_or_else(|error| {
+        report(&error.to_string());
+        COULD_NOT_CHECK
+    }))
 }
 
 /// XMail's CtrlClnt. `called` is how the program was called, for the usage.

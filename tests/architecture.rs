@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["clock", "durable", "net", "dns", "exec", "logs"],
     &["mailroot"],
     &["spool", "mailbox", "auth", "policy", "filter"],
-    &["delivery", "admin", "pickup", "psync", "compare"],
+    &["delivery", "admin", "pickup", "psync", "compare", "check"],
     &["smtp", "pop3", "ctrl", "finger", "web"],
     &["explain"],
     &["options", "server", "commands"],

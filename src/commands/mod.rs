@@ -1,5 +1,6 @@
 //! The sub-commands of `tabmail`, and the names under which XMail's programs are known.
 
+pub mod check;
 pub mod ctrlclnt;
 pub mod diff;
 pub mod explain;
@@ -42,6 +43,8 @@ pub enum Command {
     Explain(explain::Explain),
     /// Tell what changes for mail when one MailRoot takes the place of another
     Diff(diff::Diff),
+    /// Look for everything that is wrong in a MailRoot, with no server running
+    Check(check::Check),
     /// Put a message into spool/local, as sendmail does
     #[command(disable_help_flag = true)]
     Sendmail(Words),
