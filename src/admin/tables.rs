@@ -1,9 +1,11 @@
 //! How the tables stand, and looking at them now.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Admin;
+use crate::mailroot::Snapshot;
 use crate::mailroot::snapshot::{QUIET, TableState, TableStatus};
 
 /// How long [`Reload::Wait`] waits for files that look half-written. Ours: many times [`QUIET`].
@@ -43,6 +45,11 @@ impl Admin {
     pub fn table_report(&self) -> TableReport {
         let generation = self.tables.fresh().generation();
         TableReport { generation, up: self.tables.age(), tables: self.tables.status() }
+    }
+
+    /// The tables in service after a look at their files.
+    pub fn serving_tables(&self) -> Arc<Snapshot> {
+        self.tables.fresh()
     }
 
     /// Looks at all tables and returns how many files are not taken.

@@ -8,7 +8,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::explain::Format;
-use crate::compare::{Change, Differences, Side, Subject, diff};
+use super::local::{LocalError, serving_differences};
+use crate::compare::{Differences, Side, diff};
 use crate::explain::rows::Rows;
 use crate::mailroot::{Citation, MailRoot, Snapshot};
 
@@ -17,9 +18,14 @@ use crate::mailroot::{Citation, MailRoot, Snapshot};
 #[command(after_help = AFTER_HELP)]
 pub struct Diff {
     /// The MailRoot as it is
-    pub old: PathBuf,
+    #[arg(required_unless_present = "serving")]
+    pub old: Option<PathBuf>,
     /// The MailRoot as it is to be
-    pub new: PathBuf,
+    #[arg(required_unless_present = "serving")]
+    pub new: Option<PathBuf>,
+    /// Compare what the running server of this MailRoot has in use with the files on the disk
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["old", "new"])]
+    pub serving: Option<PathBuf>,
     /// Text for people, or JSON for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -37,31 +43,89 @@ impl Diff {
     /// # Errors
     /// A directory that is none, standard output closed.
     pub fn run(&self) -> Result<bool, DiffError> {
-        let (old_root, new_root) = (mail_root(&self.old)?, mail_root(&self.new)?);
+        match (&self.serving, &self.old, &self.new) {
+            (Some(root), ..) => self.run_serving(root),
+            (None, Some(old), Some(new)) => self.run_both(old, new),
+            // clap asks for both.
+            _ => Ok(false),
+        }
+    }
+
+    /// The server tells which rows decide, but not their text: the old ones are no longer on the disk.
+    fn run_serving(&self, root: &Path) -> Result<bool, DiffError> {
+        let rows = serving_differences(root)?;
+        let text = match self.format {
+            Format::Text => serving_text(root, &rows),
+            Format::Json => format!("{:#}\n", serving_json(&rows)),
+        };
+        io::stdout().write_all(text.as_bytes())?;
+        Ok(!rows.is_empty())
+    }
+
+    fn run_both(&self, old: &Path, new: &Path) -> Result<bool, DiffError> {
+        let (old_root, new_root) = (mail_root(old)?, mail_root(new)?);
         let differences = diff(&Snapshot::load(&old_root), &Snapshot::load(&new_root));
         let mut rows = [Rows::of(&old_root), Rows::of(&new_root)];
         let text = match self.format {
-            Format::Text => self.text(&differences, &mut rows),
+            Format::Text => text([old, new], &differences, &mut rows),
             Format::Json => format!("{:#}\n", json_of(&differences, &mut rows)),
         };
         io::stdout().write_all(text.as_bytes())?;
         Ok(!differences.is_empty())
     }
+}
 
-    fn text(&self, differences: &Differences, [old, new]: &mut [Rows; 2]) -> String {
-        let mut text = String::new();
-        if differences.is_empty() {
-            return text;
-        }
-        let _ = writeln!(text, "--- {}\n+++ {}", self.old.display(), self.new.display());
-        for change in &differences.changes {
-            let (kind, name) = kind_and_name(&change.subject);
-            let _ = writeln!(text, "@@ {kind} {name}  ({})", summary(change));
-            write_side(&mut text, '-', &change.old, old);
-            write_side(&mut text, '+', &change.new, new);
-        }
-        text
+fn text([old_root, new_root]: [&Path; 2], differences: &Differences, [old, new]: &mut [Rows; 2]) -> String {
+    let mut text = String::new();
+    if differences.is_empty() {
+        return text;
     }
+    let _ = writeln!(text, "--- {}\n+++ {}", old_root.display(), new_root.display());
+    for change in &differences.changes {
+        let (kind, name) = change.subject.kind_and_name();
+        let _ = writeln!(text, "@@ {kind} {name}  ({})", change.summary());
+        write_side(&mut text, '-', &change.old, old);
+        write_side(&mut text, '+', &change.new, new);
+    }
+    text
+}
+
+fn serving_text(root: &Path, rows: &[[String; 7]]) -> String {
+    let mut text = String::new();
+    if rows.is_empty() {
+        return text;
+    }
+    let root = root.display();
+    let _ = writeln!(text, "--- {root} (in use)\n+++ {root} (on the disk)");
+    for [kind, name, summary, old_facts, old_rows, new_facts, new_rows] in rows {
+        let _ = writeln!(text, "@@ {kind} {name}  ({summary})");
+        for (sign, facts, rows) in [('-', old_facts, old_rows), ('+', new_facts, new_rows)] {
+            if !facts.is_empty() {
+                let _ = writeln!(text, "{sign} {facts}");
+                for row in rows.split("; ") {
+                    let _ = writeln!(text, "{sign}     {row}");
+                }
+            }
+        }
+    }
+    text
+}
+
+fn serving_json(rows: &[[String; 7]]) -> Value {
+    let parts = |text: &str| -> Vec<String> {
+        text.split("; ").filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    };
+    let side = |facts: &str, rows: &str| json!({ "facts": parts(facts), "rows": parts(rows) });
+    let change = |[kind, name, summary, old_facts, old_rows, new_facts, new_rows]: &[String; 7]| {
+        json!({
+            "kind": kind,
+            "name": name,
+            "summary": summary,
+            "old": side(old_facts, old_rows),
+            "new": side(new_facts, new_rows),
+        })
+    };
+    json!({ "changes": rows.iter().map(change).collect::<Vec<_>>() })
 }
 
 /// `- fact; fact` and below it the rows.
@@ -77,40 +141,6 @@ fn write_side(text: &mut String, sign: char, side: &Side, rows: &mut Rows) {
 
 fn cited(row: &Citation, rows: &mut Rows) -> String {
     rows.text(row).map_or_else(|| row.to_string(), |columns| format!("{row}  {columns}"))
-}
-
-/// What a change is, in a word or two.
-fn summary(change: &Change) -> &'static str {
-    let is_there = |side: &Side| !side.facts.is_empty();
-    let has_mailbox = |side: &Side| side.facts.iter().any(|fact| fact.starts_with("mailbox of "));
-    match (&change.subject, is_there(&change.old), is_there(&change.new)) {
-        (Subject::Address(_), ..) => match (has_mailbox(&change.old), has_mailbox(&change.new)) {
-            (true, false) => "loses its mailbox",
-            (false, true) => "gains a mailbox",
-            _ => "another destination",
-        },
-        (_, false, true) => "new",
-        (_, true, false) => "gone",
-        _ => "changed",
-    }
-}
-
-fn kind_and_name(subject: &Subject) -> (&'static str, &str) {
-    match subject {
-        Subject::Address(name) => ("mail to", name),
-        Subject::Account(name) => ("account", name),
-        Subject::AliasPattern(name) => ("alias pattern", name),
-        Subject::Domain(name) => ("domain", name),
-        Subject::Way(name) => ("way to", name),
-        Subject::SmtpPeers(name) => ("SMTP peers", name),
-        Subject::RelayPeers(name) => ("relaying peers", name),
-        Subject::Peers("pop3.ipmap.tab", name) => ("POP3 peers", name),
-        Subject::Peers("ctrl.ipmap.tab", name) => ("CTRL peers", name),
-        Subject::Peers(_, name) => ("FINGER peers", name),
-        Subject::SmtpLogin(name) => ("SMTP log-in", name),
-        Subject::CtrlLogin(name) => ("CTRL log-in", name),
-        Subject::Variable(name) => ("variable", name),
-    }
 }
 
 fn json_of(differences: &Differences, [old, new]: &mut [Rows; 2]) -> Value {
@@ -129,11 +159,11 @@ fn json_of(differences: &Differences, [old, new]: &mut [Rows; 2]) -> Value {
         .changes
         .iter()
         .map(|change| {
-            let (kind, name) = kind_and_name(&change.subject);
+            let (kind, name) = change.subject.kind_and_name();
             json!({
                 "kind": kind,
                 "name": name,
-                "summary": summary(change),
+                "summary": change.summary(),
                 "old": side(&change.old, true),
                 "new": side(&change.new, false),
             })
@@ -155,6 +185,9 @@ pub enum DiffError {
     /// It is not there.
     #[error("{}: is not a directory", .0.display())]
     MissingMailRoot(PathBuf),
+    /// The server could not be asked.
+    #[error(transparent)]
+    Server(#[from] LocalError),
     /// Standard output is closed.
     #[error("cannot print: {0}")]
     Output(#[from] io::Error),

@@ -111,6 +111,20 @@ pub fn reload(words: &[String]) -> Result<Outcome, LocalError> {
     }
 }
 
+/// What the files on the disk would change for mail, against the tables that the server of this MailRoot has in use:
+/// the rows of `tabdiff` (kind, name, summary, facts and rows of the old side, of the new side).
+///
+/// # Errors
+/// [`LocalError`].
+pub fn serving_differences(root: &Path) -> Result<Vec<[String; 7]>, LocalError> {
+    let answer = Client::connect(root)?.ask(&["tabdiff"])?;
+    let row = |line: &Vec<u8>| {
+        let row: Vec<String> = columns(line).iter().map(ToString::to_string).collect();
+        row.try_into().map_err(|_| LocalError::NotUnderstood(line.to_str_lossy().into_owned()))
+    };
+    answer.lines.iter().map(row).collect()
+}
+
 /// Whether these words of `tabmail ctl` ask for the server of a MailRoot.
 pub fn is_local(words: &[String]) -> bool {
     words.first().is_some_and(|word| word == "-Ms")

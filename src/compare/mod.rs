@@ -83,6 +83,45 @@ pub enum Subject {
     Variable(String),
 }
 
+impl Subject {
+    /// What kind of thing it is, and its name.
+    pub fn kind_and_name(&self) -> (&'static str, &str) {
+        match self {
+            Self::Address(name) => ("mail to", name),
+            Self::Account(name) => ("account", name),
+            Self::AliasPattern(name) => ("alias pattern", name),
+            Self::Domain(name) => ("domain", name),
+            Self::Way(name) => ("way to", name),
+            Self::SmtpPeers(name) => ("SMTP peers", name),
+            Self::RelayPeers(name) => ("relaying peers", name),
+            Self::Peers("pop3.ipmap.tab", name) => ("POP3 peers", name),
+            Self::Peers("ctrl.ipmap.tab", name) => ("CTRL peers", name),
+            Self::Peers(_, name) => ("FINGER peers", name),
+            Self::SmtpLogin(name) => ("SMTP log-in", name),
+            Self::CtrlLogin(name) => ("CTRL log-in", name),
+            Self::Variable(name) => ("variable", name),
+        }
+    }
+}
+
+impl Change {
+    /// What it is, in a word or two.
+    pub fn summary(&self) -> &'static str {
+        let is_there = |side: &Side| !side.facts.is_empty();
+        let has_mailbox = |side: &Side| side.facts.iter().any(|fact| fact.starts_with("mailbox of "));
+        match (&self.subject, is_there(&self.old), is_there(&self.new)) {
+            (Subject::Address(_), ..) => match (has_mailbox(&self.old), has_mailbox(&self.new)) {
+                (true, false) => "loses its mailbox",
+                (false, true) => "gains a mailbox",
+                _ => "another destination",
+            },
+            (_, false, true) => "new",
+            (_, true, false) => "gone",
+            _ => "changed",
+        }
+    }
+}
+
 impl Differences {
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {

@@ -11,6 +11,7 @@ use super::session::{Answer, Question};
 use crate::admin::{Admin, AdminError, LinkKey, MailProcFile, TableReport};
 use crate::auth;
 use crate::clock::Clock;
+use crate::compare::{self, Differences, Side};
 use crate::mailroot::Snapshot;
 use crate::mailroot::snapshot::brief;
 use crate::status::number;
@@ -177,6 +178,10 @@ fn run_on_files(command: Command, admin: &Admin, clock: &Clock) -> Result<Reply,
             admin.flush_queue(&patterns).map(|_| Reply::Done)
         }
         Command::TabStat => Ok(table_report(&admin.table_report())),
+        Command::TabDiff => {
+            let serving = admin.serving_tables();
+            Ok(differences(&compare::diff(&serving, &Snapshot::load(serving.root()))))
+        }
         Command::TabReload(how) => match admin.reload_tables(how) {
             0 => Ok(Reply::Done),
             _ => Ok(Reply::Error(number::FILE_INVALID)),
@@ -298,6 +303,20 @@ fn table_report(report: &TableReport) -> Reply {
         if table.problems.is_empty() {
             finding(["0", "0", "", "", ""].map(text));
         }
+    }
+    Reply::Lines(lines)
+}
+
+/// One line per change: kind, name, summary, then for each side its facts and the rows that decide, `; ` between them.
+fn differences(differences: &Differences) -> Reply {
+    let mut lines = Lines::default();
+    let rows = |side: &Side| side.rows.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    for change in &differences.changes {
+        let (kind, name) = change.subject.kind_and_name();
+        let sides = [&change.old, &change.new].map(|side| [side.facts.join("; "), rows(side)]);
+        let columns = [kind, name, change.summary()].map(text).into_iter();
+        let columns = columns.chain(sides.iter().flatten().map(|value| text(value)));
+        lines.row(&columns.map(|column| one_line(&column)).collect::<Vec<_>>());
     }
     Reply::Lines(lines)
 }

@@ -111,6 +111,8 @@ pub enum Command {
     Etrn(Vec<String>),
     /// `tabstat`: how the tables stand. Ours.
     TabStat,
+    /// `tabdiff`: what the files on the disk would change for mail. Ours.
+    TabDiff,
     /// `tabreload [wait|force]`: look at the tables now. Ours.
     TabReload(Reload),
     /// A command that lines are sent for.
@@ -287,6 +289,7 @@ fn parse_files_and_queue(name: &str, arguments: &[&str]) -> Option<Command> {
         ("frozgetmsg", arguments) => Command::FrozGetMsg(frozen(arguments)?),
         ("etrn", [_, ..]) => Command::Etrn(owned(arguments)),
         ("tabstat", []) => Command::TabStat,
+        ("tabdiff", []) => Command::TabDiff,
         ("tabreload", []) => Command::TabReload(Reload::Now),
         ("tabreload", &[how]) if how.eq_ignore_ascii_case("wait") => Command::TabReload(Reload::Wait),
         ("tabreload", &[how]) if how.eq_ignore_ascii_case("force") => Command::TabReload(Reload::Force),

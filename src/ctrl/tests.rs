@@ -999,7 +999,7 @@ fn tables_are_looked_at_and_their_faults_told() {
         "C: tabreload\tnow
          S: -00103 Bad CTRL command syntax
          C: tabreload
-         S: -00020 Invalid file",
+         S: -00020 Invalid file structure",
     );
     scene.say(b"tabstat");
     let lines: Vec<String> = scene.heard.drain(..).collect();
@@ -1012,6 +1012,13 @@ fn tables_are_looked_at_and_their_faults_told() {
         lines.iter().find(|line| line.contains("aliases.tab")).unwrap().split('\t').collect();
     assert_eq!(row[..2], ["\"aliases.tab\"", "\"rejected\""]);
     assert_eq!(row[3..8], ["\"1\"", "\"2\"", "\"0\"", "\"TAB002\"", "\"error\""]);
+    scene.say(b"tabdiff");
+    let lines: Vec<String> = scene.heard.drain(..).collect();
+    let is_told = |name: &str, summary: &str| {
+        lines.iter().any(|line| line.starts_with(&format!("\"mail to\"\t\"{name}\"\t\"{summary}\"\t")))
+    };
+    assert!(is_told("x@example.test", "loses its mailbox"), "{lines:?}");
+    assert!(is_told("y@example.test", "gains a mailbox"), "{lines:?}");
     scene.talk(
         "C: aliasadd\texample.test\tw\tbob
          S: -00020 Invalid file structure
