@@ -52,28 +52,41 @@ class Server:
         stored = subprocess.run([self.program, "xmcrypt", password], check=True, capture_output=True, text=True)
         self.add("ctrlaccounts.tab", user, stored.stdout.strip())
 
-    def start(self):
-        """Returns the seconds until SMTP answered."""
-        begun = time.monotonic()
-        log = open(self.output, "ab")
-        self.process = subprocess.Popen(
+    def command(self):
+        return (
             [self.program, "serve", "-Ms", str(self.root), "-SI", f"127.0.0.1:{self.smtp_port}"]
             + ["-CI", f"127.0.0.1:{self.ctrl_port}", "-X-", "-B-", "-W-", "-Ql"]
             + self.quiet
-            + self.flags,
-            env={**os.environ, "XMAIL_PID_DIR": str(self.root)},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            + self.flags
         )
-        log.close()
+
+    def spawn(self):
+        """Starts without waiting for an answer."""
+        with open(self.output, "ab") as log:
+            self.process = subprocess.Popen(
+                self.command(),
+                env={**os.environ, "XMAIL_PID_DIR": str(self.root)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def start(self):
+        """Returns the seconds until SMTP answered."""
+        begun = time.monotonic()
+        self.spawn()
+        self.await_smtp(lambda: self.process.poll() is None)
+        return time.monotonic() - begun
+
+    def await_smtp(self, is_alive):
+        begun = time.monotonic()
         while True:
-            if self.process.poll() is not None:
+            if not is_alive():
                 raise SystemExit(f"the server ended: see {self.output}\n{self.output.read_text()[-2000:]}")
             try:
                 with socket.create_connection(("127.0.0.1", self.smtp_port), timeout=5) as probe:
                     if probe.recv(3) == b"220":
-                        return time.monotonic() - begun
+                        return
             except OSError:
                 pass
             if time.monotonic() - begun > PATIENCE_SECS:
