@@ -1,5 +1,6 @@
 //! What is in a mailbox.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -79,6 +80,20 @@ impl Mailboxes {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Makes the removal of these messages durable: a power cut does not bring them back.
+    ///
+    /// # Errors
+    /// The disk's; the messages are gone, but may come back with a power cut.
+    pub fn sync_removals<'a>(
+        &self,
+        messages: impl Iterator<Item = &'a StoredMessage>,
+    ) -> Result<(), MailboxError> {
+        let directories: BTreeSet<&Path> = messages.filter_map(|message| message.path.parent()).collect();
+        directories.into_iter().try_for_each(|directory| {
+            self.disk.sync_dir(directory).map_err(MailboxError::on("sync", directory))
+        })
     }
 
     /// Opens a message for reading.

@@ -300,20 +300,22 @@ fn what_a_crash_leaves_is_neither_listed_nor_in_the_way() {
     }
 }
 
+/// A disk that cannot sync this directory.
+struct FailSyncOf(PathBuf);
+impl Faults for FailSyncOf {
+    fn before(&self, step: Step<'_>) -> io::Result<()> {
+        match step {
+            Step::SyncDir(directory) if directory.ends_with(&self.0) => {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 #[test]
 fn a_message_that_arrived_is_made_durable_before_it_is_called_delivered() {
     // The first attempt failed at the very last step: the name may not be on stable storage.
-    struct FailSyncOf(PathBuf);
-    impl Faults for FailSyncOf {
-        fn before(&self, step: Step<'_>) -> io::Result<()> {
-            match step {
-                Step::SyncDir(directory) if directory.ends_with(&self.0) => {
-                    Err(io::ErrorKind::StorageFull.into())
-                }
-                _ => Ok(()),
-            }
-        }
-    }
     for (kind, inbox) in [(Kind::Maildir, "Maildir/new"), (Kind::Mailbox, "anna/mailbox")] {
         let mailbox = Box::new(kind);
         mailbox.deliver("1.a", "x").unwrap();
@@ -321,6 +323,21 @@ fn a_message_that_arrived_is_made_durable_before_it_is_called_delivered() {
         let mailboxes = Mailboxes::new(mailbox.mailboxes.root.clone(), kind, faulty);
         let mailbox = Box { mailboxes, ..mailbox };
         assert!(mailbox.deliver_again("1.a", "x", true).is_err());
+    }
+}
+
+#[test]
+fn what_is_removed_is_not_called_removed_before_that_is_durable() {
+    for (kind, inbox) in [(Kind::Maildir, "Maildir/new"), (Kind::Mailbox, "anna/mailbox")] {
+        let mailbox = Box::new(kind);
+        mailbox.deliver("1.a", "x").unwrap();
+        let removed = mailbox.list();
+        let faulty = Disk::with_faults(Arc::new(FailSyncOf(inbox.into())));
+        let mailboxes = Mailboxes::new(mailbox.mailboxes.root.clone(), kind, faulty);
+        mailboxes.remove(&removed[0]).unwrap();
+        assert!(mailboxes.sync_removals(removed.iter()).is_err());
+        mailboxes.sync_removals([].into_iter()).unwrap();
+        mailbox.mailboxes.sync_removals(removed.iter()).unwrap();
     }
 }
 

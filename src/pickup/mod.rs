@@ -116,12 +116,20 @@ impl Services {
         let plain = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
         let mut files: Vec<PathBuf> = plain.map(|entry| entry.path()).collect();
         files.sort_unstable();
+        let mut took_any = false;
         for file in files {
             match self.take(&file) {
-                Ok(()) => self.remove(&file),
+                Ok(()) => {
+                    took_any = true;
+                    self.remove(&file);
+                }
                 Err(error) if error.is_final() => self.set_aside(&file, &error),
                 Err(error) => tracing::error!("{}: {error}; tried again", file.display()),
             }
+        }
+        // Else a power cut brings them all back, long after they were delivered.
+        if took_any && let Err(error) = self.disk.sync_dir(&directory) {
+            tracing::error!("{}: cannot be synced: {error}", directory.display());
         }
     }
 

@@ -340,6 +340,11 @@ impl<'a> Client<'a> {
                     farewell = Farewell::SomeLeft;
                 }
             }
+            let removed = marked.iter().filter_map(|&index| mailbox.messages.get(index));
+            if let Err(error) = mailboxes.sync_removals(removed) {
+                tracing::error!("{error}");
+                farewell = Farewell::SomeLeft;
+            }
             drop(mailbox);
             farewell
         });
