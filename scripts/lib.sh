@@ -29,3 +29,17 @@ need_rust() {
     fi
     need cc gcc
 }
+
+# The same for a package that is recognised by a file.
+need_file() {
+    [ -e "$1" ] || need "$1" "$2"
+}
+
+# Services of packages that are installed from here are not started (Debian's policy-rc.d): only private instances are used.
+keep_services_off() {
+    if [ "$(id --user)" -eq 0 ] && [ ! -e /usr/sbin/policy-rc.d ]; then
+        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+        chmod 755 /usr/sbin/policy-rc.d
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
+}

@@ -58,7 +58,8 @@ class Recording:
         self.times.append(clock)
         if self.shell is None:
             self.shell = thread
-        if rest.startswith(("+++", "---")):
+        # A thread that was killed before strace knew what it does did nothing.
+        if rest.startswith(("+++", "---", "???")):
             return
         if rest.endswith("<unfinished ...>"):
             call = rest.removesuffix("<unfinished ...>").rstrip()
@@ -68,7 +69,6 @@ class Recording:
         begun = number
         if resumed := RESUMED.match(rest):
             if thread not in self.unfinished:
-                # A thread that was killed before strace knew what it does.
                 return
             begun, call = self.unfinished.pop(thread)
             rest = call + resumed[1]
