@@ -24,6 +24,8 @@ WORKERS = 2
 # A message that waits for its retry comes after 1 s; what is still missing then has been lost. With a planted fault there
 # is no need to give the server every chance.
 PATIENCE_SECS, PATIENCE_WITH_FAULT_SECS = 8, 2
+# Directories with states that were wrong, in TMPDIR; older ones count too.
+KEPT, KEPT_MAX = "crash-state-", 3
 NAMES = ["ordered-least", "ordered-least", "ordered-some", "ordered-all", "any-least", "any-some"]
 DATA = ["none", "none", "all", "prefix", "pages", "zeros", "mixed", "mixed"]
 FAULTS = {
@@ -204,12 +206,17 @@ def check_state(state):
         return state
     finally:
         if state.wrong and not FAULT:
-            keep = f"{tempfile.gettempdir()}/crash-state-{state.seed}"
-            shutil.copytree(work, keep, dirs_exist_ok=True)
-            state.wrong += f" (kept in {keep})"
+            keep_for_a_look(state, work)
         shutil.rmtree(work, ignore_errors=True)
         sink.shutdown()
         sink.server_close()
+
+
+def keep_for_a_look(state, work):
+    kept = pathlib.Path(tempfile.gettempdir())
+    if len(list(kept.glob(f"{KEPT}*"))) < KEPT_MAX:
+        shutil.copytree(work, kept / f"{KEPT}{state.seed}", dirs_exist_ok=True)
+        state.wrong += f" (kept in {kept}/{KEPT}{state.seed})"
 
 
 class Then:

@@ -142,7 +142,7 @@ class Recording:
 
     def settle_call(self, number, name, arguments, tree):
         """Returns files that may have been written to."""
-        paths = [self.inside(data.decode()) for data in payloads(arguments)[:2]]
+        paths = [self.inside(data.decode(errors="replace")) for data in payloads(arguments)[:2]]
         if name.startswith("rename") and len(paths) == 2 and None not in paths:
             if paths[0] not in tree and self.disk.find(paths[0]) is not None:
                 self.rename(number, *paths)
