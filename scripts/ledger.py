@@ -21,6 +21,8 @@ ACCOUNTS = ["anna", "bert", "carl", "dora"]
 PASSWORD = "ledger-pw"
 # Only this mailbox is read and emptied by POP3.
 READER = "dora"
+# PSYNC fetches for this one.
+FETCHER = "carl"
 SENDERS = 4
 # `later` is answered 451 the first time.
 KINDS = [
@@ -76,7 +78,7 @@ class Ledger:
     def __init__(self):
         self.lock = threading.Lock()
         self.promised = {}  # key -> evidence
-        self.picked_up = set()  # serials that went by the `sendmail` program
+        self.picked_up = set()  # serials that went by the `sendmail` program or by PSYNC
         self.deleted = {}  # key -> (evidence, when the client sent QUIT)
         self.unsure = {}  # key -> when the client sent QUIT; there was no answer
         self.sent, self.drops = 0, 0
@@ -297,32 +299,33 @@ class DeferringConversation(Conversation):
         return True
 
 
-def new_server(program, work, sink):
-    """A MailRoot with our accounts, few split directories, and retries after 1 s."""
+def new_server(program, work, sink, source_port):
+    """A MailRoot with our accounts and a POP3 link, few split directories, and retries after 1 s."""
     flags = ["-Mx", "3", "-Qn", "4", "-Qt", "1", "-Qi", "0", "-Qr", "1000", "-Lt", "1", "-Pt", "1", "-Pw", "0"]
     server = Server(program, work, flags, quiet=["-F-", "-Y-"])
-    listen_pop3(server)
+    listen_pop3(server, ["-Yi", "1"])
     stored = subprocess.run([program, "xmcrypt", PASSWORD], check=True, capture_output=True, text=True).stdout.strip()
     for number, name in enumerate(ACCOUNTS[1:]):
         server.add("mailusers.tab", DOMAIN, name, stored, str(number + 10), name, "U")
         for part in ("new", "cur", "tmp"):
             (server.root / "domains" / DOMAIN / name / "Maildir" / part).mkdir(parents=True)
     server.add("smtpfwd.tab", "sink.test", f"127.0.0.1:{sink.server_address[1]}")
+    server.add("pop3links.tab", DOMAIN, FETCHER, f"127.0.0.1:{source_port}", "remote", stored, "CLR")
     server.allow_relay()
     return server
 
 
-def listen_pop3(server):
+def listen_pop3(server, psync):
     server.pop3_port = free_port()
-    server.quiet = ["-F-", "-Y-", "-PI", f"127.0.0.1:{server.pop3_port}"]
+    server.quiet = ["-F-", *psync, "-PI", f"127.0.0.1:{server.pop3_port}"]
 
 
 def same_on(server, work):
-    """The same server on another MailRoot and other ports."""
+    """The same server on another MailRoot and other ports; it fetches nothing."""
     other = copy.copy(server)
     other.root, other.output = work / "MailRoot", work / "server.log"
     other.smtp_port, other.ctrl_port = free_port(), free_port()
-    listen_pop3(other)
+    listen_pop3(other, ["-Y-"])
     return other
 
 

@@ -1,5 +1,6 @@
 """The power-cut part of scripts/crash: records a server under strace, and starts it on what power cuts would leave."""
 
+import bisect
 import concurrent.futures
 import dataclasses
 import multiprocessing
@@ -15,11 +16,12 @@ import time
 
 import strace_log
 from disk_model import Disk
-from ledger import Counts, Deferring, Found, Ledger, Load, Verdict, drain, new_server, recipient, same_on
+from ledger import FETCHER, Counts, Deferring, Found, Ledger, Load, Verdict, drain, new_server, recipient, same_on
+from pop3_source import Source
 
 STATES_PER_RECORDING = 60
 LIVES = 4
-LIFE_SECS = (0.3, 1.5)
+LIFE_SECS = (0.3, 2.5)
 WORKERS = 2
 # A message that waits for its retry comes after 1 s; what is still missing then has been lost. With a planted fault there
 # is no need to give the server every chance.
@@ -102,7 +104,7 @@ def tree_of(root):
 def record(program, work, lives=LIVES):
     """Some lives of a server under load, all but the last ended by SIGKILL."""
     sink, ledger, work = Deferring(), Ledger(), pathlib.Path(work)
-    server = new_server(program, work, sink)
+    server = new_server(program, work, sink, Source(ledger, FETCHER).port)
     start, trees = tree_of(server.root), {}
     environment = {**os.environ, "MAIL_ROOT": str(server.root), "XMAIL_PID_DIR": str(server.root)}
     with open(server.output, "ab") as output:
@@ -126,6 +128,9 @@ def record(program, work, lives=LIVES):
         traced.end()
     trace = strace_log.Recording(str(server.root), Disk(start), trees)
     trace.read(work / "trace")
+    for evidence in ledger.promised.values():
+        if evidence[0] == "clock":
+            trace.answers[evidence] = bisect.bisect(trace.times, evidence[1])
     missing = [evidence for evidence in ledger.promised.values() if evidence not in trace.answers]
     if missing:
         raise SystemExit(f"{len(missing)} answers are not in the trace, e.g. {missing[0]}")
@@ -153,7 +158,7 @@ class State:
 def choose(recorded, count):
     """Cuts just behind answers and changes, and anywhere."""
     trace, states = recorded.trace, []
-    answers = sorted(trace.answers.values())
+    answers = sorted(line for line in trace.answers.values() if line < len(trace.times))
     for number in range(count):
         line = [random.choice(answers), random.choice(trace.marks), random.randrange(len(trace.times))][number % 3]
         states.append(State(random.randrange(10**9), line, random.choice(NAMES), random.choice(DATA)))
