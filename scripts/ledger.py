@@ -80,6 +80,7 @@ class Ledger:
         self.promised = {}  # key -> evidence
         self.picked_up = set()  # serials that went by the `sendmail` program or by PSYNC
         self.deleted = {}  # key -> (evidence, when the client sent QUIT)
+        self.taken_again = {}  # key -> when it was there although it had been deleted
         self.unsure = {}  # key -> when the client sent QUIT; there was no answer
         self.sent, self.drops = 0, 0
         self.first_answer = threading.Event()
@@ -214,9 +215,11 @@ class Load:
             self.ledger.unsure.update(dict.fromkeys(keys, begun))
         lines(b"QUIT\r\n", b"+OK")
         with self.ledger.lock:
-            for key in keys:
-                del self.ledger.unsure[key]
-                self.ledger.deleted[key] = (("pop3", lines.port), begun)
+            for number, key in enumerate(keys):
+                self.ledger.unsure.pop(key, None)
+                if key in self.ledger.deleted or key in keys[:number]:
+                    self.ledger.taken_again[key] = begun
+                self.ledger.deleted.setdefault(key, (("pop3", lines.port), begun))
 
     def drop_one(self):
         serial, places = self.ledger.next_serial()
@@ -343,6 +346,12 @@ class Found:
         for path in server.spooled("mess", "rsnd", "froz"):
             self.file(path, spool_place, self.queued)
 
+    def add_taken(self, taken_again):
+        """What POP3 took for the second time is not in the mailbox any more."""
+        for key, when in taken_again.items():
+            self.delivered[key] += 1
+            self.written[key] = max(when, self.written.get(key, 0))
+
     def file(self, path, place_of, counter):
         with open(path, "rb") as file:
             content = file.read()
@@ -396,7 +405,8 @@ class Verdict:
         self.at_sink = [key for key in twice if "@" in key[1]]
         self.picked_up = [key for key in twice if "@" not in key[1] and key[0] in picked_up]
         self.in_mailbox = [key for key in twice if "@" not in key[1] and key[0] not in picked_up]
-        self.back = [key for key in deleted if total[key]]
+        # What is picked up twice may be there again at any time.
+        self.back = [key for key in deleted if total[key] and key[0] not in picked_up]
         self.back_late = [key for key in self.back if is_late(key)]
 
     def wrong(self):

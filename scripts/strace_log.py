@@ -151,8 +151,12 @@ class Recording:
                 self.unlink(number, paths[0])
         elif name.startswith("mkdir") and paths and paths[0] in tree and self.disk.find(paths[0]) is None:
             self.create(number, paths[0], None)
-        elif name.startswith("open") and paths and paths[0] in tree and self.disk.find(paths[0]) is None:
-            self.create(number, paths[0], b"")
+        elif name.startswith("open") and paths and paths[0] in tree:
+            inode = self.disk.find(paths[0])
+            if inode is None:
+                self.create(number, paths[0], b"")
+            elif "O_TRUNC" in arguments:
+                return [inode]
         elif name in ("write", "pwrite64", "writev", "pwritev", "ftruncate", "fallocate", "copy_file_range", "sendfile"):
             numbers = {int(text) for text in re.findall(r"\b\d+\b", TEXT.sub("", arguments))}
             return [one.inode for table in self.descriptors.values() for fd, one in table.items() if fd in numbers and one.inode and one.inode.names is None]
