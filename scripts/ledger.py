@@ -50,7 +50,8 @@ def message(serial):
     chance = random.Random(serial)
     lines = LARGE_LINES if chance.randrange(LARGE_EVERY) == 0 else chance.choice(BODY_LINES)
     body = "".join(chance.choice(["", ".", "..", "line "]) + f"{n} of {serial}\r\n" for n in range(lines))
-    return f"From: <script@script.test>\r\nDate: Mon, 23 Nov 2026 10:00:00 +0000\r\nSubject: crash\r\nX-Serial: {serial}\r\n\r\n{body}".encode()
+    fields = "From: <script@script.test>\r\nDate: Mon, 23 Nov 2026 10:00:00 +0000\r\nSubject: crash\r\n"
+    return f"{fields}X-Serial: {serial}\r\n\r\n{body}".encode()
 
 
 def stuffed(text):

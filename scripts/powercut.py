@@ -182,7 +182,8 @@ def check_states(program, recorded, count, work, fault=None):
             states = list(pool.map(check_state, choose(recorded, count)))
     finally:
         shutil.rmtree(PLACE, ignore_errors=True)
-    wrong = [f"[cut {state.cut}, {state.names}, {state.data}, seed {state.seed}] {state.wrong}" for state in states if state.wrong]
+    label = lambda state: f"[cut {state.cut}, {state.names}, {state.data}, seed {state.seed}]"
+    wrong = [f"{label(state)} {state.wrong}" for state in states if state.wrong]
     if wrong:
         wrong[0] = f"{len(wrong)} of {count} states: {wrong[0]}"
     return "; ".join(wrong[:3]), states

@@ -146,6 +146,8 @@ class Recording:
         if name.startswith("rename") and len(paths) == 2 and None not in paths:
             if paths[0] not in tree and self.disk.find(paths[0]) is not None:
                 self.rename(number, *paths)
+        elif name.startswith("link") and len(paths) == 2 and paths[1] in tree and self.disk.find(paths[1]) is None:
+            self.link(number, self.disk.find(paths[0]), paths[1])
         elif name in ("unlink", "unlinkat", "rmdir") and paths and paths[0] is not None:
             if paths[0] not in tree and self.disk.find(paths[0]) is not None:
                 self.unlink(number, paths[0])
@@ -159,7 +161,8 @@ class Recording:
                 return [inode]
         elif name in ("write", "pwrite64", "writev", "pwritev", "ftruncate", "fallocate", "copy_file_range", "sendfile"):
             numbers = {int(text) for text in re.findall(r"\b\d+\b", TEXT.sub("", arguments))}
-            return [one.inode for table in self.descriptors.values() for fd, one in table.items() if fd in numbers and one.inode and one.inode.names is None]
+            opened = [one for table in self.descriptors.values() for fd, one in table.items() if fd in numbers]
+            return [one.inode for one in opened if one.inode is not None and one.inode.names is None]
         return []
 
     def paths(self):
@@ -174,13 +177,15 @@ class Recording:
 
     def compare(self, tree):
         model = self.disk.tree()
-        wrong = [path for path in model.keys() | tree.keys() if path not in model or path not in tree or model[path] != tree[path]]
+        same = lambda path: path in model and path in tree and model[path] == tree[path]
+        wrong = [path for path in model.keys() | tree.keys() if not same(path)]
         wrong = [path for path in wrong if not self.is_other_order(path, tree.get(path))]
         if wrong:
             path = sorted(wrong)[0]
-            length = lambda tree: "missing" if path not in tree else "a directory" if tree[path] is None else f"{len(tree[path])} bytes"
+            size = lambda tree: "missing" if path not in tree else len(tree[path] or "")
             raise NotUnderstood(
-                f"{len(wrong)} paths are not as the recorded calls say, e.g. {path}: {length(model)} recorded, {length(tree)} on the disk"
+                f"{len(wrong)} paths are not as the recorded calls say, e.g. {path}: {size(model)} bytes recorded, "
+                f"{size(tree)} on the disk"
             )
         self.checked += 1
 
@@ -230,8 +235,8 @@ class Recording:
         text = TEXT.search(arguments)
         path = unhex(text[1]).decode()
         before = arguments[: text.start()].rstrip(", ")
-        if not path.startswith("/") and before.isdigit() and int(before) in table and table[int(before)].inode is not None:
-            holder = table[int(before)].inode
+        holder = table[int(before)].inode if before.isdigit() and int(before) in table else None
+        if not path.startswith("/") and holder is not None:
             above = "" if holder is self.disk.root else next((at for at, inode in self.paths() if inode is holder), None)
             return None if above is None else f"{above}/{path}".strip("/")
         return self.inside(path)
@@ -247,6 +252,11 @@ class Recording:
         (from_dir, from_name), (to_dir, to_name) = self.disk.find_holder(source), self.disk.find_holder(target)
         inode = from_dir.names[from_name]
         self.disk.change(number, [(from_dir, from_name, None), (to_dir, to_name, inode)], to_dir)
+        self.marks.append(number)
+
+    def link(self, number, inode, path):
+        directory, name = self.disk.find_holder(path)
+        self.disk.change(number, [(directory, name, inode)], directory)
         self.marks.append(number)
 
     def unlink(self, number, path):
@@ -328,7 +338,7 @@ class Recording:
     def do_pwritev(self, *_):
         raise NotUnderstood("pwritev")
 
-    do_pwritev2 = do_splice = do_truncate = do_link = do_linkat = do_symlink = do_symlinkat = do_pwritev
+    do_pwritev2 = do_splice = do_truncate = do_symlink = do_symlinkat = do_pwritev
 
     def put(self, begun, number, file, at, data, arguments=""):
         file.inode.write(number, at, data)
@@ -388,6 +398,17 @@ class Recording:
         self.rename(number, *paths)
 
     do_rename = do_renameat = do_renameat2
+
+    def do_linkat(self, begun, number, table, arguments, result):
+        source, target = [self.inside(data.decode()) for data in payloads(arguments)]
+        if target is None:
+            return
+        inode = self.disk.find(source) if source is not None else None
+        if inode is None:
+            raise NotUnderstood(f"link: {payloads(arguments)}")
+        self.link(number, inode, target)
+
+    do_link = do_linkat
 
     def do_unlinkat(self, begun, number, table, arguments, result):
         path = self.path(table, arguments)
