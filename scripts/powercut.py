@@ -9,6 +9,7 @@ import pathlib
 import random
 import shlex
 import shutil
+import stat
 import subprocess
 import tempfile
 import threading
@@ -90,14 +91,17 @@ class Recorded:
 
 
 def tree_of(root):
+    """Path -> content, or None for a directory. Sockets have nothing to lose."""
     tree = {}
     for directory, directories, files in os.walk(root):
         below = os.path.relpath(directory, root)
         above = "" if below == "." else f"{below}/"
         tree.update({above + name: None for name in directories})
         for name in files:
-            with open(os.path.join(directory, name), "rb") as file:
-                tree[above + name] = file.read()
+            path = os.path.join(directory, name)
+            if stat.S_ISREG(os.lstat(path).st_mode):
+                with open(path, "rb") as file:
+                    tree[above + name] = file.read()
     return tree
 
 

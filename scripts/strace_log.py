@@ -250,7 +250,10 @@ class Recording:
 
     def rename(self, number, source, target):
         (from_dir, from_name), (to_dir, to_name) = self.disk.find_holder(source), self.disk.find_holder(target)
-        inode = from_dir.names[from_name]
+        inode = from_dir.names.get(from_name)
+        if inode is None:
+            # A socket: it is in neither tree. Were it a file, the comparison would miss it.
+            return
         self.disk.change(number, [(from_dir, from_name, None), (to_dir, to_name, inode)], to_dir)
         self.marks.append(number)
 
@@ -261,7 +264,8 @@ class Recording:
 
     def unlink(self, number, path):
         directory, name = self.disk.find_holder(path)
-        self.disk.change(number, [(directory, name, None)], directory)
+        if name in directory.names:
+            self.disk.change(number, [(directory, name, None)], directory)
         self.marks.append(number)
 
     def do_openat(self, begun, number, table, arguments, result):
