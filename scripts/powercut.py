@@ -45,6 +45,7 @@ while read -r word number command; do
         send) if eval "$command"; then echo "sent $number"; else echo "failed $number"; fi ;;
     esac
 done
+kill -s KILL $server 2>/dev/null
 """
 
 
