@@ -23,7 +23,7 @@
 //! Limits: `HistoryMaxSize` in `server.tab`; without it there is no history. A file above a quarter of it is not
 //! recorded. Tables hold passwords: directories are 0700, files 0600.
 //!
-//! Failures: every piece carries its length and MD5; a piece that is cut, altered or missing is an error that names
+//! Failures: every piece carries its length and checksum; a piece that is cut, altered or missing is an error that names
 //! it. Nothing here disturbs serving: the [`Recorder`] works on a thread of its own and logs what it cannot do.
 
 mod delta;
