@@ -27,7 +27,9 @@ impl Faults for FailNth {
             Step::SyncFile(_) => "sync file",
             Step::Rename { .. } => "rename",
             Step::Exchange { .. } => "exchange",
+            Step::SyncData(_) => "sync data",
             Step::SyncDir(_) => "sync dir",
+            Step::SyncFileSystem(_) => "sync file system",
             Step::Remove(_) => "remove",
             Step::CreateDir(_) => "create dir",
         });
@@ -174,6 +176,22 @@ fn append_adds_and_syncs_the_directory_of_a_new_file_only() {
     check(b"b\n", true, &["create", "write", "sync file"], "a\nb\n");
     check(b"c\n", false, &["create", "write"], "a\nb\nc\n");
     assert_eq!(mode(&path), FILE_MODE);
+}
+
+#[test]
+fn a_file_is_written_at_places_and_keeps_what_stands_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("segment");
+    let faults = FailNth::new(usize::MAX);
+    let disk = Disk::with_faults(faults.clone());
+    disk.open_or_create(&path, FILE_MODE).unwrap().write_all_at(b"abcdef", 0).unwrap();
+    let file = disk.open_or_create(&path, FILE_MODE).unwrap();
+    file.write_all_at(b"XY", 2).unwrap();
+    file.sync_data().unwrap();
+    disk.sync_file_system(dir.path()).unwrap();
+    assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"abXYef".to_vec(), FILE_MODE));
+    let steps = ["create", "write", "create", "write", "sync data", "sync file system"];
+    assert_eq!(*faults.seen.lock().unwrap(), steps);
 }
 
 #[test]
