@@ -104,6 +104,13 @@ class Server:
         self.process.kill()
         self.process.wait()
 
+    def recover(self):
+        """`tabmail recover` after a crash; returns what it says, with a comma behind."""
+        done = subprocess.run([self.program, "recover", "-Ms", str(self.root)], capture_output=True, text=True)
+        if done.returncode or list(self.root.glob("spool/.journal/*")):
+            raise SystemExit(f"FAIL: tabmail recover: {done.returncode} {done.stderr}")
+        return "recover: " + done.stderr.strip().splitlines()[-1].split(";")[0] + "; "
+
     def rss_bytes(self):
         with open(f"/proc/{self.process.pid}/status") as status:
             return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))

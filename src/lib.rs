@@ -6,9 +6,10 @@
 //! 2. [`smtp`] parses each line into a command and asks its session what to do. The session decides with
 //!    [`policy`] and the tables of [`mailroot`]; it never waits. What waits (disk, DNS, a program) is asked of a
 //!    service by the thin `serve` loop around the session.
-//! 3. DATA streams into a [`spool`] draft. When the final dot arrives the spool writes one file per recipient into
-//!    `temp`, syncs it, renames it into `mess` and syncs the directory. **Only then is 250 sent**: from here on the
-//!    message is ours.
+//! 3. DATA streams into a [`spool`] draft. When the final dot arrives the spool writes one record for all recipients
+//!    into its journal, together with those of other sessions, and syncs it (large mail: one file per recipient into
+//!    `temp`, synced, renamed into `mess`, the directory synced). **Only then is 250 sent**: from here on the message is
+//!    ours.
 //! 4. [`delivery`] takes the message from the spool's outbox, asks the tables where it goes, and hands it to a
 //!    [`mailbox`], to a remote SMTP server, or to a command file. What fails for now goes to `rsnd` with a `slog`
 //!    entry and a time; what fails for good becomes a notice, which enters at the front door like all mail.

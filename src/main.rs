@@ -76,6 +76,7 @@ fn run(cli: Cli, program: &str) -> anyhow::Result<ExitCode> {
         Command::Explain(explain) => Ok(self::explain(&explain)),
         Command::Diff(diff) => Ok(self::diff(&diff)),
         Command::Check(check) => Ok(look(&check)),
+        Command::Recover(arguments) => recover(&arguments.words),
         Command::Sendmail(arguments) => Ok(send(&arguments.words)),
         Command::Ctl(arguments) if local::is_local(&arguments.words) => Ok(operate(&arguments.words)),
         Command::Ctl(arguments) => Ok(control("tabmail ctl", &arguments.words)),
@@ -248,6 +249,26 @@ fn serve(words: &[String], program: &str) -> anyhow::Result<ExitCode> {
     runtime.block_on(server::run(options, program))?;
     // Blocking work that did not end in time must not hold up the exit.
     runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The MailRoot and the split level are what counts; the other options of `serve` may stand there too.
+fn recover(words: &[String]) -> anyhow::Result<ExitCode> {
+    let (mut options, _) = Options::parse(words)?;
+    options.mail_root = options.mail_root.or_else(mail_root_from_environment);
+    logs::init_tracing(options.debug);
+    let found = server::recover(&options)?;
+    report(&format!(
+        "{} messages brought out of the journal; {} ready, {} waiting; {} unfinished files removed",
+        found.replayed, found.ready, found.waiting, found.unfinished
+    ));
+    if found.damaged + found.unreadable > 0 {
+        report(&format!(
+            "{} segments of the journal and {} files cannot be read: see above",
+            found.damaged, found.unreadable
+        ));
+        return Ok(ExitCode::FAILURE);
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -33,7 +33,7 @@ use crate::mailroot::{MailRoot, Snapshot, Tables, tabindex, watch};
 use crate::net::tls::ensure_self_signed;
 use crate::net::{Door, Link, SessionCounter, TlsStore, host_name};
 use crate::options::{Options, Service};
-use crate::spool::{Config as SpoolConfig, Limits, Spool, SpoolError};
+use crate::spool::{Config as SpoolConfig, JournalSizes, Limits, Recovery, Spool, SpoolError};
 use crate::{ctrl, delivery, finger, pickup, pop3, psync, smtp};
 use listeners::Listeners;
 use process::{PidFile, Request, ShutdownFile, Signals};
@@ -100,6 +100,7 @@ struct Server {
     clock: Clock,
     resolver: Resolver,
     spool: Spool,
+    logs: Logs,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
     /// Records the tables' history; `None` when the system had no thread for it.
@@ -148,15 +149,30 @@ impl Server {
             move || log_clock.zoned(),
             options.log_rotation_hours,
             options.logs.iter().copied(),
-        );
+        )
+        .buffered();
         let mailboxes = Mailboxes::new(root.clone(), options.mailbox_kind, disk.clone());
         mailboxes.remove_stale_locks();
         let spool = open_spool(&options, &root, &tables, &disk, &clock).await?;
         let recorder = Recorder::start(&tables, disk.clone(), clock.clone())
             .inspect_err(|error| tracing::error!("history: {error}"))
             .ok();
+        let for_removals = spool.clone();
+        let mailboxes = mailboxes.on_removal(move |file_names| for_removals.taken(file_names));
         let tasks = vec![watch::watch(tables.clone(), stop.clone())];
-        let mut server = Self { options, root, tables, clock, resolver, spool, stop, tasks, recorder };
+        let logs_of_server = logs.clone();
+        let mut server = Self {
+            options,
+            root,
+            tables,
+            clock,
+            resolver,
+            spool,
+            logs: logs_of_server,
+            stop,
+            tasks,
+            recorder,
+        };
         server.start_work(&mailboxes, &logs, &disk);
         let start = server.faces(&mailboxes, &logs, &tls, &disk);
         let mut listeners = Listeners::new(server.options.clone(), start, server.stop.clone());
@@ -377,7 +393,18 @@ impl Server {
         }
         // Waits for its thread, which may be writing.
         let _ = tokio::task::spawn_blocking(move || drop(self.recorder)).await;
+        let spool = self.spool.clone();
+        match tokio::task::spawn_blocking(move || spool.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "mail stays in the journal: tabmail recover brings it out")
+            }
+            Err(error) => {
+                tracing::error!(%error, "mail may stay in the journal: tabmail recover brings it out")
+            }
+        }
         tabindex::forget_all(&self.root);
+        self.logs.flush();
         tracing::info!("stopped");
     }
 }
@@ -441,10 +468,56 @@ async fn open_spool(
     disk: &Disk,
     clock: &Clock,
 ) -> Result<Spool, ServerError> {
+    let journal = tables.current().server.flag(&variables::SPOOL_JOURNAL).then(JournalSizes::default);
+    let config = spool_config(options, root, tables, disk, clock, journal);
+    let opened = tokio::task::spawn_blocking(move || Spool::open(config)).await;
+    let (spool, recovery) = opened.unwrap_or(Err(SpoolError::Stopping))?;
+    tracing::info!(
+        ready = recovery.ready,
+        waiting = recovery.waiting,
+        unfinished = recovery.unfinished,
+        orphans = recovery.orphans,
+        unreadable = recovery.unreadable,
+        replayed = recovery.replayed,
+        damaged = recovery.damaged,
+        "spool loaded"
+    );
+    Ok(spool)
+}
+
+/// Brings the spool of a server that was killed into order, as the next start would, and ends: afterwards it is XMail's
+/// alone, without a journal.
+///
+/// # Errors
+/// [`ServerError`], for example when a server is running.
+pub fn recover(options: &Options) -> Result<Recovery, ServerError> {
+    let path = options.mail_root.clone().ok_or(ServerError::NoMailRoot)?;
+    if !path.is_dir() {
+        return Err(ServerError::MissingMailRoot(path));
+    }
+    let failed = |source| ServerError::Disk { path: path.clone(), source };
+    let root = MailRoot::new(path.canonicalize().map_err(failed)?);
+    let Some(_lock) = process::take_mail_root(&root).map_err(failed)? else {
+        return Err(ServerError::Taken(path));
+    };
+    let tables = Tables::open(&root);
+    let config = spool_config(options, &root, &tables, &Disk::default(), &Clock::system(), None);
+    Ok(Spool::open(config)?.1)
+}
+
+fn spool_config(
+    options: &Options,
+    root: &MailRoot,
+    tables: &Tables,
+    disk: &Disk,
+    clock: &Clock,
+    journal: Option<JournalSizes>,
+) -> SpoolConfig {
     let lanes = tables.clone();
-    let config = SpoolConfig {
+    SpoolConfig {
         root: root.clone(),
         split_levels: options.split_levels,
+        journal,
         retry: options.retry,
         limits: Limits {
             local: options.delivery_workers,
@@ -454,16 +527,5 @@ async fn open_spool(
         lane_of: Arc::new(move |first_part| delivery::lane_of(&lanes.current(), first_part)),
         disk: disk.clone(),
         clock: clock.clone(),
-    };
-    let opened = tokio::task::spawn_blocking(move || Spool::open(config)).await;
-    let (spool, recovery) = opened.unwrap_or(Err(SpoolError::Stopping))?;
-    tracing::info!(
-        ready = recovery.ready,
-        waiting = recovery.waiting,
-        unfinished = recovery.unfinished,
-        orphans = recovery.orphans,
-        unreadable = recovery.unreadable,
-        "spool loaded"
-    );
-    Ok(spool)
+    }
 }

@@ -57,6 +57,9 @@ pub enum Command {
     /// Have a running server look at its tables now, and say whether they are live
     #[command(disable_help_flag = true)]
     Reload(Words),
+    /// Bring mail out of the journal of a server that was killed, as its next start would: before going back to XMail
+    #[command(disable_help_flag = true)]
+    Recover(Words),
     /// Make the accounts of a new MailRoot in bulk, as MkUsers does
     #[command(disable_help_flag = true)]
     Mkusers(Words),

@@ -78,6 +78,7 @@ impl Scene {
         let config = spool::Config {
             root: mail_root.clone(),
             split_levels: 2,
+            journal: None,
             retry: RetryPlan::default(),
             limits: spool::Limits { local: 1, per_destination: 1, remote: 1 },
             lane_of: Arc::new(|_| Lane::Local),

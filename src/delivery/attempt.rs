@@ -16,6 +16,7 @@ use super::{Services, filters, list, local, on_disk, route::wire_paths};
 use crate::address::{ForwardPath, ReversePath};
 use crate::filter::Stage;
 use crate::logs::LogKind;
+use crate::mailbox::StoredFile;
 use crate::mailroot::command_file::{CommandFile, CommandRow};
 use crate::mailroot::schema::server as variables;
 use crate::mailroot::{Account, Snapshot};
@@ -23,7 +24,7 @@ use crate::message::{HEADER_BLOCK_BYTES_MAX, count_trace_fields, x_deliver_to};
 use crate::policy::route::{self, Commands, Target};
 use crate::spool::schedule::Next;
 use crate::spool::{
-    Attempt, BadSpoolFile, Header, MailData, NewMessage, Origin, Private, SpoolError, SpoolFile, slog,
+    Attempt, BadSpoolFile, Header, MailData, NewMessage, Origin, Private, SpoolError, SpoolFile, Stored, slog,
 };
 use crate::status::number;
 
@@ -44,6 +45,8 @@ pub(super) struct Job {
 pub(super) enum Fate {
     /// Nothing is left to do.
     Done,
+    /// In this mailbox file, which is not synced yet.
+    Stored(StoredFile),
     /// Another attempt later, if any is left.
     Again,
     /// A notice, then the clean-up of 2.7.
@@ -73,17 +76,43 @@ enum Started {
 /// Why nothing can be told about an expired message but this.
 const EXPIRED: &str = "The maximum number of delivery attempts has been reached";
 
+/// Where the delivery of a message goes on.
+pub(super) struct First(Step);
+
+enum Step {
+    New(Attempt),
+    Started(Started),
+}
+
+impl First {
+    pub(super) fn of(attempt: Attempt) -> Self {
+        Self(Step::New(attempt))
+    }
+
+    /// Does the part that blocks; `None` when that was all.
+    pub(super) fn start(
+        services: &Arc<Services>,
+        attempt: Attempt,
+        has_sent: &Arc<AtomicBool>,
+    ) -> Option<Self> {
+        match start(Arc::clone(services), attempt, Arc::clone(has_sent)) {
+            Started::Ended => None,
+            started => Some(Self(Step::Started(started))),
+        }
+    }
+}
+
 /// Delivers a message, and after it those of its lane that can use its connection.
 pub(super) async fn deliver_all(
     services: Arc<Services>,
-    first: Attempt,
+    First(first): First,
     stop: CancellationToken,
     has_sent: Arc<AtomicBool>,
 ) {
     let mut open = None;
     let mut next = Some(first);
-    while let Some(attempt) = next {
-        next = deliver(&services, attempt, &mut open, &stop, &has_sent).await;
+    while let Some(step) = next {
+        next = deliver(&services, step, &mut open, &stop, &has_sent).await.map(Step::New);
     }
     if let Some(open) = open {
         Open::quit(open);
@@ -93,13 +122,16 @@ pub(super) async fn deliver_all(
 /// Delivers one message. Returns the next one for the open connection, if there is any.
 async fn deliver(
     services: &Arc<Services>,
-    attempt: Attempt,
+    step: Step,
     open: &mut Option<Open>,
     stop: &CancellationToken,
     has_sent: &Arc<AtomicBool>,
 ) -> Option<Attempt> {
     let (for_job, flag) = (Arc::clone(services), Arc::clone(has_sent));
-    let started = on_disk(move || start(for_job, attempt, flag)).await?;
+    let started = match step {
+        Step::New(attempt) => on_disk(move || start(for_job, attempt, flag)).await?,
+        Step::Started(started) => started,
+    };
     let (job, fate) = match started {
         Started::Ended => return None,
         Started::Remote(job) => send_remote(job, open).await?,
@@ -110,7 +142,11 @@ async fn deliver(
     let has_room = open.as_ref().is_some_and(Open::has_room) && !stop.is_cancelled();
     let follower = if has_room { job.attempt.next_of_lane() } else { None };
     has_sent.store(false, std::sync::atomic::Ordering::Relaxed);
-    on_disk(move || job.end(fate)).await;
+    match fate {
+        // Only memory: the mark is written by another thread.
+        Fate::Done if job.attempt.is_journaled() => job.end(Fate::Done),
+        fate => drop(on_disk(move || job.end(fate)).await),
+    }
     follower
 }
 
@@ -285,6 +321,7 @@ impl Job {
     pub(super) fn end(self, fate: Fate) {
         match fate {
             Fate::Done => log_disk(self.attempt.remove()),
+            Fate::Stored(stored) => self.stored(&stored),
             Fate::Again => self.again(),
             Fate::SetAside => clean_up(&self.snapshot, self.attempt),
             Fate::Frozen => log_disk(self.attempt.freeze()),
@@ -296,6 +333,21 @@ impl Job {
                     self.attempt.retry();
                 }
             },
+        }
+    }
+
+    fn stored(self, stored: &StoredFile) {
+        let root = self.services.spool.root().path();
+        let path = stored.path.strip_prefix(root).unwrap_or(&stored.path).to_owned();
+        let record = Stored { path, bytes: stored.bytes, crc: stored.crc };
+        let Err(attempt) = self.attempt.delivered(record) else { return };
+        // It got a spool file meanwhile, which was the last to keep it.
+        match self.services.mailboxes.sync(&stored.path) {
+            Ok(()) => log_disk(attempt.remove()),
+            Err(error) => {
+                tracing::error!(%error, "the message stays in the queue");
+                attempt.retry();
+            }
         }
     }
 
@@ -492,9 +544,10 @@ pub(super) async fn send(
     open: &mut Option<Open>,
 ) -> Option<(Box<Job>, Sent)> {
     let outgoing = Outgoing { file: &job.file, envelope: job.envelope(), style, has_sent: &job.has_sent };
+    let job_is_journaled = job.attempt.is_journaled();
     let mut log = Vec::new();
     let sent = remote::send(&job.services, &job.snapshot, &outgoing, &route, open, &mut log).await;
-    on_disk(move || {
+    let tell = move || {
         for entry in &log {
             job.attempt.log(entry);
         }
@@ -502,8 +555,9 @@ pub(super) async fn send(
             job.log_smail(medium, host, remote_id);
         }
         (job, sent)
-    })
-    .await
+    };
+    // What a journaled message has to log stays in memory, but for one line that is no more than a copy to a buffer.
+    if job_is_journaled { Some(tell()) } else { on_disk(tell).await }
 }
 
 async fn filtered(

@@ -289,6 +289,11 @@ async fn mailbox(job: Box<Job>, account: Arc<Account>) -> Option<(Box<Job>, Line
     on_disk(move || {
         let line = match local::deliver(&job, &account) {
             Fate::Done => Line::Done,
+            // Other lines may follow, which need not end well: the mailbox alone has the message then.
+            Fate::Stored(stored) => match job.services.mailboxes.sync(&stored.path) {
+                Ok(()) => Line::Done,
+                Err(_) => Line::Kept,
+            },
             // XMail drops the mail when the mailbox cannot be written (decision 148).
             Fate::Again => Line::Kept,
             fate => Line::Stop(fate),

@@ -15,7 +15,7 @@ use bstr::ByteSlice;
 
 use super::attempt::{Fate, Job};
 use super::failure::plain_entry;
-use crate::mailbox::{Delivered, Delivery, Mailboxes};
+use crate::mailbox::{Delivered, Delivery, Mailboxes, Safety};
 use crate::mailroot::{Account, Snapshot};
 use crate::message::{HeaderEnd, HeaderScanner, header_end, mailbox_prefix};
 use crate::net::dots::{ToCrlf, Transformed};
@@ -28,11 +28,15 @@ pub(super) fn deliver(job: &Job, account: &Account) -> Fate {
         job.attempt.log(&plain_entry(number::MAILBOX_FULL, line));
         return Fate::failed("User maximum mailbox size reached");
     }
-    match put(job, account) {
+    let safety = if job.attempt.is_journaled() { Safety::Later } else { Safety::Now };
+    match put(job, account, safety) {
         // `Before`: a crash came between mailbox and spool; the log line may have been lost with it.
-        Ok(Delivered::Now | Delivered::Before) => {
+        Ok(delivered) => {
             job.log_smail("LOCAL", &account.address(), b"");
-            Fate::Done
+            match delivered {
+                Delivered::Now(stored) if safety == Safety::Later => Fate::Stored(stored),
+                Delivered::Now(_) | Delivered::Before => Fate::Done,
+            }
         }
         Err(reason) => {
             tracing::error!(account = account.address(), %reason, "mailbox delivery failed");
@@ -51,7 +55,7 @@ pub(super) fn is_full(snapshot: &Snapshot, mailboxes: &Mailboxes, account: &Acco
     stored >= limit
 }
 
-fn put(job: &Job, account: &Account) -> Result<Delivered, String> {
+fn put(job: &Job, account: &Account, safety: Safety) -> Result<Delivered, String> {
     let mut message = job.file.data().map_err(|error| error.to_string())?;
     let sender = job.file.reverse_path.mailbox();
     let local = sender
@@ -70,6 +74,7 @@ fn put(job: &Job, account: &Account) -> Result<Delivered, String> {
         prefix: &prefix,
         data: &mut data,
         may_have_arrived: job.attempt.may_have_been_delivered(),
+        safety,
     };
     job.services.mailboxes.deliver(account, delivery).map_err(|error| error.to_string())
 }

@@ -115,22 +115,37 @@ pub fn lane_of(snapshot: &Snapshot, first_part: &str) -> Lane {
 /// Delivers until the outbox is closed or `stop` is cancelled; then closes the outbox and gives running deliveries
 /// [`STOP_GRACE`]. A message whose delivery is dropped stays in the queue.
 pub async fn run(services: Arc<Services>, stop: CancellationToken) {
-    let mut tasks = JoinSet::new();
+    let mut tasks: JoinSet<Vec<Begun>> = JoinSet::new();
     let drop_all = CancellationToken::new();
     loop {
         let attempt = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(ended) = tasks.join_next() => { report(ended); continue }
+            Some(ended) = tasks.join_next() => {
+                for begun in report(ended) {
+                    tasks.spawn(work(Arc::clone(&services), begun, stop.clone(), drop_all.clone()));
+                }
+                continue
+            }
             attempt = services.spool.next_attempt() => attempt,
         };
         let Some(attempt) = attempt else { break };
-        tasks.spawn(work(Arc::clone(&services), attempt, stop.clone(), drop_all.clone()));
+        if *attempt.lane() == Lane::Local && attempt.is_journaled() {
+            let batch = local_batch(&services, attempt);
+            let services = Arc::clone(&services);
+            tasks.spawn_blocking(move || {
+                batch.into_iter().filter_map(|one| Begun::start(&services, one)).collect()
+            });
+        } else {
+            let begun = Begun::from(attempt);
+            tasks.spawn(work(Arc::clone(&services), begun, stop.clone(), drop_all.clone()));
+        }
     }
     services.spool.outbox().close();
     let all = async {
         while let Some(ended) = tasks.join_next().await {
-            report(ended)
+            // What was only begun is dropped, and waits.
+            drop(report(ended));
         }
     };
     tokio::pin!(all);
@@ -140,24 +155,60 @@ pub async fn run(services: Arc<Services>, stop: CancellationToken) {
     }
 }
 
-fn report(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a delivery ended unexpectedly; its message stays in the queue");
+/// Small local messages that one blocking thread delivers one after the other: waking a thread costs more than writing
+/// such a message into a mailbox.
+fn local_batch(services: &Services, first: Attempt) -> Vec<Attempt> {
+    let more = std::iter::from_fn(|| services.spool.next_local_in_memory());
+    std::iter::once(first).chain(more.take(LOCAL_BATCH_MAX - 1)).collect()
+}
+
+/// Messages in a batch. Ours.
+const LOCAL_BATCH_MAX: usize = 8;
+
+/// An attempt, and how far it has come.
+struct Begun {
+    first: attempt::First,
+    /// The final dot is out: ending now may send the message twice.
+    has_sent: Arc<AtomicBool>,
+}
+
+impl Begun {
+    fn from(attempt: Attempt) -> Self {
+        Self { first: attempt::First::of(attempt), has_sent: Arc::default() }
+    }
+
+    /// Does the part that blocks; `None` when that was all.
+    fn start(services: &Arc<Services>, attempt: Attempt) -> Option<Self> {
+        let has_sent = Arc::<AtomicBool>::default();
+        let first = attempt::First::start(services, attempt, &has_sent)?;
+        Some(Self { first, has_sent })
     }
 }
 
+fn report(ended: Result<Vec<Begun>, tokio::task::JoinError>) -> Vec<Begun> {
+    ended.unwrap_or_else(|error| {
+        tracing::error!(%error, "a delivery ended unexpectedly; its message stays in the queue");
+        Vec::new()
+    })
+}
+
 /// One attempt, and the attempts that can use its connection again.
-async fn work(services: Arc<Services>, first: Attempt, stop: CancellationToken, drop_all: CancellationToken) {
-    let has_sent = Arc::new(AtomicBool::new(false));
+async fn work(
+    services: Arc<Services>,
+    Begun { first, has_sent }: Begun,
+    stop: CancellationToken,
+    drop_all: CancellationToken,
+) -> Vec<Begun> {
     let work = attempt::deliver_all(services, first, stop, Arc::clone(&has_sent));
     tokio::pin!(work);
     tokio::select! {
-        () = &mut work => return,
+        () = &mut work => return Vec::new(),
         () = drop_all.cancelled() => {}
     }
     if has_sent.load(Ordering::Relaxed) {
         let _ = tokio::time::timeout(STOP_GRACE_FINAL_DOT, work).await;
     }
+    Vec::new()
 }
 
 /// Runs what touches the disk on a blocking thread. `None` when the thread was lost (a panic, a hurried stop); what

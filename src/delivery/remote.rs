@@ -534,8 +534,26 @@ impl Link {
     /// The stored message as the wire has it, and the final dot. When reading fails the connection is left without
     /// the dot, so that no server takes half a message for a whole one.
     async fn send_message(&mut self, file: &SpoolFile) -> Result<(), Failure> {
+        match file.in_memory() {
+            Some(pieces) => self.send_pieces(&pieces).await?,
+            None => self.send_file(file).await?,
+        }
+        self.connection.queue(END_OF_DATA);
+        self.connection.flush().await.map_err(|_| self.broken(number::END_OF_STREAM))
+    }
+
+    async fn send_pieces(&mut self, pieces: &[&[u8]]) -> Result<(), Failure> {
+        let (mut to_wire, mut ready) = (ToCrlf::default(), Vec::new());
+        for piece in pieces {
+            to_wire.push(piece, &mut ready);
+        }
+        to_wire.finish(&mut ready);
+        self.connection.write_all(&ready).await.map_err(|_| self.broken(number::END_OF_STREAM))
+    }
+
+    async fn send_file(&mut self, file: &SpoolFile) -> Result<(), Failure> {
         let source = file.clone();
-        let opened = tokio::task::spawn_blocking(move || source.data()).await;
+        let opened = tokio::task::spawn_blocking(move || source.open()).await;
         let Ok(Ok(data)) = opened else { return Err(self.broken(number::FILE_OPEN)) };
         let mut data = tokio::fs::File::from_std(data);
         let (mut to_wire, mut piece, mut ready) = (ToCrlf::default(), vec![0; READ_BYTES], Vec::new());
@@ -548,11 +566,9 @@ impl Link {
             }
             self.connection.write_all(&ready).await.map_err(|_| self.broken(number::END_OF_STREAM))?;
             if count == 0 {
-                break;
+                return Ok(());
             }
         }
-        self.connection.queue(END_OF_DATA);
-        self.connection.flush().await.map_err(|_| self.broken(number::END_OF_STREAM))
     }
 
     fn broken(&mut self, error: i32) -> Failure {

@@ -69,6 +69,7 @@ impl House {
         let (spool, _) = Spool::open(Config {
             root: mail_root.clone(),
             split_levels: 2,
+            journal: None,
             retry: RETRY,
             limits: Limits { local: 4, per_destination, remote: 8 },
             lane_of: Arc::new(move |first_part| lane_of(&lanes.current(), first_part)),
@@ -113,7 +114,7 @@ impl House {
         let attempt = self.services.spool.next_attempt().await.unwrap();
         let work = attempt::deliver_all(
             Arc::clone(&self.services),
-            attempt,
+            attempt::First::of(attempt),
             CancellationToken::new(),
             Arc::default(),
         );

@@ -168,6 +168,15 @@ impl Disk {
         fs::rename(from, to)
     }
 
+    /// Puts the content of a file on stable storage that was written by others, or earlier.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn sync_file(&self, path: &Path) -> io::Result<()> {
+        self.before(Step::SyncFile(path))?;
+        File::open(path)?.sync_all()
+    }
+
     /// Makes the names in `dir` durable.
     ///
     /// # Errors

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! A step starts when the hours since 1970-01-01 00:00 local are a multiple of the rotation hours (24: midnight).
-//! Each line is opened for, appended with one write, and closed, so files may be moved or deleted at any time. Old
-//! files are never deleted.
+//! Lines are opened for, appended with one write, and closed, so files may be moved or deleted at any time. A server
+//! collects lines for a moment ([`Logs::buffered`]). Old files are never deleted.
 //!
 //! XMail writes values raw; a peer could so forge lines and columns. Here control characters (CR, LF, TAB, NUL, DEL
 //! and the others below space) are written as `?`; a `"` inside a value stays, as programs that read these logs
@@ -24,8 +24,9 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::num::NonZeroU32;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use jiff::civil::{DateTime, date};
 use jiff::{SignedDuration, Zoned};
@@ -42,6 +43,9 @@ struct Shared {
     rotation_hours: NonZeroU32,
     enabled: Vec<LogKind>,
     is_failing: AtomicBool,
+    /// Where the lines of each log go now, and since which step.
+    paths: Mutex<Vec<(LogKind, DateTime, PathBuf)>>,
+    buffer: Option<Arc<Buffer>>,
 }
 
 /// The log of one service.
@@ -108,6 +112,8 @@ impl Logs {
             rotation_hours,
             enabled: enabled.into_iter().collect(),
             is_failing: AtomicBool::new(false),
+            paths: Mutex::default(),
+            buffer: None,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -128,23 +134,137 @@ impl Logs {
             return;
         }
         let path = self.path(kind);
-        let is_failing = &self.shared.is_failing;
-        match append(&path, &line(columns)) {
-            Ok(()) => is_failing.store(false, Ordering::Relaxed),
-            Err(error) => {
-                if !is_failing.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(file = %path.display(), %error, "log lines are lost");
-                }
-            }
+        let line = line(columns);
+        match &self.shared.buffer {
+            Some(buffer) => buffer.push(&self.shared, path, &line),
+            None => self.shared.append(&path, &line),
+        }
+    }
+
+    /// Collects lines for up to [`BUFFERED_FOR`] and writes them together, on a thread of its own. Those that are
+    /// collected are lost when the process is killed.
+    pub fn buffered(self) -> Self {
+        let buffer = Arc::new(Buffer::default());
+        let (Ok(mut shared), worker) = (Arc::try_unwrap(self.shared), Arc::clone(&buffer)) else {
+            // Somebody writes already, without a buffer.
+            return Self::none();
+        };
+        shared.buffer = Some(buffer);
+        let shared = Arc::new(shared);
+        let weak = Arc::downgrade(&shared);
+        let started = std::thread::Builder::new().name("logs".into()).spawn(move || worker.run(&weak));
+        if let Err(error) = started {
+            tracing::error!(%error, "no thread for the logs");
+        }
+        Self { shared }
+    }
+
+    /// Writes what was collected.
+    pub fn flush(&self) {
+        if let Some(buffer) = &self.shared.buffer {
+            buffer.write_all(&self.shared);
         }
     }
 
     /// The file that a line written now goes to.
     pub fn path(&self, kind: LogKind) -> PathBuf {
         let start = step_start((self.shared.now)().datetime(), self.shared.rotation_hours);
-        self.shared.directory.join(format!("{}-{}", kind.name(), start.strftime("%Y%m%d%H%M")))
+        let mut paths = self.shared.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, _, path)) = paths.iter().find(|(of, since, _)| *of == kind && *since == start) {
+            return path.clone();
+        }
+        let name = format!("{}-{}", kind.name(), start.strftime("%Y%m%d%H%M"));
+        let path = self.shared.directory.join(name);
+        paths.retain(|(of, _, _)| *of != kind);
+        paths.push((kind, start, path.clone()));
+        path
     }
 }
+
+impl Shared {
+    fn append(&self, path: &Path, lines: &[u8]) {
+        match append(path, lines) {
+            Ok(()) => self.is_failing.store(false, Ordering::Relaxed),
+            Err(error) => {
+                if !self.is_failing.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(file = %path.display(), %error, "log lines are lost");
+                }
+            }
+        }
+    }
+}
+
+/// Lines on their way to the files.
+#[derive(Default)]
+struct Buffer {
+    lines: Mutex<Vec<(PathBuf, Vec<u8>)>>,
+    /// One writer at a time, so that lines keep their order.
+    writing: Mutex<()>,
+    wanted: Condvar,
+}
+
+/// How long lines are collected. Ours.
+pub const BUFFERED_FOR: Duration = Duration::from_millis(20);
+
+/// Bytes collected before whoever logs writes them itself. Ours.
+const BUFFERED_BYTES_MAX: usize = 1 << 20;
+
+impl Buffer {
+    fn push(&self, shared: &Shared, path: PathBuf, line: &[u8]) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_empty = lines.is_empty();
+        let is_full = match lines.iter_mut().find(|(of, _)| *of == path) {
+            Some((_, text)) => {
+                text.extend_from_slice(line);
+                text.len() > BUFFERED_BYTES_MAX
+            }
+            None => {
+                lines.push((path, line.to_vec()));
+                false
+            }
+        };
+        drop(lines);
+        if was_empty {
+            self.wanted.notify_one();
+        }
+        if is_full {
+            self.write_all(shared);
+        }
+    }
+
+    fn write_all(&self, shared: &Shared) {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner));
+        for (path, text) in lines {
+            shared.append(&path, &text);
+        }
+    }
+
+    /// Writes until the logs are no longer used.
+    fn run(&self, shared: &Weak<Shared>) {
+        loop {
+            {
+                let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+                let woken = self.wanted.wait_timeout_while(lines, LOOK_AROUND, |lines| lines.is_empty());
+                drop(woken);
+            }
+            std::thread::sleep(BUFFERED_FOR);
+            let Some(shared) = shared.upgrade() else { return };
+            self.write_all(&shared);
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(buffer) = self.buffer.clone() {
+            buffer.write_all(self);
+        }
+    }
+}
+
+/// How often the writer asks whether it is still needed.
+const LOOK_AROUND: Duration = Duration::from_secs(5);
 
 impl fmt::Debug for Logs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -147,3 +147,23 @@ fn lines_of_many_threads_stay_whole() {
         text.lines().all(|line| line.len() == 3002 && line[1..3001].bytes().all(|b| b == line.as_bytes()[1]))
     );
 }
+
+#[test]
+fn collected_lines_are_written_in_order_at_the_latest_when_the_logs_end() {
+    let Bench { root, logs, .. } = Bench::new(&[LogKind::Ctrl, LogKind::Smtp]);
+    let logs = logs.buffered();
+    for number in 0..500 {
+        logs.write(LogKind::Ctrl, &[format!("{number}").as_bytes()]);
+    }
+    logs.flush();
+    let path = root.path().join("logs/ctrl-202611230000");
+    let expected: Vec<String> = (0..500).map(|number| format!("\"{number}\"")).collect();
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().collect::<Vec<_>>(), expected);
+    // Moved away: the next line makes a new file.
+    fs::rename(&path, root.path().join("old")).unwrap();
+    logs.write(LogKind::Ctrl, &[b"last"]);
+    logs.write(LogKind::Smtp, &[b"other"]);
+    drop(logs);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "\"last\"\n");
+    assert_eq!(fs::read_to_string(root.path().join("logs/smtp-202611230000")).unwrap(), "\"other\"\n");
+}

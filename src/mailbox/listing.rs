@@ -82,7 +82,9 @@ impl Mailboxes {
         }
     }
 
-    /// Makes the removal of these messages durable: a power cut does not bring them back.
+    /// Makes the removal of these messages durable: a power cut does not bring them back. Only then whoever keeps them
+    /// elsewhere hears of it ([`Mailboxes::on_removal`]): the other way round a power cut could leave a name whose content
+    /// nobody has any more.
     ///
     /// # Errors
     /// The disk's; the messages are gone, but may come back with a power cut.
@@ -90,10 +92,19 @@ impl Mailboxes {
         &self,
         messages: impl Iterator<Item = &'a StoredMessage>,
     ) -> Result<(), MailboxError> {
-        let directories: BTreeSet<&Path> = messages.filter_map(|message| message.path.parent()).collect();
+        let messages: Vec<&StoredMessage> = messages.collect();
+        let directories: BTreeSet<&Path> =
+            messages.iter().filter_map(|message| message.path.parent()).collect();
         directories.into_iter().try_for_each(|directory| {
             self.disk.sync_dir(directory).map_err(MailboxError::on("sync", directory))
-        })
+        })?;
+        if let Some(tell) = &self.on_removal {
+            // Maildir flags stand behind a colon.
+            let name =
+                |message: &&StoredMessage| message.file_name.split(':').next().unwrap_or_default().to_owned();
+            tell(&messages.iter().map(name).collect::<Vec<String>>());
+        }
+        Ok(())
     }
 
     /// Opens a message for reading.

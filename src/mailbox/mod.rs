@@ -9,7 +9,9 @@
 //!
 //! The kind is one for the whole server (`-MM`, `-Mm`). The file name is the message's UIDL; any name is taken as it
 //! is. Delivery writes a temporary file (in `domains/<domain>/.tmp` or `tmp`), syncs it, renames it into place and
-//! syncs the directory: a message is in the mailbox completely or not at all, and needs no lock.
+//! syncs the directory: a message is in the mailbox completely or not at all, and needs no lock. Who keeps the message
+//! elsewhere meanwhile may leave the syncs out ([`Safety::Later`]); after a crash of the machine a part of the file may
+//! then be found, which the next delivery under that name replaces.
 //!
 //! Calls block; callers on async threads use `spawn_blocking`.
 
@@ -24,7 +26,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use delivered::{Delivered, Delivery};
+pub use delivered::{Delivered, Delivery, Safety, StoredFile};
 pub use last_login::LastLogin;
 pub use listing::{StoredMessage, Usage};
 pub use lock::MailboxLock;
@@ -44,12 +46,25 @@ pub enum Kind {
 }
 
 /// All mailboxes of a MailRoot.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Mailboxes {
     root: MailRoot,
     kind: Kind,
     disk: Disk,
     wire_sizes: Arc<WireSizes>,
+    on_removal: Option<OnRemoval>,
+}
+
+/// Told the delivery names of messages that their owner has removed for good.
+type OnRemoval = Arc<dyn Fn(&[String]) + Send + Sync>;
+
+impl std::fmt::Debug for Mailboxes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mailboxes")
+            .field("root", &self.root)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the disk did to a mailbox.
@@ -73,7 +88,14 @@ impl MailboxError {
 impl Mailboxes {
     /// The mailboxes below `root`.
     pub fn new(root: MailRoot, kind: Kind, disk: Disk) -> Self {
-        Self { root, kind, disk, wire_sizes: Arc::default() }
+        Self { root, kind, disk, wire_sizes: Arc::default(), on_removal: None }
+    }
+
+    /// The same mailboxes; `tell` gets the delivery names of messages whose removal by their owner is durable. Who keeps messages that
+    /// were delivered with [`Safety::Later`] must not bring those back.
+    pub fn on_removal(mut self, tell: impl Fn(&[String]) + Send + Sync + 'static) -> Self {
+        self.on_removal = Some(Arc::new(tell));
+        self
     }
 
     /// The layout in use.
@@ -121,25 +143,22 @@ impl Mailboxes {
         directories
     }
 
-    /// The directory with a message file of this delivery name: under the name itself, or in `cur` with Maildir flags
-    /// behind it.
+    /// The message file of this delivery name: under the name itself, or in `cur` with Maildir flags behind it.
     fn arrived(&self, account: &Account, name: &str) -> Option<PathBuf> {
-        let inbox = self.inbox(account);
-        if inbox.join(name).exists() {
-            return Some(inbox);
+        let path = self.inbox(account).join(name);
+        if path.exists() {
+            return Some(path);
         }
         if self.kind == Kind::Mailbox {
             return None;
         }
         let cur = self.directory(account).join("cur");
         let flagged = format!("{name}:");
-        let is_there = fs::read_dir(&cur).is_ok_and(|entries| {
-            entries.flatten().any(|entry| {
-                let file = entry.file_name();
-                file.to_str().is_some_and(|file| file == name || file.starts_with(&flagged))
-            })
+        let found = fs::read_dir(&cur).ok()?.flatten().find(|entry| {
+            let file = entry.file_name();
+            file.to_str().is_some_and(|file| file == name || file.starts_with(&flagged))
         });
-        is_there.then_some(cur)
+        found.map(|entry| entry.path())
     }
 }
 

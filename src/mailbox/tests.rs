@@ -45,7 +45,8 @@ impl Box {
         may_have_arrived: bool,
     ) -> Result<Delivered, MailboxError> {
         let mut data = Cursor::new(data.as_bytes().to_vec());
-        let delivery = Delivery { name, prefix: b"P: x\r\n", data: &mut data, may_have_arrived };
+        let (prefix, safety) = (b"P: x\r\n", Safety::Now);
+        let delivery = Delivery { name, prefix, data: &mut data, may_have_arrived, safety };
         self.mailboxes.deliver(&self.account, delivery)
     }
 
@@ -103,7 +104,7 @@ fn for_both(check: impl Fn(Box)) {
 fn what_is_delivered_is_listed_opened_and_removed() {
     for_both(|mailbox| {
         assert_eq!(mailbox.list(), []);
-        assert_eq!(mailbox.deliver("1.a", "H: 1\r\n\r\nbody\r\n").unwrap(), Delivered::Now);
+        assert!(matches!(mailbox.deliver("1.a", "H: 1\r\n\r\nbody\r\n").unwrap(), Delivered::Now(_)));
         assert_eq!(mailbox.files(), [mailbox.inbox_file("1.a")], "nothing else is left");
         let listed = mailbox.list();
         assert_eq!(listed.len(), 1);
@@ -349,9 +350,31 @@ fn a_message_delivered_before_a_crash_is_not_delivered_twice() {
         assert_eq!(mailbox.names(true), ["1.a"]);
     });
     let maildir = Box::new(Kind::Maildir);
-    maildir.put("cur/1.a:2,S", "read meanwhile", 0);
+    maildir.put("cur/1.a:2,S", "P: x\r\nfirst", 0);
     assert_eq!(maildir.deliver_again("1.a", "first", true).unwrap(), Delivered::Before);
-    assert_eq!(maildir.deliver_again("1.ab", "other", true).unwrap(), Delivered::Now);
+    assert!(matches!(maildir.deliver_again("1.ab", "other", true).unwrap(), Delivered::Now(_)));
+}
+
+/// A crash of the machine may leave a name whose content never got to the disk.
+#[test]
+fn a_half_written_message_from_before_a_crash_is_replaced_where_it_stands() {
+    for_both(|mailbox| {
+        mailbox.deliver("1.a", "first and whole").unwrap();
+        let path = mailbox.root.path().join(mailbox.inbox_file("1.a"));
+        for torn in ["", "P: x\r\nfir", "P: x\r\n\0\0\0\0\0 and whole"] {
+            fs::write(&path, torn).unwrap();
+            assert!(matches!(
+                mailbox.deliver_again("1.a", "first and whole", true).unwrap(),
+                Delivered::Now(_)
+            ));
+            assert_eq!(fs::read(&path).unwrap(), b"P: x\r\nfirst and whole", "{torn:?}");
+        }
+        assert_eq!(mailbox.files(), [mailbox.inbox_file("1.a")]);
+    });
+    let maildir = Box::new(Kind::Maildir);
+    maildir.put("cur/1.a:2,S", "", 0);
+    maildir.deliver_again("1.a", "first", true).unwrap();
+    assert_eq!(maildir.files(), ["domains/home.test/anna/Maildir/cur/1.a:2,S"]);
 }
 
 #[test]
@@ -363,8 +386,8 @@ fn a_reader_that_fails_leaves_nothing() {
         }
     }
     for_both(|mailbox| {
-        let delivery =
-            Delivery { name: "1.a", prefix: b"P: x\r\n", data: &mut Broken, may_have_arrived: false };
+        let (prefix, safety) = (b"P: x\r\n", Safety::Now);
+        let delivery = Delivery { name: "1.a", prefix, data: &mut Broken, may_have_arrived: false, safety };
         assert!(mailbox.mailboxes.deliver(&mailbox.account, delivery).is_err());
         assert_eq!(mailbox.files(), [""; 0]);
     });

@@ -284,6 +284,7 @@ mod tests {
         let config = Config {
             root: root.clone(),
             split_levels: SPLIT_LEVELS.min(2),
+            journal: None,
             retry: RetryPlan::default(),
             limits: Limits { local: 1, per_destination: 1, remote: 1 },
             lane_of: Arc::new(|_| Lane::Local),

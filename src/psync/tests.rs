@@ -22,6 +22,7 @@ fn spool_on(root: &MailRoot, clock: &Clock, disk: Disk) -> Spool {
     let config = Config {
         root: root.clone(),
         split_levels: 2,
+        journal: None,
         retry: RetryPlan::default(),
         limits: Limits { local: 1, per_destination: 1, remote: 1 },
         lane_of: Arc::new(|_| Lane::Local),

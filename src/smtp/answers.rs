@@ -48,9 +48,8 @@ pub(super) async fn answer(services: &Services, peer: IpAddr, question: Question
             Answer::PopBeforeSmtp(found.flatten())
         }
         Question::Open => {
-            let (spool, date) = (services.spool.clone(), services.clock.mail_date());
-            let opening = blocking(move || open(&spool, date)).await;
-            Answer::Open(opening.unwrap_or(Err(SpoolFailure::Disk)))
+            // Two small reads and a write that stay in the system's cache: less than waking another thread.
+            Answer::Open(open(&services.spool, services.clock.mail_date()))
         }
         Question::Login { snapshot, mechanism, credentials } => {
             // XMail's order (`mailflow.md` 3.10): external programs, accounts, `smtpauth.tab`.
@@ -63,10 +62,18 @@ pub(super) async fn answer(services: &Services, peer: IpAddr, question: Question
             Answer::Login(verdict.unwrap_or(LoginVerdict::Unavailable))
         }
         Question::Recipient { snapshot, mailbox, asker, size_bytes } => {
+            // A few looks at files that the system remembers: less than waking another thread.
+            let found = find(&snapshot, &services.mailboxes, &mailbox, &asker, &mut ());
+            if !found.as_ref().is_ok_and(has_quota) {
+                return Answer::Recipient(found);
+            }
+            // Measuring a mailbox reads whole directories.
             let mailboxes = services.mailboxes.clone();
-            let verdict =
-                blocking(move || accept(&snapshot, &mailboxes, &mailbox, &asker, size_bytes, &mut ())).await;
-            Answer::Recipient(verdict.unwrap_or(Err(RecipientRefusal::WillNotFit)))
+            let verdict = blocking(move || {
+                let found = found?;
+                fits_quota(&snapshot, &mailboxes, &found, size_bytes, &mut ()).map(|()| found)
+            });
+            Answer::Recipient(verdict.await.unwrap_or(Err(RecipientRefusal::WillNotFit)))
         }
         Question::Verify { snapshot, mailbox } => {
             Answer::Verify(blocking(move || verify(&snapshot, &mailbox)).await.flatten())
@@ -162,8 +169,20 @@ pub fn accept(
     size_bytes: u64,
     trail: &mut impl Trail,
 ) -> Result<Recipient, RecipientRefusal> {
+    let found = find(snapshot, mailboxes, mailbox, asker, trail)?;
+    fits_quota(snapshot, mailboxes, &found, size_bytes, trail).map(|()| found)
+}
+
+/// A recipient and, for a user, its mailbox; without a look at the quota.
+fn find(
+    snapshot: &Snapshot,
+    mailboxes: &Mailboxes,
+    mailbox: &Mailbox,
+    asker: &Asker,
+    trail: &mut impl Trail,
+) -> Result<Recipient, RecipientRefusal> {
     let found = recipient(snapshot, mailbox, asker, trail)?;
-    if let Recipient::Local { account, mailbox_bytes_max } = &found
+    if let Recipient::Local { account, .. } = &found
         && account.kind == AccountKind::User
     {
         refuse_without_mailbox(mailboxes, account).inspect_err(|_| {
@@ -172,17 +191,34 @@ pub fn accept(
             let directory = relative.unwrap_or(directory);
             trail.note(|| Step::new(Fact::NoMailboxDirectory { directory }));
         })?;
-        if let Some(limit_bytes) = *mailbox_bytes_max {
-            let stored_bytes = stored_bytes(mailboxes, account);
-            trail.note(|| {
-                let (file, user) = (MailRoot::user_tab(account), snapshot.user_tab(account));
-                let row = user.line_of(&variables::MAX_MB_SIZE).map(|line| Citation::new(file, line));
-                Step::new(Fact::Quota { stored_bytes, limit_bytes, message_bytes: size_bytes }).by_all(row)
-            });
-            quota_verdict(stored_bytes, limit_bytes, size_bytes)?;
-        }
     }
     Ok(found)
+}
+
+fn has_quota(found: &Recipient) -> bool {
+    matches!(found, Recipient::Local { account, mailbox_bytes_max: Some(_) } if account.kind == AccountKind::User)
+}
+
+/// Whether a user's mailbox takes so much more. Blocks when there is a quota.
+fn fits_quota(
+    snapshot: &Snapshot,
+    mailboxes: &Mailboxes,
+    found: &Recipient,
+    size_bytes: u64,
+    trail: &mut impl Trail,
+) -> Result<(), RecipientRefusal> {
+    let Recipient::Local { account, mailbox_bytes_max: Some(limit_bytes) } = found else { return Ok(()) };
+    if account.kind != AccountKind::User {
+        return Ok(());
+    }
+    let stored_bytes = stored_bytes(mailboxes, account);
+    trail.note(|| {
+        let (file, user) = (MailRoot::user_tab(account), snapshot.user_tab(account));
+        let row = user.line_of(&variables::MAX_MB_SIZE).map(|line| Citation::new(file, line));
+        Step::new(Fact::Quota { stored_bytes, limit_bytes: *limit_bytes, message_bytes: size_bytes })
+            .by_all(row)
+    });
+    quota_verdict(stored_bytes, *limit_bytes, size_bytes)
 }
 
 /// An account without its mailbox directory takes no mail, as XMail has it (golden boxes_wrongmode).

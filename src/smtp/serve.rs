@@ -158,7 +158,7 @@ async fn begin(connection: &mut Connection, services: &Arc<Services>, stop: &Can
     let admission = match admitted {
         Ok(admission) => admission,
         Err(refusal) => {
-            log.refusal(&refusal).await;
+            log.refusal(&refusal);
             connection.queue(&reply::refused(&refusal, &snapshot.server).to_wire());
             return End::Closed;
         }
@@ -178,7 +178,7 @@ async fn begin(connection: &mut Connection, services: &Arc<Services>, stop: &Can
     let mut shell =
         Shell { connection, services, stop, session, log, admission, sink: None, filter_file: None };
     let end = shell.run().await;
-    shell.write_log().await;
+    shell.write_log();
     end
 }
 
@@ -231,7 +231,7 @@ impl Shell<'_> {
         if !self.session.is_chunking() {
             self.sink = None;
         }
-        self.write_log().await;
+        self.write_log();
         Ok(())
     }
 
@@ -361,11 +361,12 @@ impl Shell<'_> {
         let mailboxes = self.services.mailboxes.clone();
         let Submission { messages, quotas } = submission;
         let recipients = messages.len();
-        let finished = blocking(move || {
+        let needs_disk = draft.is_on_disk() || !quotas.is_empty();
+        let finish = move || {
             answers::fits(&mailboxes, &quotas, recipients, draft.bytes())?;
             draft.finish().map_err(|error| SubmitFailure::Spool(answers::failure(&error)))
-        });
-        let data = finished.await.unwrap_or(Err(lost))?;
+        };
+        let data = if needs_disk { blocking(finish).await.unwrap_or(Err(lost))? } else { finish()? };
         let submitted = self.services.spool.submit(messages, data).await;
         submitted.map(drop).map_err(|error| SubmitFailure::Spool(answers::failure(&error)))
     }
@@ -452,9 +453,9 @@ impl Shell<'_> {
         Ok(())
     }
 
-    async fn write_log(&mut self) {
+    fn write_log(&mut self) {
         for line in self.session.take_log() {
-            self.log.line(&self.admission, line).await;
+            self.log.line(&self.admission, line);
         }
     }
 }
@@ -499,7 +500,7 @@ struct Log {
 
 impl Log {
     /// A peer that got no session; the server's names are not known yet then.
-    async fn refusal(&self, refusal: &Refusal) {
+    fn refusal(&self, refusal: &Refusal) {
         let status = match refusal {
             Refusal::IpMap => "SNDRIP=EIPBAN".to_owned(),
             Refusal::Spammer => "SNDRIP=EIPSPAM".to_owned(),
@@ -509,14 +510,14 @@ impl Log {
                 return;
             }
         };
-        self.write("", "", "", LogLine { status, ..LogLine::default() }).await;
+        self.write("", "", "", LogLine { status, ..LogLine::default() });
     }
 
-    async fn line(&self, admission: &Admission, line: LogLine) {
-        self.write(&admission.server_name, &admission.server_domain, &admission.peer_name, line).await;
+    fn line(&self, admission: &Admission, line: LogLine) {
+        self.write(&admission.server_name, &admission.server_domain, &admission.peer_name, line);
     }
 
-    async fn write(&self, server_name: &str, server_domain: &str, peer_name: &str, line: LogLine) {
+    fn write(&self, server_name: &str, server_domain: &str, peer_name: &str, line: LogLine) {
         if !self.logs.is_enabled(LogKind::Smtp) {
             return;
         }
@@ -535,11 +536,7 @@ impl Log {
             line.size_bytes.to_string().into(),
             peer_name.into(),
         ];
-        let logs = self.logs.clone();
-        let write = move || {
-            let columns: Vec<&[u8]> = columns.iter().map(Vec::as_slice).collect();
-            logs.write(LogKind::Smtp, &columns);
-        };
-        let _ = blocking(write).await;
+        let columns: Vec<&[u8]> = columns.iter().map(Vec::as_slice).collect();
+        self.logs.write(LogKind::Smtp, &columns);
     }
 }

@@ -105,6 +105,7 @@ async fn start_on(root: tempfile::TempDir, limits: Limits, sessions_max: usize, 
     let config = spool::Config {
         root: mail_root.clone(),
         split_levels: 1,
+        journal: None,
         retry: RetryPlan::default(),
         limits: spool::Limits { local: 1, per_destination: 1, remote: 1 },
         lane_of: Arc::new(|_| Lane::Local),

@@ -5,6 +5,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::held::Held;
+use super::journal::Stored;
 use super::name::Name;
 use super::outbox::{Lane, Ready};
 use super::schedule::Next;
@@ -44,6 +46,12 @@ impl Spool {
     /// Waits for the next message whose turn it is; `None` once the outbox is closed. For one caller at a time.
     pub async fn next_attempt(&self) -> Option<Attempt> {
         let entry = self.outbox().take().await?;
+        Some(Attempt::new(self, entry))
+    }
+
+    /// The next local message without waiting, past the limit of deliveries at once; only one that needs no file.
+    pub fn next_local_in_memory(&self) -> Option<Attempt> {
+        let entry = self.outbox().take_local(|entry| entry.held.is_some())?;
         Some(Attempt::new(self, entry))
     }
 }
@@ -89,7 +97,26 @@ impl Attempt {
         self.number() > 1 || self.entry.as_ref().is_some_and(|entry| entry.found)
     }
 
-    /// Where the message file is now.
+    /// The message in memory, when it has no file.
+    fn held(&self) -> Option<&Arc<Held>> {
+        self.entry.as_ref().and_then(|entry| entry.held.as_ref())
+    }
+
+    /// Whether the message waits in the journal, so that its mailbox file need not be synced before
+    /// [`Attempt::delivered`].
+    pub fn is_journaled(&self) -> bool {
+        self.held().is_some_and(|held| held.content().is_some())
+    }
+
+    /// Gives a message that waits in the journal its spool file, on stable storage. Blocks.
+    ///
+    /// # Errors
+    /// The disk's; it stays in the journal then.
+    pub fn need_file(&self) -> Result<(), SpoolError> {
+        self.held().map_or(Ok(()), |held| held.write_spool_file(&self.spool.shared, State::Mess).map(drop))
+    }
+
+    /// Where the message file is now; there is one for sure only after [`Attempt::need_file`].
     pub fn path(&self) -> PathBuf {
         let resent = self.entry.as_ref().is_some_and(|entry| entry.resent);
         self.spool.path(&self.name, if resent { State::Rsnd } else { State::Mess })
@@ -100,7 +127,10 @@ impl Attempt {
     /// # Errors
     /// [`BadSpoolFile`] with file and line.
     pub fn load(&self) -> Result<SpoolFile, BadSpoolFile> {
-        SpoolFile::load(&self.path())
+        match self.held().and_then(|held| held.content()) {
+            Some((content, parts)) => SpoolFile::held(&self.path(), content, parts),
+            None => SpoolFile::load(&self.path()),
+        }
     }
 
     /// Appends an entry to the slog.
@@ -110,10 +140,14 @@ impl Attempt {
 
     /// The slog so far; empty when there is none.
     pub fn slog(&self) -> Vec<u8> {
-        fs::read(self.spool.path(&self.name, State::Slog)).unwrap_or_default()
+        let in_memory = self.held().and_then(|held| held.slog());
+        in_memory.unwrap_or_else(|| fs::read(self.spool.path(&self.name, State::Slog)).unwrap_or_default())
     }
 
     fn append_slog(&self, bytes: &[u8]) {
+        if self.held().is_some_and(|held| held.append_slog(bytes)) {
+            return;
+        }
         let path = self.spool.path(&self.name, State::Slog);
         if let Err(error) = self.spool.disk().append(&path, FILE_MODE, bytes, false) {
             tracing::warn!("{}: cannot be written: {error}", path.display());
@@ -125,6 +159,9 @@ impl Attempt {
     /// # Errors
     /// The disk's.
     pub fn private(&self, kind: Private) -> Result<Option<Vec<u8>>, SpoolError> {
+        if self.is_journaled() {
+            return Ok(None);
+        }
         let path = self.spool.path(&self.name, kind.state());
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
@@ -138,6 +175,7 @@ impl Attempt {
     /// # Errors
     /// The disk's.
     pub fn set_private(&self, kind: Private, bytes: &[u8]) -> Result<(), SpoolError> {
+        self.need_file()?;
         let path = self.spool.path(&self.name, kind.state());
         self.spool.disk().replace(&path, bytes).map_err(SpoolError::disk("write", &path))
     }
@@ -155,7 +193,18 @@ impl Attempt {
 
     /// Ends the attempt: the message waits in `rsnd` for its next time.
     pub fn retry(mut self) {
+        let written = self.held().map(|held| held.write_spool_file(&self.spool.shared, State::Rsnd));
         let Some(mut entry) = self.entry.take() else { return };
+        match written {
+            Some(Ok(true)) => entry.resent = true,
+            // It stays in the journal, and is tried again all the same.
+            Some(Err(error)) => {
+                tracing::error!(%error, "a message has no spool file");
+                return self.wait(entry);
+            }
+            Some(Ok(false)) | None => {}
+        }
+        entry.held = None;
         if !entry.resent {
             let (from, to) =
                 (self.spool.path(&self.name, State::Mess), self.spool.path(&self.name, State::Rsnd));
@@ -184,6 +233,11 @@ impl Attempt {
     /// # Errors
     /// The disk's; the message then stays in the queue.
     pub fn freeze(mut self) -> Result<(), SpoolError> {
+        let written = self.held().map(|held| held.write_spool_file(&self.spool.shared, State::Froz));
+        if written.transpose()? == Some(true) {
+            self.entry = None;
+            return Ok(());
+        }
         let (from, to) = (self.path(), self.spool.path(&self.name, State::Froz));
         self.spool.disk().rename(&from, &to).map_err(SpoolError::disk("move to froz", &from))?;
         self.entry = None;
@@ -197,6 +251,27 @@ impl Attempt {
     /// # Errors
     /// The disk's; the message then stays in the queue.
     pub fn remove(mut self) -> Result<(), SpoolError> {
+        if self.held().is_some_and(|held| held.finish(&self.spool.shared, None)) {
+            self.entry = None;
+            return Ok(());
+        }
+        self.remove_file()
+    }
+
+    /// Ends the attempt of a message whose mailbox file was not synced. The journal keeps the message until that has
+    /// happened.
+    ///
+    /// # Errors
+    /// The attempt itself, when the message has a spool file by now: sync the mailbox, then [`Attempt::remove`] it.
+    pub fn delivered(mut self, stored: Stored) -> Result<(), Self> {
+        if !self.held().is_some_and(|held| held.finish(&self.spool.shared, Some(stored))) {
+            return Err(self);
+        }
+        self.entry = None;
+        Ok(())
+    }
+
+    fn remove_file(&mut self) -> Result<(), SpoolError> {
         let path = self.path();
         match self.spool.disk().remove(&path) {
             // Somebody removed it by hand: nothing is left to be done.

@@ -114,6 +114,10 @@ impl MailData {
         self.bytes
     }
 
+    pub(super) fn is_in_memory(&self) -> bool {
+        matches!(self.source, Source::Memory(_))
+    }
+
     /// Copies everything to `sink`. Blocks when the data is in a file.
     ///
     /// # Errors

@@ -16,9 +16,12 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bstr::{BStr, BString, ByteSlice};
 
+use super::held::Parts;
+use super::journal::Content;
 use crate::address::{ForwardPath, PathError, RawPath, ReversePath, Utf8, parse_angle};
 
 /// The longest line before the data mark (`mailflow.md` 2.2).
@@ -186,8 +189,8 @@ pub enum BadSpoolFile {
     },
 }
 
-/// A loaded message file: its envelope, and where its message is.
-#[derive(Clone, Debug)]
+/// A loaded message: its envelope, and where its content is.
+#[derive(Clone)]
 pub struct SpoolFile {
     /// The lines before the data mark.
     pub header: Header,
@@ -196,8 +199,25 @@ pub struct SpoolFile {
     /// The recipient.
     pub forward_path: ForwardPath,
     path: PathBuf,
-    data_offset: u64,
+    source: Source,
     data_bytes: u64,
+}
+
+#[derive(Clone)]
+enum Source {
+    /// In the file, from this byte on.
+    File(u64),
+    /// In memory: our own header fields, then the data.
+    Memory(Arc<Content>, Parts),
+}
+
+impl std::fmt::Debug for SpoolFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SpoolFile")
+            .field("header", &self.header)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 impl SpoolFile {
@@ -211,17 +231,33 @@ impl SpoolFile {
         let mut head = Vec::new();
         Read::by_ref(&mut file).take(HEADER_BYTES_MAX as u64).read_to_end(&mut head).map_err(disk)?;
         let size = file.metadata().map_err(disk)?.len();
+        Self::parse(path, &head, |offset| (Source::File(offset), size.saturating_sub(offset)))
+    }
+
+    /// A message in memory. `path` is where it would be as a file.
+    pub(super) fn held(path: &Path, content: Arc<Content>, parts: Parts) -> Result<Self, BadSpoolFile> {
+        let payload = Arc::clone(&content);
+        let bytes = (parts.fields.len() + parts.data.len()) as u64;
+        let header = &payload.payload[parts.header.clone()];
+        Self::parse(path, header, |_| (Source::Memory(content, parts), bytes))
+    }
+
+    /// `source` gets the place where the message begins, and gives its source and size.
+    fn parse(
+        path: &Path,
+        head: &[u8],
+        source: impl FnOnce(u64) -> (Source, u64),
+    ) -> Result<Self, BadSpoolFile> {
         let (header, offset) =
-            Header::parse(&head).map_err(|reason| BadSpoolFile::Header { path: path.to_owned(), reason })?;
+            Header::parse(head).map_err(|reason| BadSpoolFile::Header { path: path.to_owned(), reason })?;
         let bad = |line| move |reason| BadSpoolFile::Path { path: path.to_owned(), line, reason };
         let reverse_path = header.reverse_path().map_err(bad(4))?;
         let forward_path = header.forward_path().map_err(bad(5))?;
-        let data_offset = offset as u64;
-        let data_bytes = size.saturating_sub(data_offset);
-        Ok(Self { header, reverse_path, forward_path, path: path.to_owned(), data_offset, data_bytes })
+        let (source, data_bytes) = source(offset as u64);
+        Ok(Self { header, reverse_path, forward_path, path: path.to_owned(), source, data_bytes })
     }
 
-    /// The file.
+    /// The file; of a message in memory, the one it would have.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -231,13 +267,36 @@ impl SpoolFile {
         self.data_bytes
     }
 
-    /// The message from its first header on, dot-stuffed as stored.
+    /// The message in two pieces, when it is in memory.
+    pub fn in_memory(&self) -> Option<[&[u8]; 2]> {
+        match &self.source {
+            Source::File(_) => None,
+            Source::Memory(content, parts) => {
+                Some([&content.payload[parts.fields.clone()], &content.payload[parts.data.clone()]])
+            }
+        }
+    }
+
+    /// The message from its first header on, dot-stuffed as stored. Blocks when it is in a file.
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn data(&self) -> io::Result<File> {
+    pub fn data(&self) -> io::Result<MessageReader<'_>> {
+        if let Some([fields, data]) = self.in_memory() {
+            return Ok(MessageReader::Memory(fields.chain(data)));
+        }
+        self.open().map(MessageReader::File)
+    }
+
+    /// As [`SpoolFile::data`], for a message that is in a file.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn open(&self) -> io::Result<File> {
         let mut file = File::open(&self.path)?;
-        file.seek(SeekFrom::Start(self.data_offset))?;
+        if let Source::File(offset) = self.source {
+            file.seek(SeekFrom::Start(offset))?;
+        }
         Ok(file)
     }
 
@@ -249,6 +308,24 @@ impl SpoolFile {
         let mut head = Vec::new();
         self.data()?.take(bytes_max as u64).read_to_end(&mut head)?;
         Ok(head)
+    }
+}
+
+/// Reads a message, wherever it is.
+#[derive(Debug)]
+pub enum MessageReader<'a> {
+    /// From its file.
+    File(File),
+    /// From memory.
+    Memory(io::Chain<&'a [u8], &'a [u8]>),
+}
+
+impl Read for MessageReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.read(buffer),
+            Self::Memory(bytes) => bytes.read(buffer),
+        }
     }
 }
 

@@ -76,6 +76,7 @@ impl Attempt {
     /// # Errors
     /// The disk's; nothing is left behind then.
     pub fn keep_copy(&self) -> Result<KeptCopy, SpoolError> {
+        self.need_file()?;
         let (spool, message) = (self.spool(), self.path());
         let copy = spool.path(self.name(), State::Temp);
         let was = Identity::of(&message).map_err(SpoolError::disk("look at", &message))?;

@@ -6,9 +6,9 @@
 //! counting goes on from the last number known, and the file is mended.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -51,7 +51,14 @@ impl fmt::Display for MessageNumber {
 /// The file's reader and writer; one at a time.
 pub(super) struct Counter {
     path: PathBuf,
-    last: Mutex<u64>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// The last number known.
+    last: u64,
+    /// The file while it is this one, so that a number costs one look, one read and one write.
+    open: Option<(File, (u64, u64))>,
 }
 
 /// A number and CRLF take at most this many bytes; what stands behind is not ours.
@@ -59,44 +66,59 @@ const CONTENT_BYTES_MAX: usize = 32;
 
 impl Counter {
     pub(super) fn new(root: &MailRoot) -> Self {
-        Self { path: root.path().join("message.id"), last: Mutex::new(1) }
+        Self { path: root.path().join("message.id"), state: Mutex::new(State { last: 1, open: None }) }
     }
 
     pub(super) fn next(&self, origin: Origin) -> Result<MessageNumber, SpoolError> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = self.read().map_err(SpoolError::disk("read", &self.path))?;
-        let number = known.unwrap_or(*last).wrapping_add(1);
-        self.write(number).map_err(SpoolError::disk("write", &self.path))?;
-        *last = number;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = self.open(&mut state).map_err(SpoolError::disk("open", &self.path))?;
+        let known = read(file).map_err(SpoolError::disk("read", &self.path))?;
+        let number = known.unwrap_or(state.last).wrapping_add(1);
+        let Some((file, _)) = &state.open else { return Ok(MessageNumber { origin, number }) };
+        let written = file.write_all_at(format!("{number}\r\n").as_bytes(), 0);
+        written.map_err(SpoolError::disk("write", &self.path))?;
+        state.last = number;
         Ok(MessageNumber { origin, number })
     }
 
-    fn read(&self) -> io::Result<Option<u64>> {
-        let bytes = match fs::read(&self.path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(1)),
+    /// The file that has the name now.
+    fn open<'a>(&self, state: &'a mut State) -> io::Result<&'a File> {
+        let identity = match fs::metadata(&self.path) {
+            Ok(meta) => Some((meta.dev(), meta.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        let digits: &[u8] = &bytes[..bytes.len().min(CONTENT_BYTES_MAX)];
-        let end = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
-        let number = std::str::from_utf8(&digits[..end]).ok().and_then(|text| text.parse().ok());
-        if number.is_none() {
-            tracing::error!(
-                "message.id:1:1: is not a decimal number; counting goes on from the last one known"
-            );
+        let is_open = identity.is_some() && state.open.as_ref().map(|(_, known)| *known) == identity;
+        if !is_open {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(durable::FILE_MODE);
+            let file = options.open(&self.path)?;
+            if identity.is_none() {
+                file.write_all_at(FIRST, 0)?;
+            }
+            let meta = file.metadata()?;
+            state.open = Some((file, (meta.dev(), meta.ino())));
         }
-        Ok(number)
+        match &state.open {
+            Some((file, _)) => Ok(file),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
     }
+}
 
-    fn write(&self, number: u64) -> io::Result<()> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(durable::FILE_MODE)
-            .open(&self.path)?;
-        file.write_all_at(format!("{number}\r\n").as_bytes(), 0)
+/// What a missing file counts as.
+const FIRST: &[u8] = b"1\r\n";
+
+fn read(file: &File) -> io::Result<Option<u64>> {
+    let mut bytes = [0; CONTENT_BYTES_MAX];
+    let count = file.read_at(&mut bytes, 0)?;
+    let digits = &bytes[..count];
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
+    let number = std::str::from_utf8(&digits[..end]).ok().and_then(|text| text.parse().ok());
+    if number.is_none() {
+        tracing::error!("message.id:1:1: is not a decimal number; counting goes on from the last one known");
     }
+    Ok(number)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::held::Held;
 use super::name::Name;
 use super::slog::Attempts;
 use crate::clock::Clock;
@@ -50,6 +51,8 @@ pub(super) struct Ready {
     pub(super) resent: bool,
     /// Found at the start: an earlier run may have delivered it and not got so far as to remove it.
     pub(super) found: bool,
+    /// The message itself, when it has no spool file.
+    pub(super) held: Option<Arc<Held>>,
 }
 
 impl Ready {
@@ -61,6 +64,7 @@ impl Ready {
             attempts: Attempts::default(),
             resent: false,
             found: false,
+            held: None,
         }
     }
 }
@@ -146,6 +150,15 @@ impl Outbox {
         self.inner.changed.notify_one();
     }
 
+    pub(super) fn push_all(&self, entries: Vec<Ready>) {
+        let mut state = self.lock();
+        for entry in entries {
+            state.push(entry, &self.inner.limits);
+        }
+        drop(state);
+        self.inner.changed.notify_one();
+    }
+
     pub(super) fn push_at(&self, entry: Ready, due_unix_millis: i64) {
         let mut state = self.lock();
         state.sequence += 1;
@@ -157,8 +170,14 @@ impl Outbox {
 
     /// A delivery of this lane has ended.
     pub(super) fn release(&self, lane: &Lane) {
-        self.lock().release(lane, &self.inner.limits);
-        self.inner.changed.notify_one();
+        let mut state = self.lock();
+        state.release(lane, &self.inner.limits);
+        let has_work =
+            !state.local.ready.is_empty() || !state.first_turns.is_empty() || !state.more_turns.is_empty();
+        drop(state);
+        if has_work {
+            self.inner.changed.notify_one();
+        }
     }
 
     /// Takes the next ready message of a lane, past the limits: for a delivery of that lane that is under way and has
@@ -174,6 +193,14 @@ impl Outbox {
         if matches!(lane, Lane::Remote(_)) {
             state.remote_active += 1;
         }
+        Some(entry)
+    }
+
+    /// Takes the next local message, past the limits, if it is one of those.
+    pub(super) fn take_local(&self, is_wanted: impl FnOnce(&Ready) -> bool) -> Option<Ready> {
+        let mut state = self.lock();
+        let entry = state.local.ready.pop_front_if(|entry| is_wanted(entry))?;
+        state.local.active += 1;
         Some(entry)
     }
 

@@ -11,7 +11,7 @@ use std::thread;
 use super::file::{HEADER_BYTES_MAX, first_part_of};
 use super::name::{Name, Place, is_generated};
 use super::outbox::Ready;
-use super::{Header, Spool, SpoolError, State, slog};
+use super::{Header, Spool, SpoolError, State, journal, slog};
 
 /// What was found at the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,10 @@ pub struct Recovery {
     pub orphans: usize,
     /// Entries that could not be read and were left where they are.
     pub unreadable: usize,
+    /// Messages from the journal that a crash has left; they are among `ready`.
+    pub replayed: usize,
+    /// Segments of the journal that hold mail that was answered for and cannot be read; kept aside.
+    pub damaged: usize,
 }
 
 pub(super) fn run(spool: &Spool) -> Result<Recovery, SpoolError> {
@@ -33,6 +37,11 @@ pub(super) fn run(spool: &Spool) -> Result<Recovery, SpoolError> {
     let mut recovery = Recovery::default();
     empty_drafts(spool, &mut recovery);
     let places = places(spool)?;
+    for &place in &places {
+        empty_temp(spool, place, &mut recovery);
+    }
+    let replayed = journal::replay::run(spool, &spool.journal_directory())?;
+    (recovery.replayed, recovery.damaged) = (replayed.messages, replayed.damaged);
     let next = AtomicUsize::new(0);
     let worker = || {
         let mut recovery = Recovery::default();
@@ -50,7 +59,6 @@ pub(super) fn run(spool: &Spool) -> Result<Recovery, SpoolError> {
 }
 
 fn recover(spool: &Spool, place: Place, recovery: &mut Recovery) {
-    empty_temp(spool, place, recovery);
     remove_rejections(spool, place);
     load(spool, place, State::Mess, recovery);
     load(spool, place, State::Rsnd, recovery);
@@ -68,6 +76,8 @@ impl Recovery {
             unfinished: self.unfinished + other.unfinished,
             orphans: self.orphans + other.orphans,
             unreadable: self.unreadable + other.unreadable,
+            replayed: self.replayed + other.replayed,
+            damaged: self.damaged + other.damaged,
         }
     }
 }

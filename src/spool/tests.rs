@@ -29,6 +29,7 @@ fn config(root: &Path, disk: Disk) -> Config {
     Config {
         root: MailRoot::new(root),
         split_levels: 2,
+        journal: None,
         retry: RetryPlan { first_wait_secs: 60, increment_ratio: 0, attempts_max: 3 },
         limits: Limits { local: 10, per_destination: 10, remote: 10 },
         lane_of: Arc::new(|first_part| match first_part.rsplit_once('@') {

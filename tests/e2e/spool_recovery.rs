@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use crate::harness::{House, Sink};
 use crate::recording::fixtures;
@@ -17,6 +18,12 @@ fn queued_mail_survives_a_crash_and_is_delivered_once() {
         house.send_as_alice(&format!("x{n}@remote.test"), &format!("Subject: number {n}\n\nbody\n"));
     }
     house.server().crash();
+    // What waited for its first attempt is in the journal.
+    let root = house.root();
+    let recovered =
+        Command::new(env!("CARGO_BIN_EXE_tabmail")).arg("recover").arg("-Ms").arg(&root).output().unwrap();
+    assert!(recovered.status.success(), "{recovered:?}");
+    assert!(!root.join("spool/.journal").exists());
     assert_eq!(house.spooled(&["mess", "rsnd"]).len(), 5, "what was answered 250 is on disk");
 
     let sink = Sink::open(&[]);

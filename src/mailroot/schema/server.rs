@@ -59,6 +59,9 @@ variables! {
     TEMP_ERRORS_ADMIN: Text = text("TempErrorsAdmin", Kind::Address, "no copies");
     /// Mail that has failed for good is deleted instead of kept in `froz`.
     REMOVE_SPOOL_ERRORS: Flag = flag("RemoveSpoolErrors", false);
+    /// Mail that arrives is written to a journal first (`spool/.journal`), and gets a file of its own in the spool only
+    /// when it is not delivered at once. Read when the server starts.
+    SPOOL_JOURNAL: Flag = flag("SpoolJournal", true).from(Origin::Tabmail, "mailroot.md 16");
     /// How many lines of the message's body are quoted in notices.
     NOTIFY_MSG_LINES_EXTRA: Integer = integer("NotifyMsgLinesExtra", 0, FROM_ZERO, "lines");
     /// The sender's notice shows the log of all attempts.
