@@ -163,7 +163,8 @@ fn a_clean_stop_leaves_xmails_spool_alone() {
 
 #[test]
 fn each_end_of_an_attempt_has_its_place() {
-    let ends: [(&str, fn(Attempt), &[&str]); 4] = [
+    type End = (&'static str, fn(Attempt), &'static [&'static str]);
+    let ends: [End; 4] = [
         ("retry", Attempt::retry, &["rsnd", "slog"]),
         ("freeze", |attempt| attempt.freeze().unwrap(), &["froz", "slog"]),
         ("remove", |attempt| attempt.remove().unwrap(), &[]),
@@ -177,7 +178,8 @@ fn each_end_of_an_attempt_has_its_place() {
         let states = ["temp", "mess", "rsnd", "froz", "slog"];
         let found: Vec<_> = states.into_iter().filter(|state| !files(dir.path(), state).is_empty()).collect();
         let (mut found, mut expected) = (found, expected.to_vec());
-        (found.sort_unstable(), expected.sort_unstable());
+        found.sort_unstable();
+        expected.sort_unstable();
         assert_eq!(found, expected, "{name}");
         // A crash right after: the journal does not bring it out again.
         drop(spool);
@@ -466,7 +468,7 @@ fn segments_are_used_again_and_waiting_mail_gets_spool_files() {
     let attempt = waiting.remove(0);
     assert!(!attempt.is_journaled());
     let stored = Stored { path: "nowhere".into(), bytes: 0, crc: 0 };
-    attempt.delivered(stored).err().expect("the mailbox must be synced first").remove().unwrap();
+    attempt.delivered(stored).expect_err("the mailbox must be synced first").remove().unwrap();
     assert_eq!(files(dir.path(), "mess").len(), spooled - 1);
     drop(waiting);
     drop(spool);
