@@ -188,6 +188,8 @@ fn recorded_mailroots_have_the_errors_they_were_made_with() {
         ("crypt_server", &["TAB012"]),
         ("mailproc_external_missing", &["TAB002"]),
         ("mailproc_unknown_cmd", &["TAB014"]),
+        ("smtp_aliases", &["TAB101", "TAB102", "TAB103", "TAB107", "TAB301"]),
+        ("smtp_extauth", &["TAB014", "TAB301"]),
         ("smtp_opt_vrfy_etrn", &["TAB103"]),
         ("tab_quoting", &["TAB002", "TAB003", "TAB006", "TAB007"]),
     ];

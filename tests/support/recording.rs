@@ -57,6 +57,12 @@ pub(crate) struct Entry {
     unchanged: bool,
 }
 
+/// Whether a recording is here for its sessions only, because its replay would need what is not here (its file
+/// `sessions-only.txt` says what).
+pub(crate) fn is_sessions_only(name: &str) -> bool {
+    fixtures().join("recordings").join(name).join("sessions-only.txt").is_file()
+}
+
 impl Recording {
     /// Reads one recording.
     pub(crate) fn load(name: &str) -> Self {
