@@ -18,7 +18,7 @@
 //! another file renamed to the same name between these two steps is lost, and [`Displaced::put_back`] writes its
 //! content anew.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,7 +26,7 @@ use std::time::Duration;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::replace::{fill, real_target};
+use super::replace::real_target;
 use super::writers::{Writer, writer_of};
 use super::{Disk, DiskFile, Step, parent};
 
@@ -54,20 +54,8 @@ impl Disk {
     /// # Errors
     /// What the system says; the temporary file is gone and `path` unchanged then.
     pub fn exchange(&self, path: &Path, bytes: &[u8]) -> io::Result<Option<Displaced>> {
-        let target = real_target(path)?;
-        let existing = match fs::metadata(&target) {
-            Ok(metadata) => Some(metadata),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
-        let mut temporary = self.create_temporary(parent(&target))?;
-        let done =
-            fill(&mut temporary, existing.as_ref(), bytes).and_then(|()| self.take_name(&temporary, &target));
-        if done.is_err() {
-            // The first error is the one to report; a temporary file that stays is found by its name.
-            let _ = self.remove(temporary.path());
-        }
-        done
+        let (_, displaced) = self.put(path, bytes, |temporary, target| self.take_name(temporary, target))?;
+        Ok(displaced)
     }
 
     /// Gives the temporary file the name `target`. Whether there is a file of that name may change at any time.

@@ -26,6 +26,19 @@ impl Disk {
     /// What the system says; the temporary file is gone and `path` unchanged then. Only when the last step, the sync
     /// of the directory, fails, the new content is in place, but a crash may bring back the old one.
     pub fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let (target, ()) =
+            self.put(path, bytes, |temporary, target| self.rename(temporary.path(), target))?;
+        self.sync_dir(parent(&target))
+    }
+
+    /// Writes a temporary file beside `path`, links resolved, and syncs it; `take_name` gives it the name. Returns that
+    /// name, too. After an error the temporary file is gone.
+    pub(super) fn put<T>(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        take_name: impl FnOnce(&DiskFile, &Path) -> io::Result<T>,
+    ) -> io::Result<(PathBuf, T)> {
         let target = real_target(path)?;
         let existing = match fs::metadata(&target) {
             Ok(metadata) => Some(metadata),
@@ -33,14 +46,13 @@ impl Disk {
             Err(error) => return Err(error),
         };
         let mut temporary = self.create_temporary(parent(&target))?;
-        let written = fill(&mut temporary, existing.as_ref(), bytes)
-            .and_then(|()| self.rename(temporary.path(), &target));
-        if let Err(error) = written {
+        let done =
+            fill(&mut temporary, existing.as_ref(), bytes).and_then(|()| take_name(&temporary, &target));
+        if done.is_err() {
             // The first error is the one to report; a temporary file that stays is found by its name.
             let _ = self.remove(temporary.path());
-            return Err(error);
         }
-        self.sync_dir(parent(&target))
+        done.map(|taken| (target, taken))
     }
 
     pub(super) fn create_temporary(&self, dir: &Path) -> io::Result<DiskFile> {
