@@ -34,7 +34,7 @@ mod status;
 use std::fmt;
 use std::mem;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -219,11 +219,11 @@ impl Snapshot {
 
 /// A version of a root table that was taken into service.
 #[derive(Clone, Debug)]
-pub struct Accepted {
+struct Accepted {
     /// The file's name in the MailRoot.
-    pub file: &'static str,
+    file: &'static str,
     /// Its whole content.
-    pub bytes: Arc<Vec<u8>>,
+    bytes: Arc<Vec<u8>>,
 }
 
 /// What a look at the files has found.
@@ -240,16 +240,12 @@ pub struct Tables {
     inner: Arc<Inner>,
 }
 
-/// What [`Tables::on_accept`] calls.
-type OnAccept = Box<dyn Fn(&Accepted) + Send + Sync>;
-
 struct Inner {
     current: ArcSwap<Snapshot>,
     /// Whether a thread is looking at the files.
     is_looking: Mutex<bool>,
     looked: Condvar,
     generation: watch::Sender<u64>,
-    observer: OnceLock<OnAccept>,
     /// What the observer has not been told yet, oldest first.
     accepted: Mutex<Vec<Accepted>>,
     telling: Mutex<()>,
@@ -276,7 +272,6 @@ impl Tables {
                 is_looking: Mutex::default(),
                 looked: Condvar::new(),
                 generation,
-                observer: OnceLock::new(),
                 accepted: Mutex::default(),
                 telling: Mutex::default(),
                 opened: Instant::now(),
@@ -328,14 +323,15 @@ impl Tables {
         )
     }
 
-    /// Tells `observer` of all files, those of single domains and accounts and our own edits included, in place of
-    /// [`Tables::on_accept`]. The first one stays.
+    /// Tells `observer` of each version of a file that is taken from now on: root tables in order, while no lock of
+    /// ours is held that a session could wait for; files of single domains and accounts as they are read; and our own
+    /// edits. The first observer stays.
     pub fn observe(&self, observer: Arc<dyn Observer>) {
-        let _ = self.current().files.observer.set(Arc::clone(&observer));
-        self.on_accept(move |accepted| observer.accepted(Path::new(accepted.file), &accepted.bytes));
+        // A second one is a mistake of the composition; it changes nothing.
+        let _ = self.current().files.observer.set(observer);
     }
 
-    /// Who is told of our own edits.
+    /// Who is told.
     pub(super) fn observer(&self) -> Option<Arc<dyn Observer>> {
         self.current().files.observer.get().cloned()
     }
@@ -343,13 +339,6 @@ impl Tables {
     /// Announces the generation of each new snapshot.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.inner.generation.subscribe()
-    }
-
-    /// Tells `observer` each version of a root table that is taken from now on, in order, while no lock of ours is
-    /// held that a session could wait for. The first observer stays.
-    pub fn on_accept(&self, observer: impl Fn(&Accepted) + Send + Sync + 'static) {
-        // A second one is a mistake of the composition; it changes nothing.
-        let _ = self.inner.observer.set(Box::new(observer));
     }
 
     /// How each root table stands, then the files of single domains and accounts that are not in order, as far as
@@ -391,7 +380,7 @@ impl Tables {
         }
         let next = Arc::new(next);
         self.inner.current.store(Arc::clone(&next));
-        if self.inner.observer.get().is_some() {
+        if self.observer().is_some() {
             self.inner.accepted.lock().unwrap_or_else(PoisonError::into_inner).extend(look.accepted);
         }
         let generation = next.generation();
@@ -401,10 +390,10 @@ impl Tables {
 
     /// Tells the observer what it has not been told; whoever holds `telling` tells for all.
     fn tell(&self) {
-        let Some(observer) = self.inner.observer.get() else { return };
+        let Some(observer) = self.observer() else { return };
         let _in_order = self.inner.telling.lock().unwrap_or_else(PoisonError::into_inner);
         let accepted = mem::take(&mut *self.inner.accepted.lock().unwrap_or_else(PoisonError::into_inner));
-        accepted.iter().for_each(observer);
+        accepted.iter().for_each(|one| observer.accepted(Path::new(one.file), &one.bytes));
     }
 
     /// The right to look at the files; `None` when another thread has had it for all of `patience`.

@@ -1,5 +1,6 @@
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 
 use super::*;
 use crate::mailroot::schema::{self, Kind, Text, variable};
@@ -437,20 +438,30 @@ fn a_large_table_has_the_same_rows_after_each_kind_of_edit() {
     check(&lines);
 }
 
+/// Writes down what is accepted.
+#[derive(Debug)]
+struct Told(Arc<Mutex<Vec<(PathBuf, String)>>>);
+
+impl Observer for Told {
+    fn accepted(&self, file: &Path, bytes: &Arc<Vec<u8>>) {
+        self.0.lock().unwrap().push((file.to_owned(), String::from_utf8_lossy(bytes).into_owned()));
+    }
+
+    fn saved(&self, _: &Path, _: Option<Vec<u8>>, _: Option<Vec<u8>>) {}
+}
+
 #[test]
 fn the_observer_is_told_each_accepted_version_once() {
     let bench = bench("\"a\"\n");
-    let told: Arc<Mutex<Vec<(&'static str, String)>>> = Arc::default();
+    let told: Arc<Mutex<Vec<(PathBuf, String)>>> = Arc::default();
     let sink = Arc::clone(&told);
-    bench.tables.on_accept(move |accepted| {
-        let text = String::from_utf8_lossy(&accepted.bytes).into_owned();
-        sink.lock().unwrap().push((accepted.file, text));
-    });
+    bench.tables.observe(Arc::new(Told(sink)));
     for content in ["\"b\"\n", "\"b\"\n", "\"c\"\n", "\"\0\n"] {
         bench.rename_over("domains.tab", content.as_bytes());
         bench.tables.fresh();
     }
-    let names: Vec<_> = told.lock().unwrap().iter().map(|(file, text)| format!("{file} {text:?}")).collect();
+    let names: Vec<_> =
+        told.lock().unwrap().iter().map(|(file, text)| format!("{} {text:?}", file.display())).collect();
     assert_eq!(names, [r#"domains.tab "\"b\"\n""#, r#"domains.tab "\"c\"\n""#]);
 }
 
