@@ -55,41 +55,22 @@ impl Page {
 
     /// For a terminal of so many columns. Lines of files are not wrapped.
     pub fn to_text(&self, width: usize) -> String {
-        let mut text = String::new();
-        let mut is_after_line = false;
-        for block in &self.blocks {
-            let is_line = matches!(block, Block::Line(..));
-            let is_next_line = is_line && is_after_line;
-            if !text.is_empty() && !is_next_line {
+        self.written(|text, block| match block {
+            Block::Heading(_, heading) => wrap(text, heading, "", width),
+            Block::Paragraph(paragraph) => wrap(text, &plain(paragraph), "  ", width),
+            Block::Terms(terms) => terms_to_text(text, terms, width),
+            Block::Line(line, meaning) => {
+                text.push_str("  ");
+                text.push_str(line);
                 text.push('\n');
+                wrap(text, &plain(meaning), "        ", width);
             }
-            is_after_line = is_line;
-            match block {
-                Block::Heading(_, heading) => wrap(&mut text, heading, "", width),
-                Block::Paragraph(paragraph) => wrap(&mut text, &plain(paragraph), "  ", width),
-                Block::Terms(terms) => terms_to_text(&mut text, terms, width),
-                Block::Line(line, meaning) => {
-                    text.push_str("  ");
-                    text.push_str(line);
-                    text.push('\n');
-                    wrap(&mut text, &plain(meaning), "        ", width);
-                }
-            }
-        }
-        text
+        })
     }
 
     /// As Markdown.
     pub fn to_markdown(&self) -> String {
-        let mut text = String::new();
-        let mut is_after_line = false;
-        for block in &self.blocks {
-            let is_line = matches!(block, Block::Line(..));
-            let is_next_line = is_line && is_after_line;
-            if !text.is_empty() && !is_next_line {
-                text.push('\n');
-            }
-            is_after_line = is_line;
+        self.written(|text, block| {
             // Writing to a string cannot fail.
             let _ = match block {
                 Block::Heading(level, heading) => {
@@ -103,6 +84,21 @@ impl Page {
                     writeln!(text, "- `{}`: {}", line.replace('\t', " TAB "), escaped(meaning))
                 }
             };
+        })
+    }
+
+    /// Block by block, with a blank line between them but for lines of a file that follow each other.
+    fn written(&self, mut write: impl FnMut(&mut String, &Block)) -> String {
+        let mut text = String::new();
+        let mut is_after_line = false;
+        for block in &self.blocks {
+            let is_line = matches!(block, Block::Line(..));
+            let is_next_line = is_line && is_after_line;
+            if !text.is_empty() && !is_next_line {
+                text.push('\n');
+            }
+            is_after_line = is_line;
+            write(&mut text, block);
         }
         text
     }
