@@ -261,27 +261,7 @@ class Deferring(Sink):
 
 
 class DeferringConversation(Conversation):
-    def talk(self):
-        self.wfile.write(b"220 sink.test\r\n")
-        recipients = []
-        while line := self.rfile.readline():
-            word = line[:4].upper().strip()
-            if word == b"DATA":
-                self.wfile.write(b"354 go on\r\n")
-                if not self.take_for(recipients):
-                    return
-                recipients = []
-            elif word == b"EHLO":
-                self.wfile.write(b"250-sink.test\r\n250 PIPELINING\r\n")
-            elif word == b"QUIT":
-                self.wfile.write(b"221 bye\r\n")
-                return
-            else:
-                if word == b"RCPT":
-                    recipients.append(line[line.index(b"<") + 1 : line.index(b">")].decode().lower())
-                self.wfile.write(b"250 ok\r\n")
-
-    def take_for(self, recipients):
+    def take(self, recipients):
         text = []
         while (line := self.rfile.readline()) != b".\r\n":
             if not line:

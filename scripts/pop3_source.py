@@ -5,6 +5,7 @@ import threading
 import time
 
 from ledger import message, stuffed
+from served import Talker
 
 MAILDROP_MESSAGES = 3
 
@@ -39,15 +40,7 @@ class Source(socketserver.ThreadingTCPServer):
             self.waiting = [serial for serial in self.waiting if serial not in serials]
 
 
-class Maildrop(socketserver.StreamRequestHandler):
-    disable_nagle_algorithm = True
-
-    def handle(self):
-        try:
-            self.talk()
-        except OSError:
-            pass
-
+class Maildrop(Talker):
     def talk(self):
         serials, deleted = self.server.fill(), set()
         self.say(b"ready")

@@ -144,7 +144,9 @@ class Sink(socketserver.ThreadingTCPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
-class Conversation(socketserver.StreamRequestHandler):
+class Talker(socketserver.StreamRequestHandler):
+    """The server's side of a connection, which the other side may break at any time."""
+
     disable_nagle_algorithm = True
 
     def handle(self):
@@ -153,32 +155,41 @@ class Conversation(socketserver.StreamRequestHandler):
         except OSError:
             pass
 
+
+class Conversation(Talker):
     def talk(self):
         self.wfile.write(b"220 sink.test\r\n")
+        recipients = []
         while line := self.rfile.readline():
             word = line[:4].upper().strip()
             if word == b"DATA":
                 self.wfile.write(b"354 go on\r\n")
-                self.take()
+                if not self.take(recipients):
+                    return
+                recipients = []
             elif word == b"EHLO":
                 self.wfile.write(b"250-sink.test\r\n250 PIPELINING\r\n")
             elif word == b"QUIT":
                 self.wfile.write(b"221 bye\r\n")
                 return
             else:
+                if word == b"RCPT":
+                    recipients.append(line[line.index(b"<") + 1 : line.index(b">")].decode().lower())
                 self.wfile.write(b"250 ok\r\n")
 
-    def take(self):
+    def take(self, recipients):
+        """Reads the data; false when the connection ended."""
         serial = None
         while line := self.rfile.readline():
             if line == b".\r\n":
                 with self.server.lock:
                     self.server.taken[serial] += 1
                 self.wfile.write(b"250 taken\r\n")
-                return
+                return True
             if line.startswith(b"X-Serial: "):
                 serial = line[10:].strip().decode()
         # Without the final dot it is not ours.
+        return False
 
 
 def arguments(parser):
