@@ -137,10 +137,7 @@ fn as_xmcrypt(words: Vec<OsString>) -> anyhow::Result<ExitCode> {
 fn send(words: &[String]) -> ExitCode {
     match sendmail::run(words, &sendmail::Environment::of_process(), &Clock::system()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&error.to_string());
-            ExitCode::from(error.exit_code())
-        }
+        Err(error) => failed(&error, error.exit_code()),
     }
 }
 
@@ -152,10 +149,7 @@ fn diff(diff: &Diff) -> ExitCode {
     match diff.run() {
         Ok(false) => ExitCode::SUCCESS,
         Ok(true) => ExitCode::FAILURE,
-        Err(error) => {
-            report(&error.to_string());
-            ExitCode::from(TROUBLE)
-        }
+        Err(error) => failed(&error, TROUBLE),
     }
 }
 
@@ -184,10 +178,7 @@ fn look(check: &Check) -> ExitCode {
 fn control(called: &str, words: &[String]) -> ExitCode {
     match ctrlclnt::run(called, words, &ctrlclnt::Environment::of_process()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&error.to_string());
-            ExitCode::from(error.exit_code())
-        }
+        Err(error) => failed(&error, error.exit_code()),
     }
 }
 
@@ -195,10 +186,7 @@ fn control(called: &str, words: &[String]) -> ExitCode {
 fn operate(words: &[String]) -> ExitCode {
     match local::control(words, std::io::stdin().lock(), std::io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&error.to_string());
-            ExitCode::from(error.exit_code())
-        }
+        Err(error) => failed(&error, error.exit_code()),
     }
 }
 
@@ -210,10 +198,7 @@ fn tell(outcome: Result<local::Outcome, local::LocalError>) -> anyhow::Result<Ex
             std::io::stdout().write_all(outcome.text.as_bytes())?;
             ExitCode::from(outcome.exit_code)
         }
-        Err(error) => {
-            report(&error.to_string());
-            ExitCode::from(error.exit_code())
-        }
+        Err(error) => failed(&error, error.exit_code()),
     })
 }
 
@@ -288,6 +273,12 @@ const USAGE: u8 = 3;
 
 fn to_text(words: &[OsString]) -> Vec<String> {
     words.iter().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// Says why it did not work.
+fn failed(error: &dyn std::error::Error, code: u8) -> ExitCode {
+    report(&error.to_string());
+    ExitCode::from(code)
 }
 
 /// Says something to the person at the terminal.
