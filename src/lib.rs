@@ -13,7 +13,7 @@
 //! 4. [`delivery`] takes the message from the spool's outbox, asks the tables where it goes, and hands it to a
 //!    [`mailbox`], to a remote SMTP server, or to a command file. What fails for now goes to `rsnd` with a `slog`
 //!    entry and a time; what fails for good becomes a notice, which enters at the front door like all mail.
-//! 5. [`pop3`] serves the mailbox. The file's name is its UIDL.
+//! 5. [`pop3`] and [`imap`] serve the mailbox. The file's name is its UIDL.
 //!
 //! # The map
 //!
@@ -21,12 +21,12 @@
 //!
 //! | floor | rooms |
 //! | --- | --- |
-//! | 0 pure: no files, sockets, clock or tokio | [`tab`], [`address`], [`message`], [`status`] |
+//! | 0 pure: no files, sockets, clock or tokio | [`tab`], [`address`], [`message`], [`mime`], [`status`] |
 //! | 1 edges: one kind of outside world each | [`clock`], [`durable`], [`net`], [`dns`], [`exec`], [`logs`] |
 //! | 2 the model | [`mailroot`] |
 //! | 3 services | [`spool`], [`mailbox`], [`auth`], [`policy`], [`filter`] |
 //! | 4 work | [`delivery`], [`admin`], [`pickup`], [`psync`], [`compare`], [`check`] |
-//! | 5 faces | [`smtp`], [`pop3`], [`ctrl`], [`finger`] |
+//! | 5 faces | [`smtp`], [`pop3`], [`imap`], [`ctrl`], [`finger`] |
 //! | 6 why | [`explain`]: asks all of them, decides nothing |
 //! | 7 roof | [`options`], [`server`], [`commands`] |
 //!
@@ -41,6 +41,7 @@
 
 pub mod address;
 pub mod message;
+pub mod mime;
 pub mod status;
 pub mod tab;
 
@@ -68,6 +69,7 @@ pub mod psync;
 
 pub mod ctrl;
 pub mod finger;
+pub mod imap;
 pub mod pop3;
 pub mod smtp;
 

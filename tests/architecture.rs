@@ -13,12 +13,12 @@ use tabmail::mailroot::schema;
 /// The floors, lowest first. `spool`'s neighbours, and the faces, do not know each other: what two rooms of one
 /// floor need moves down a floor.
 const FLOORS: &[&[&str]] = &[
-    &["tab", "address", "message", "status"],
+    &["tab", "address", "message", "mime", "status"],
     &["clock", "durable", "net", "dns", "exec", "logs"],
     &["mailroot"],
     &["spool", "mailbox", "auth", "policy", "filter"],
     &["delivery", "admin", "pickup", "psync", "compare", "check"],
-    &["smtp", "pop3", "ctrl", "finger", "web"],
+    &["smtp", "pop3", "imap", "ctrl", "finger", "web"],
     &["explain"],
     &["options", "server", "commands"],
 ];

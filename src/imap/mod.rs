@@ -1,0 +1,1 @@
+//! The IMAP face: mailboxes for mail readers that keep their mail on the server (RFC 3501, RFC 9051).
