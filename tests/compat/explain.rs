@@ -18,6 +18,8 @@ use tabmail::mailroot::{Fact, MailRoot, Snapshot};
 use tabmail::net::tls::TlsStore;
 use tabmail::options::Options;
 
+use crate::alone::resolver;
+
 /// What a session was told so far.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
@@ -147,6 +149,8 @@ impl Told {
 pub(crate) struct Place<'a> {
     pub(crate) root: &'a Path,
     pub(crate) flags: &'a [String],
+    /// Who answers the live server's questions to the DNS; `None`: it asks nothing.
+    pub(crate) name_server: Option<SocketAddr>,
 }
 
 impl Place<'_> {
@@ -160,18 +164,20 @@ impl Place<'_> {
 
     fn explain(&self, client: &Client, recipient: &str) -> Explanation {
         let (root, options) = (MailRoot::new(self.root), self.options());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _entered = runtime.enter();
+        let snapshot = Arc::new(Snapshot::load(&root));
         let settings = Settings {
-            snapshot: Arc::new(Snapshot::load(&root)),
+            resolver: self.name_server.map(|address| resolver(&options, &snapshot, address)),
+            asks_about_peer: self.name_server.is_some(),
+            snapshot,
             mailboxes: Mailboxes::new(root, options.mailbox_kind, Disk::default()),
-            resolver: None,
-            asks_about_peer: false,
             clock: Clock::system(),
             recipients_max: options.smtp.recipients_max,
             pop_auth_lifetime: options.smtp.pop_auth_lifetime,
             retry: options.retry,
             is_tls_available: TlsStore::new(self.root).available(),
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(explain::rcpt(&settings, client, recipient)).unwrap()
     }
 }

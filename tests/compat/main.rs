@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic and tell why")]
 
+mod alone;
 mod compare;
 mod connection;
 mod deviations;
@@ -91,6 +92,15 @@ fn every_recording_equals_itself() {
         let difference = compare::compare(&recording.capture, &recording.capture, &recording.initial);
         assert!(difference.is_empty(), "{name}: {difference:?}");
     }
+}
+
+/// Explanations are compared with the sessions of all of them, none left out.
+#[test]
+fn every_smtp_recording_is_here() {
+    let here = recording::names();
+    let absent: Vec<String> =
+        recorded().into_iter().filter(|name| name.starts_with("smtp_") && !here.contains(name)).collect();
+    assert!(absent.is_empty(), "{absent:?}");
 }
 
 /// Replays in parallel; returns the failures, by name.

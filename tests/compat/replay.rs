@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::alone::{NameServer, RECORDED_NAME_SERVER, SmtpService};
 use crate::connection::{CERTIFICATE_NAME, Connection, Heard};
 use crate::explain::{Compared, Place, Told};
 use crate::recording::{self, Capture, Event, Files, RECORDED_ROOT, Recording};
@@ -28,6 +30,9 @@ const RECORDED_PORTS: [u16; 7] = [2525, 2110, 6017, 2079, 2465, 2995, 6018];
 
 /// The one that tells when the server is up.
 const CTRL: u16 = 6017;
+
+/// The one of mail.
+const SMTP: u16 = 2525;
 
 /// How long a reply may take: recorded delays are 8 seconds at most.
 const REPLY: Duration = Duration::from_secs(12);
@@ -66,15 +71,27 @@ pub(crate) fn replay(recording: &Recording) -> (Capture, String, Compared) {
         pid_folder: folder.path().to_string_lossy().into_owned(),
         ports: free_ports(),
     };
-    recording.lay_out(&root, |_, text| places.to_ours(text));
+    let names = recording::needs_names(&recording.name).then(NameServer::start);
+    let name_server = names.as_ref().map(NameServer::address);
+    recording.lay_out(&root, |_, text| match name_server {
+        Some(ours) => places.to_ours(text).replace(RECORDED_NAME_SERVER, &format!("{ours}:udp")),
+        None => places.to_ours(text),
+    });
     let certificate = certificate(recording, &root);
     let flags: Vec<String> = recording.flags.iter().map(|flag| places.to_ours(flag)).collect();
-    let mut server = ServerProcess::start(&root, &folder.path().join("output"), &flags, &recording.variables);
-    server.wait_listening(places.port(CTRL));
-
+    let mut server = match &names {
+        Some(names) => Server::Alone(names.serve_smtp(&root, &flags, places.port(SMTP))),
+        None => {
+            let output = folder.path().join("output");
+            let mut process = ServerProcess::start(&root, &output, &flags, &recording.variables);
+            process.wait_listening(places.port(CTRL));
+            Server::Process(process)
+        }
+    };
     let mut player = Player {
         recording,
         flags: &flags,
+        name_server,
         compared: Compared::default(),
         places: &places,
         root: &root,
@@ -86,12 +103,43 @@ pub(crate) fn replay(recording: &Recording) -> (Capture, String, Compared) {
     };
     player.play();
     settle(&root);
-    let status = server.stop();
+    let exit_code = server.stop();
     player.clients.clear();
-    let (mut actual, compared) = (player.actual, player.compared);
-    actual.exit_codes.push(i64::from(status.code().unwrap_or(-1)));
+    let (mut actual, mut compared) = (player.actual, player.compared);
+    let not_asked = names.map(|names| names.not_asked(&recording.name)).unwrap_or_default();
+    compared.differences.extend(not_asked.iter().map(|name| format!("nobody asked for {name}")));
+    actual.exit_codes.push(exit_code);
     actual.snapshots.insert("final".to_owned(), files(&root, &places));
     (actual, server.output(), compared)
+}
+
+/// Who is talked to.
+#[derive(Debug)]
+enum Server {
+    Process(ServerProcess),
+    /// For recordings that need names.
+    Alone(SmtpService),
+}
+
+impl Server {
+    /// Ends it; the exit code.
+    fn stop(&mut self) -> i64 {
+        match self {
+            Self::Process(process) => i64::from(process.stop().code().unwrap_or(-1)),
+            Self::Alone(service) => {
+                service.stop();
+                0
+            }
+        }
+    }
+
+    /// What it printed.
+    fn output(&self) -> String {
+        match self {
+            Self::Process(process) => process.output(),
+            Self::Alone(_) => String::new(),
+        }
+    }
 }
 
 /// What stands for what: our temporary MailRoot and ports for the recorded ones, and back.
@@ -235,6 +283,8 @@ enum Protocol {
 struct Player<'a> {
     recording: &'a Recording,
     flags: &'a [String],
+    /// That of the recording's names, if it needs one.
+    name_server: Option<SocketAddr>,
     compared: Compared,
     places: &'a Places,
     root: &'a Path,
@@ -446,7 +496,7 @@ impl Player<'_> {
             client.banner.clone_from(&client.reply);
         }
         if client.protocol == Protocol::Smtp && !reply.is_empty() {
-            let place = Place { root: self.root, flags: self.flags };
+            let place = Place { root: self.root, flags: self.flags, name_server: self.name_server };
             client.told.hear(&client.command, &client.reply, &place, &mut self.compared);
         }
         if !reply.is_empty() {

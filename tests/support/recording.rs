@@ -63,6 +63,11 @@ pub(crate) fn is_sessions_only(name: &str) -> bool {
     fixtures().join("recordings").join(name).join("sessions-only.txt").is_file()
 }
 
+/// Whether the recorded server asked a name server: `dns.json` holds its questions.
+pub(crate) fn needs_names(name: &str) -> bool {
+    fixtures().join("recordings").join(name).join("dns.json").is_file()
+}
+
 impl Recording {
     /// Reads one recording.
     pub(crate) fn load(name: &str) -> Self {
