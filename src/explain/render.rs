@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::mailroot::access::Properties;
 use crate::mailroot::trail::{CommandEffect, Near};
 use crate::mailroot::{Citation, Fact, Miss, Step};
+use crate::spool::inspect::JOURNALED;
 use crate::status::Reply;
 
 /// Shows explanations of one MailRoot.
@@ -430,6 +431,9 @@ fn queue(fact: &Fact, clock: &Clock) -> String {
                 "mess" => "waits for its first attempt",
                 "rsnd" => "waits for another attempt",
                 "froz" => "is frozen",
+                JOURNALED => {
+                    "is in the journal, not yet delivered: it waits for its first attempt, or is in it"
+                }
                 _ => "is being received: nobody was told 250 yet",
             };
             format!("{number} from <{from}> to <{to}> {what}")

@@ -7,6 +7,7 @@ use super::*;
 use crate::durable::Disk;
 use crate::mailbox::Kind;
 use crate::mailroot::MailRoot;
+use crate::spool::{self, Header, JournalSizes, Lane, MailData, NewMessage, Spool};
 
 const TABLES: &[(&str, &str)] = &[
     ("server.tab", "\"RootDomain\"\t\"home.test\"\n\"SmtpServerDomain\"\t\"home.test\"\n"),
@@ -342,4 +343,69 @@ async fn a_message_tells_its_past_and_its_future() {
     assert!(
         matches!(message(&settings, "10").await, Err(ExplainError::Ambiguous { names, .. }) if names.len() == 3)
     );
+}
+
+/// Answered for, and neither delivered nor a spool file yet.
+#[tokio::test]
+async fn a_message_in_the_journal_only_is_seen() {
+    let root = root();
+    let settings = settings(root.path());
+    let spool = spool(&settings);
+    let new = |rcpt_to: &str| NewMessage {
+        header: Header {
+            trace: "[192.0.2.1]:1;[127.0.0.1]:25;Mon, 23 Nov 2026 10:00:00 +0000".into(),
+            smtp_domain: "home.test".into(),
+            number: "S7".into(),
+            mail_from: "MAIL FROM:<s@c.example>".into(),
+            rcpt_to: format!("RCPT TO:<{rcpt_to}>").into(),
+        },
+        trace_fields: "".into(),
+    };
+    let data = MailData::from_bytes(b"Subject: x\r\n\r\nx\r\n".to_vec());
+    let messages = vec![new("info@alias.test"), new("x@far.example")];
+    let names = spool.submit(messages, data).await.unwrap();
+    let mut renderer = Renderer::new(Rows::of(settings.snapshot.root()), settings.clock.clone());
+    let found = message(&settings, "S7").await.unwrap();
+    let [local, remote] = &found[..] else { panic!("{found:?}") };
+    check_text(
+        &renderer.text(local),
+        &[
+            "spool/.journal  ->  S7 from <s@c.example> to <info@alias.test> is in the journal, not yet delivered: it waits for its first attempt, or is in it",
+            "attempt 1 of 32: Mon, 23 Nov 2026 10:33:20 +0000",
+            "aliases.tab:1  \"home.test\" \"info\" \"anna\"  ->  info@home.test is an alias of anna",
+            "ends: mailbox of anna@home.test",
+            "queued: the next attempt is to do the above",
+        ],
+        &["tried"],
+    );
+    assert_eq!(renderer.json(local)["outcome"], "queued");
+    let hop = "ends: another server, by SMTP, for <x@far.example>: relay.example:2525";
+    check_text(&renderer.text(remote), &[hop], &[]);
+    let by_name = message(&settings, names[1].file_name()).await.unwrap();
+    assert_eq!(by_name.len(), 1);
+    assert!(matches!(message(&settings, "S8").await, Err(ExplainError::NoSuchMessage(_))));
+
+    let closed = spool.clone();
+    tokio::task::spawn_blocking(move || closed.close()).await.unwrap().unwrap();
+    let found = message(&settings, "S7").await.unwrap();
+    assert_eq!(found.len(), 2);
+    for explanation in &found {
+        let text = renderer.text(explanation);
+        assert!(text.contains("waits for its first attempt") && !text.contains("journal"), "{text}");
+    }
+}
+
+/// The spool of a server with a journal, nobody of which delivers.
+fn spool(settings: &Settings) -> Spool {
+    let config = spool::Config {
+        root: settings.snapshot.root().clone(),
+        split_levels: 1,
+        journal: Some(JournalSizes { age_max: Duration::from_secs(3600), ..JournalSizes::default() }),
+        retry: settings.retry,
+        limits: spool::Limits { local: 1, per_destination: 1, remote: 1 },
+        lane_of: Arc::new(|_| Lane::Local),
+        disk: Disk::default(),
+        clock: settings.clock.clone(),
+    };
+    Spool::open(config).unwrap().0
 }

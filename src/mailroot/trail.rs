@@ -466,7 +466,7 @@ pub enum Fact {
     // Where a message stands (`mailflow.md` 2).
     /// The message file.
     Queued {
-        /// The state's directory: `mess`, `rsnd`, `froz`.
+        /// The state's directory: `mess`, `rsnd`, `froz`; `journal` without a spool file.
         state: &'static str,
         /// The message number in its header.
         number: String,

@@ -1,14 +1,16 @@
-//! Where messages stand, for those who only look: nothing is made, moved or removed, and no [`Spool`](super::Spool) is
-//! opened. A server may work on the same spool meanwhile; a message that moves during the look may be missed once.
+//! Where messages stand, in the journal or in a spool file, for those who only look: nothing is made, moved, removed or
+//! locked, and no [`Spool`](super::Spool) is opened. A server may work on the same spool meanwhile; a message whose file
+//! moves during the look may be missed once.
 
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use super::journal::view::{self, Waiting};
 use super::name::Name;
 use super::recovery::{names_at, places_in};
 use super::slog::{self, History};
-use super::{BadSpoolFile, HEADER_BYTES_MAX, Header, SpoolError, SpoolFile, State};
+use super::{BadSpoolFile, HEADER_BYTES_MAX, Header, JOURNAL, SpoolError, SpoolFile, State};
 use crate::mailroot::MailRoot;
 use crate::message::HEADER_BLOCK_BYTES_MAX;
 
@@ -17,9 +19,9 @@ use crate::message::HEADER_BLOCK_BYTES_MAX;
 pub struct Standing {
     /// Name and split directory.
     pub name: Name,
-    /// The state's directory: `temp`, `mess`, `rsnd` or `froz`.
+    /// The state's directory: `temp`, `mess`, `rsnd` or `froz`; or [`JOURNALED`].
     pub state: &'static str,
-    /// The message file, relative to the MailRoot.
+    /// The message file, or the journal's directory; relative to the MailRoot.
     pub file: PathBuf,
     /// Its envelope.
     pub envelope: Result<SpoolFile, BadSpoolFile>,
@@ -33,6 +35,9 @@ pub struct Standing {
     pub mprc: Option<(PathBuf, Vec<u8>)>,
 }
 
+/// [`Standing::state`] of a message that is in the journal and has no spool file: it is ready, or in its first attempt.
+pub const JOURNALED: &str = "journal";
+
 /// The states that hold messages, in the order of a message's life.
 const HOLDING: [State; 4] = [State::Temp, State::Mess, State::Rsnd, State::Froz];
 
@@ -40,16 +45,54 @@ const HOLDING: [State; 4] = [State::Temp, State::Mess, State::Rsnd, State::Froz]
 /// such as `S1F`, which all recipients of one message share.
 ///
 /// # Errors
-/// When `spool/` cannot be read.
+/// When `spool/` or its journal cannot be read.
 pub fn find(root: &MailRoot, wanted: &str) -> Result<Vec<Standing>, SpoolError> {
     let top = root.path().join("spool");
     let wanted = wanted.rsplit('/').next().unwrap_or(wanted);
+    // Before the files: what leaves the journal in between has one then.
+    let journaled = journaled(root, &top, wanted)?;
+    let mut found = in_files(root, &top, wanted)?;
+    let is_in = |messages: &[Standing], name: &Name| messages.iter().any(|message| message.name == *name);
+    // A file in `temp` may be one that a journaled message is just getting.
+    found.retain(|file| file.state != State::Temp.directory() || !is_in(&journaled, &file.name));
+    let only_journaled: Vec<_> =
+        journaled.into_iter().filter(|message| !is_in(&found, &message.name)).collect();
+    found.extend(only_journaled);
+    Ok(found)
+}
+
+fn journaled(root: &MailRoot, top: &Path, wanted: &str) -> Result<Vec<Standing>, SpoolError> {
+    let directory = top.join(JOURNAL);
+    let waiting = view::waiting(&directory).map_err(SpoolError::disk("read", &directory))?;
+    let is_wanted = |message: &Waiting| {
+        let header = || Header::parse(&message.content.payload[message.parts.header.clone()]).ok();
+        is_meant(&message.name, wanted, || header().map(|(header, _)| header))
+    };
+    Ok(waiting.into_iter().filter(is_wanted).map(|message| of_journal(root, message)).collect())
+}
+
+fn of_journal(root: &MailRoot, message: Waiting) -> Standing {
+    let file = Path::new("spool").join(JOURNAL);
+    let envelope = SpoolFile::held(&root.path().join(&file), message.content, message.parts);
+    Standing {
+        state: JOURNALED,
+        head: head(&envelope),
+        file,
+        envelope,
+        slog: (relative(&message.name, State::Slog), History::default()),
+        cust: None,
+        mprc: None,
+        name: message.name,
+    }
+}
+
+fn in_files(root: &MailRoot, top: &Path, wanted: &str) -> Result<Vec<Standing>, SpoolError> {
     let mut found = Vec::new();
-    for place in places_in(&top).map_err(SpoolError::disk("read", &top))? {
+    for place in places_in(top).map_err(SpoolError::disk("read", top))? {
         for state in HOLDING {
             let directory = top.join(place.to_path()).join(state.directory());
             for name in names_at(&directory, place) {
-                if is_meant(&directory, &name, wanted) {
+                if is_meant(&name, wanted, || header_of(&directory.join(name.file_name()))) {
                     found.push(standing(root, name, state));
                 }
             }
@@ -58,13 +101,12 @@ pub fn find(root: &MailRoot, wanted: &str) -> Result<Vec<Standing>, SpoolError> 
     Ok(found)
 }
 
-fn is_meant(directory: &Path, name: &Name, wanted: &str) -> bool {
+fn is_meant(name: &Name, wanted: &str, header: impl FnOnce() -> Option<Header>) -> bool {
     if wanted.is_empty() {
         return false;
     }
     name.file_name().starts_with(wanted)
-        || header_of(&directory.join(name.file_name()))
-            .is_some_and(|header| header.number.eq_ignore_ascii_case(wanted.as_bytes()))
+        || header().is_some_and(|header| header.number.eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
 fn header_of(path: &Path) -> Option<Header> {
@@ -73,24 +115,30 @@ fn header_of(path: &Path) -> Option<Header> {
     Header::parse(&head).ok().map(|(header, _)| header)
 }
 
+/// The file of a state, relative to the MailRoot.
+fn relative(name: &Name, state: State) -> PathBuf {
+    Path::new("spool").join(name.place().to_path()).join(state.directory()).join(name.file_name())
+}
+
+fn head(envelope: &Result<SpoolFile, BadSpoolFile>) -> Vec<u8> {
+    let head = envelope.as_ref().ok().and_then(|file| file.head(HEADER_BLOCK_BYTES_MAX).ok());
+    head.unwrap_or_default()
+}
+
 fn standing(root: &MailRoot, name: Name, state: State) -> Standing {
-    let relative = |state: State| {
-        Path::new("spool").join(name.place().to_path()).join(state.directory()).join(name.file_name())
-    };
     let read = |state: State| -> io::Result<(PathBuf, Vec<u8>)> {
-        let file = relative(state);
+        let file = relative(&name, state);
         fs::read(root.path().join(&file)).map(|bytes| (file, bytes))
     };
-    let file = relative(state);
+    let file = relative(&name, state);
     let envelope = SpoolFile::load(&root.path().join(&file));
-    let head = envelope.as_ref().ok().and_then(|file| file.head(HEADER_BLOCK_BYTES_MAX).ok());
-    let (slog_file, slog) = read(State::Slog).unwrap_or_else(|_| (relative(State::Slog), Vec::new()));
+    let (slog_file, slog) = read(State::Slog).unwrap_or_else(|_| (relative(&name, State::Slog), Vec::new()));
     let (cust, mprc) = (read(State::Cust).ok(), read(State::Mprc).ok());
     Standing {
         state: state.directory(),
         file,
+        head: head(&envelope),
         envelope,
-        head: head.unwrap_or_default(),
         slog: (slog_file, slog::history(&slog)),
         cust,
         mprc,

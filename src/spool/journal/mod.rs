@@ -23,6 +23,7 @@ mod committer;
 pub(super) mod record;
 pub(super) mod replay;
 mod segment;
+pub(super) mod view;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
@@ -148,6 +149,13 @@ pub(super) enum Refusal {
 pub(super) struct Content {
     pub(super) payload: Vec<u8>,
     counted: Weak<Inner>,
+}
+
+impl Content {
+    /// A payload that was read, and counts nowhere.
+    fn read(payload: Vec<u8>) -> Arc<Self> {
+        Arc::new(Self { payload, counted: Weak::new() })
+    }
 }
 
 impl Drop for Content {

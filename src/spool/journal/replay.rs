@@ -44,13 +44,12 @@ pub(in crate::spool) fn run(spool: &Spool, directory: &Path) -> Result<Replayed,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(replayed),
         Err(error) => return Err(SpoolError::disk("read", directory)(error)),
     };
-    let mut files = Vec::new();
+    let mut segments = Vec::new();
     for (path, run) in slots {
         let bytes = fs::read(&path).map_err(SpoolError::disk("read", &path))?;
-        files.push((path, bytes, run));
+        segments.push((path, scan(&bytes, run)));
     }
-    let found = find(&files);
-    drop(files);
+    let found = judge(segments);
     let mut written = Vec::new();
     for message in &found.messages {
         written.extend(restore(spool, message, &found.marks)?);
@@ -88,7 +87,8 @@ pub(super) fn remove_directory(disk: &Disk, directory: &Path) -> io::Result<()> 
     Ok(())
 }
 
-fn slots(directory: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
+/// The slots, each with its run.
+pub(super) fn slots(directory: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
     let mut slots = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -104,13 +104,13 @@ fn slots(directory: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
 pub(super) struct Found {
     /// By sequence.
     pub(super) messages: Vec<(u64, Vec<u8>)>,
-    marks: HashMap<Id, Option<Stored>>,
+    /// What became of recipients' messages: the file in a mailbox, or nothing is left to do.
+    pub(super) marks: HashMap<Id, Option<Stored>>,
     pub(super) damaged: Vec<PathBuf>,
 }
 
-/// Looks through slots: each with its content and its run.
-pub(super) fn find(slots: &[(PathBuf, Vec<u8>, u64)]) -> Found {
-    let segments: Vec<_> = slots.iter().map(|(path, bytes, run)| (path, scan(bytes, *run))).collect();
+/// Takes together what stands in all slots.
+pub(super) fn judge(segments: Vec<(PathBuf, Scanned)>) -> Found {
     let heads = || segments.iter().flat_map(|(_, scanned)| &scanned.records).map(|(head, _)| head);
     let watermark = heads().map(|head| head.watermark).max().unwrap_or(0);
     let newest = heads().map(|head| head.segment).max().unwrap_or(0);
@@ -119,7 +119,7 @@ pub(super) fn find(slots: &[(PathBuf, Vec<u8>, u64)]) -> Found {
         let Some(number) = scanned.number.filter(|number| *number >= watermark) else { continue };
         // Before the next segment was begun, all of this one was synced.
         if scanned.has_gap_before(if number < newest { u64::MAX } else { scanned.synced_to() }) {
-            found.damaged.push(path.clone());
+            found.damaged.push(path);
         }
         for (head, payload) in scanned.records {
             match head.kind {
@@ -145,7 +145,7 @@ impl Found {
 }
 
 /// The readable records of one file, of its newest segment only.
-struct Scanned {
+pub(super) struct Scanned {
     number: Option<u64>,
     records: Vec<(Head, Vec<u8>)>,
     /// Where something stands that is no record, before the last record.
@@ -163,7 +163,8 @@ impl Scanned {
     }
 }
 
-fn scan(bytes: &[u8], run: u64) -> Scanned {
+/// Looks through the content of a slot.
+pub(super) fn scan(bytes: &[u8], run: u64) -> Scanned {
     let number = newest_segment(bytes, run);
     let mut scanned = Scanned { number, records: Vec::new(), gaps: Vec::new() };
     let Some(number) = number else { return scanned };

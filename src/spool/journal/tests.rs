@@ -12,7 +12,7 @@ use crate::durable::{Disk, Faults, Step};
 use crate::mailroot::MailRoot;
 use crate::spool::{
     Attempt, Config, Header, Lane, Limits, MailData, NewMessage, Recovery, RetryPlan, Spool, SpoolError,
-    Stored, slog,
+    Stored, inspect, slog,
 };
 
 /// Small enough to fill, and never old: nothing happens by time alone.
@@ -278,7 +278,7 @@ fn every_torn_state_gives_whole_messages_and_loses_none_before_the_tear() {
     let whole = fs::read(&slot).unwrap();
     let run = super::segment::run_of_slot(slot.file_name().unwrap().to_str().unwrap()).unwrap();
     let state = |bytes: &[u8]| {
-        let found = super::replay::find(&[(slot.clone(), bytes.to_vec(), run)]);
+        let found = super::replay::judge(vec![(slot.clone(), super::replay::scan(bytes, run))]);
         let subject = |(_, payload): &(u64, Vec<u8>)| {
             let data = super::record::parse_message(payload).unwrap().data;
             String::from_utf8_lossy(&payload[data][9..10]).into_owned()
@@ -546,4 +546,97 @@ async fn sessions_share_the_syncs() {
     let syncs = seen.iter().filter(|step| step.starts_with("SyncData")).count();
     assert_eq!(seen.len(), 2 * syncs, "writes and syncs, nothing else: {seen:?}");
     assert!((1..200).contains(&syncs), "{syncs}");
+}
+
+/// Where a look finds the messages that `wanted` means: each with its state and recipient.
+fn look(root: &Path, wanted: &str) -> Vec<(&'static str, String)> {
+    let found = inspect::find(&MailRoot::new(root), wanted).unwrap();
+    let to = |standing: &inspect::Standing| standing.envelope.as_ref().unwrap().forward_path.to_string();
+    found.iter().map(|standing| (standing.state, to(standing))).collect()
+}
+
+#[test]
+fn a_look_sees_what_is_only_in_the_journal_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _) = open(dir.path());
+    let both = [message("one@local.test"), message("two@local.test")];
+    let names = spool.submit_blocking(&both, &data("a")).unwrap();
+    let slot = slots(dir.path()).remove(0);
+    let before = fs::read(&slot).unwrap();
+    let journaled = |to: &str| (inspect::JOURNALED, to.to_owned());
+    let (one, two) = (journaled("one@local.test"), journaled("two@local.test"));
+    let check = |wanted: &str, expected: &[&(&'static str, String)]| {
+        assert!(look(dir.path(), wanted).iter().eq(expected.iter().copied()), "{wanted}");
+    };
+    check("s2", &[&one, &two]);
+    check(names[1].file_name(), &[&two]);
+    check(&format!("spool/0/0/mess/{}", names[0].file_name()), &[&one]);
+    for nothing in ["", "S3", "body", ".journal"] {
+        check(nothing, &[]);
+    }
+    let standing = inspect::find(&MailRoot::new(dir.path()), "S2").unwrap().remove(0);
+    assert_eq!(standing.head, b"Received: x\r\nSubject: a\r\n\r\nbody\r\n");
+    assert_eq!((standing.file, standing.name), ("spool/.journal".into(), names[0].clone()));
+    assert_eq!(slots(dir.path()), std::slice::from_ref(&slot));
+    assert_eq!(fs::read(&slot).unwrap(), before);
+    assert!(files(dir.path(), "mess").is_empty() && files(dir.path(), "temp").is_empty());
+    drop(spool);
+    assert_eq!(recover(dir.path()).replayed, 2, "both are still there");
+}
+
+#[test]
+fn a_look_shows_each_message_once_wherever_it_went() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _) = open(dir.path());
+    let each =
+        ["put-off", "frozen", "delivered", "waiting"].map(|name| message(&format!("{name}@local.test")));
+    spool.submit_blocking(&each, &data("a")).unwrap();
+    let before_marks = fs::read(&slots(dir.path())[0]).unwrap();
+    take(&spool).retry();
+    take(&spool).freeze().unwrap();
+    deliver(dir.path(), take(&spool), "mail");
+    drop(spool);
+    let to = |state, name: &str| (state, format!("{name}@local.test"));
+    let mut found = look(dir.path(), "S2");
+    found.sort();
+    assert_eq!(found, [to("froz", "frozen"), to(inspect::JOURNALED, "waiting"), to("rsnd", "put-off")]);
+    // Until the marks are written file and record are there both.
+    fs::write(&slots(dir.path())[0], before_marks).unwrap();
+    let mut found = look(dir.path(), "S2");
+    found.sort();
+    let both = [to("froz", "frozen"), to(inspect::JOURNALED, "delivered"), to(inspect::JOURNALED, "waiting")];
+    assert_eq!(found[..3], both);
+    assert_eq!(found[3..], [to("rsnd", "put-off")]);
+    // A file that is just being written does not hide that the message was answered for.
+    let waiting = inspect::find(&MailRoot::new(dir.path()), "S2").unwrap().pop().unwrap();
+    let temp = dir.path().join("spool").join(waiting.name.place().to_path()).join("temp");
+    fs::write(temp.join(waiting.name.file_name()), "[127.").unwrap();
+    let found = inspect::find(&MailRoot::new(dir.path()), waiting.name.file_name()).unwrap();
+    assert!(found.iter().map(|standing| standing.state).eq([inspect::JOURNALED]), "{found:?}");
+}
+
+#[test]
+fn a_look_at_a_torn_journal_sees_what_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _) = open(dir.path());
+    for recipient in ["a@local.test", "b@local.test"] {
+        spool.submit_blocking(&[message(recipient)], &data("x")).unwrap();
+    }
+    drop(spool);
+    let slot = slots(dir.path()).remove(0);
+    let mut bytes = fs::read(&slot).unwrap();
+    let last = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    let whole =
+        |found: &[(&'static str, String)]| found.iter().map(|(_, to)| to[..1].to_owned()).collect::<String>();
+    assert_eq!(whole(&look(dir.path(), "S2")), "ab");
+    bytes[last] = 0;
+    fs::write(&slot, &bytes).unwrap();
+    assert_eq!(whole(&look(dir.path(), "S2")), "a");
+    bytes.truncate(last);
+    fs::write(&slot, &bytes).unwrap();
+    assert_eq!(whole(&look(dir.path(), "S2")), "a");
+    fs::write(&slot, "").unwrap();
+    assert_eq!(whole(&look(dir.path(), "S2")), "");
+    fs::remove_dir_all(slot.parent().unwrap()).unwrap();
+    assert_eq!(whole(&look(dir.path(), "S2")), "");
 }
