@@ -152,9 +152,8 @@ impl Finding {
     pub fn accepted(&self) -> String {
         let described = self.source.as_ref().and_then(|source| source.described.clone());
         match &self.fact {
-            Fact::Table(
-                ProblemKind::UnknownWord { accepted, .. } | ProblemKind::CountsForNothing { accepted, .. },
-            ) => format!("one of {accepted}"),
+            Fact::Table(ProblemKind::UnknownWord { accepted, .. }) => format!("one of {accepted}"),
+            Fact::Table(ProblemKind::CountsForNothing { accepted, .. }) => (*accepted).to_owned(),
             Fact::Table(ProblemKind::OutOfRange { accepted, .. }) => accepted.clone(),
             Fact::Table(kind) if is_of_kind(kind) && described.is_some() => described.unwrap_or_default(),
             fact => fact.code().accepted.to_owned(),

@@ -208,7 +208,7 @@ pub enum ProblemKind {
     #[error("does not begin with a reply code such as 554: {0:?}")]
     NoReplyCode(String),
     /// A part of a list that is passed over.
-    #[error("{found:?} is not one of: {accepted}; it counts for nothing")]
+    #[error("{found:?} counts for nothing: accepted are {accepted}")]
     CountsForNothing {
         /// What stands there.
         found: String,

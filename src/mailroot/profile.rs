@@ -108,7 +108,7 @@ mod tests {
             [
                 "user.tab:2:13: is not a decimal number, so it counts as 10: \"10M\"",
                 "user.tab:3:1: is not a variable; did you mean PopEnable?",
-                "user.tab:5:13: \"q\" is not one of: M, R, V, T, Z, S; it counts for nothing",
+                "user.tab:5:13: \"q\" counts for nothing: accepted are M, R, V, T, Z, S",
             ]
         );
     }
