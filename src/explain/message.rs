@@ -52,6 +52,7 @@ async fn one(settings: &Settings, message: Standing) -> Result<Explanation, Expl
     };
     let queued = Fact::Queued {
         state: message.state,
+        is_tried: !message.slog.1.attempts.is_empty(),
         number: file.header.number.to_string(),
         from: file.reverse_path.to_string(),
         to: file.forward_path.to_string(),
@@ -77,13 +78,13 @@ async fn one(settings: &Settings, message: Standing) -> Result<Explanation, Expl
     Ok(Explanation { chapters, outcome, destinations })
 }
 
-/// When it is tried again, by the schedule of the options; a message without attempts is tried at once.
+/// When it is tried again, by the schedule of the options, should the attempt that it may be in fail for now; a message
+/// without attempts is tried at once.
 fn next(settings: &Settings, message: &Standing) -> Option<Step> {
     let attempts = &message.slog.1.attempts;
     let count = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
     let number = count.saturating_add(1);
-    let waits = message.state == "rsnd" && count > 0;
-    let wait = if waits { settings.retry.wait_secs(count) } else { 0 };
+    let wait = if count > 0 { settings.retry.wait_secs(count) } else { 0 };
     let last = attempts.last().map_or_else(|| settings.clock.unix_secs(), |attempt| attempt.unix_secs);
     let unix_secs = last.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX));
     Some(Step::new(match settings.retry.after(number) {

@@ -426,8 +426,9 @@ fn queue(fact: &Fact, clock: &Clock) -> String {
         jiff::Timestamp::from_second(*secs).map_or_else(|_| secs.to_string(), |at| clock.mail_date_of(at))
     };
     match fact {
-        Fact::Queued { state, number, from, to } => {
+        Fact::Queued { state, is_tried, number, from, to } => {
             let what = match *state {
+                "mess" if *is_tried => "is in its first attempt, or was when the server ended",
                 "mess" => "waits for its first attempt",
                 "rsnd" => "waits for another attempt",
                 "froz" => "is frozen",

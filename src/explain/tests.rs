@@ -324,6 +324,17 @@ async fn a_message_tells_its_past_and_its_future() {
             &[],
         );
     }
+    write(root.path(), "spool/0/1/mess/400.a.b.1.host", &file.replace("S7", "S5"));
+    write(root.path(), "spool/0/1/slog/400.a.b.1.host", "[PeekTime] 1795429000 : x\r\n");
+    let under_way = message(&settings, "S5").await.unwrap();
+    check_text(
+        &renderer.text(&under_way[0]),
+        &[
+            "spool/0/1/mess/400.a.b.1.host  ->  S5 from <s@c.example> to <x@far.example> is in its first attempt, or was when the server ended",
+            "attempt 2 of 32: Mon, 23 Nov 2026 10:24:40 +0000",
+        ],
+        &[],
+    );
     let frozen = message(&settings, "S8").await.unwrap();
     assert_eq!((&frozen[0].outcome, frozen[0].is_good()), (&Outcome::Frozen, false));
     let bad = message(&settings, "300").await.unwrap();

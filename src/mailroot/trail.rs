@@ -468,6 +468,8 @@ pub enum Fact {
     Queued {
         /// The state's directory: `mess`, `rsnd`, `froz`; `journal` without a spool file.
         state: &'static str,
+        /// Whether an attempt has begun.
+        is_tried: bool,
         /// The message number in its header.
         number: String,
         /// The sender.
