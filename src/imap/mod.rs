@@ -1,1 +1,4 @@
 //! The IMAP face: mailboxes for mail readers that keep their mail on the server (RFC 3501, RFC 9051).
+
+pub mod command;
+pub mod sets;
