@@ -1,4 +1,6 @@
 //! The IMAP face: mailboxes for mail readers that keep their mail on the server (RFC 3501, RFC 9051).
 
 pub mod command;
+pub mod grammar;
+pub mod mutf7;
 pub mod sets;
