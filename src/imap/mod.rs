@@ -1,6 +1,8 @@
 //! The IMAP face: mailboxes for mail readers that keep their mail on the server (RFC 3501, RFC 9051).
 
+pub mod assembler;
 pub mod command;
+pub mod encode;
 pub mod grammar;
 pub mod mutf7;
 pub mod sets;

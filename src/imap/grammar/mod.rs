@@ -27,6 +27,7 @@ use self::text::{
     Input, Parsed, argument, astring, atom_text, complete, expect, keyword, list0, list1, nstring, space,
     string, tag_text, token, wrong,
 };
+pub(super) use self::text::{MONTHS, is_astring_char};
 use super::command::{Command, CommandBody};
 use super::mutf7::{self, NameError};
 

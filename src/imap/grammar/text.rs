@@ -400,7 +400,7 @@ pub(super) fn is_atom_char(octet: u8) -> bool {
 }
 
 /// RFC 9051 `ASTRING-CHAR`.
-pub(super) fn is_astring_char(octet: u8) -> bool {
+pub(in crate::imap) fn is_astring_char(octet: u8) -> bool {
     is_atom_char(octet) || octet == b']'
 }
 
