@@ -21,7 +21,7 @@
 //!
 //! | floor | rooms |
 //! | --- | --- |
-//! | 0 pure: no files, sockets, clock or tokio | [`tab`], [`address`], [`message`], [`mime`], [`status`] |
+//! | 0 pure: no files, sockets, clock or tokio | [`tab`], [`address`], [`message`], [`mime`], [`mutf7`], [`status`] |
 //! | 1 edges: one kind of outside world each | [`clock`], [`durable`], [`net`], [`dns`], [`exec`], [`logs`] |
 //! | 2 the model | [`mailroot`] |
 //! | 3 services | [`spool`], [`mailbox`], [`auth`], [`policy`], [`filter`] |
@@ -42,6 +42,7 @@
 pub mod address;
 pub mod message;
 pub mod mime;
+pub mod mutf7;
 pub mod status;
 pub mod tab;
 

@@ -12,7 +12,7 @@ use jiff::tz::Offset;
 
 use super::command::{Flag, Section, SectionText, StatusItem};
 use super::grammar::{MONTHS, NameEncoding, is_astring_char};
-use super::mutf7;
+use crate::mutf7;
 
 /// How a command went, or what a greeting says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,5 +4,4 @@ pub mod assembler;
 pub mod command;
 pub mod encode;
 pub mod grammar;
-pub mod mutf7;
 pub mod sets;

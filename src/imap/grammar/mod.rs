@@ -29,7 +29,7 @@ use self::text::{
 };
 pub(super) use self::text::{MONTHS, is_astring_char};
 use super::command::{Command, CommandBody};
-use super::mutf7::{self, NameError};
+use crate::mutf7::{self, NameError};
 
 /// How a client writes mailbox names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use nom::sequence::{delimited, preceded, terminated};
 use nom::{Err, IResult, Parser};
 
 use super::super::command::{Flag, MailboxName};
-use super::super::mutf7::NameError;
+use crate::mutf7::NameError;
 use super::NameEncoding;
 
 pub(super) type Input<'a> = &'a [u8];
