@@ -26,6 +26,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 use std::time::Duration;
 
 pub use exchange::{Displaced, KEPT_EXTENSION};
@@ -166,6 +167,15 @@ impl Disk {
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.before(Step::Rename { from, to })?;
         fs::rename(from, to)
+    }
+
+    /// Gives the file `from` a second name on the same file system. Not durable before [`Disk::sync_dir`].
+    ///
+    /// # Errors
+    /// `AlreadyExists`, or what the system says; then nothing has changed.
+    pub fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.before(Step::Create(to))?;
+        fs::hard_link(from, to)
     }
 
     /// Puts the content of a file on stable storage that was written by others, or earlier.
@@ -310,6 +320,14 @@ impl DiskFile {
     pub fn sync_data(&self) -> io::Result<()> {
         self.disk.before(Step::SyncData(&self.path))?;
         self.file.sync_data()
+    }
+
+    /// Sets the time of the last modification, until something is written.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn set_modified(&self, time: SystemTime) -> io::Result<()> {
+        self.file.set_modified(time)
     }
 
     /// The name it was created with.

@@ -16,6 +16,7 @@
 //! Calls block; callers on async threads use `spawn_blocking`.
 
 mod delivered;
+pub mod folder;
 mod last_login;
 mod listing;
 mod lock;
@@ -53,6 +54,7 @@ pub struct Mailboxes {
     disk: Disk,
     wire_sizes: Arc<WireSizes>,
     on_removal: Option<OnRemoval>,
+    open_folders: folder::OpenFolders,
 }
 
 /// Told the delivery names of messages that their owner has removed for good.
@@ -88,7 +90,7 @@ impl MailboxError {
 impl Mailboxes {
     /// The mailboxes below `root`.
     pub fn new(root: MailRoot, kind: Kind, disk: Disk) -> Self {
-        Self { root, kind, disk, wire_sizes: Arc::default(), on_removal: None }
+        Self { root, kind, disk, wire_sizes: Arc::default(), on_removal: None, open_folders: Arc::default() }
     }
 
     /// The same mailboxes; `tell` gets the delivery names of messages whose removal by their owner is durable. Who keeps messages that

@@ -1,0 +1,460 @@
+//! The cache file of a folder: an append-only journal of what is known of its messages.
+//!
+//! ```text
+//! file   = *record
+//! record = length:u32 crc32:u32 payload      little endian; the length and the sum are the payload's
+//! ```
+//!
+//! Reading ends at the first record that is not whole or whose sum is wrong; what is behind it is cut off. The first
+//! record says the version and the UIDVALIDITY. A file that has grown to a multiple of what it tells is written anew.
+//!
+//! Nothing here is synced but [`Record::Reserve`]: what a power cut takes is found again in the directory, under UIDs
+//! above the reserve.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::durable::{Disk, DiskFile, FILE_MODE};
+
+/// The file's name in a folder's directory, and in the account's for INBOX.
+pub(super) const FILE_NAME: &str = "imapcache";
+
+/// Of the format. Another version's file is not read.
+const VERSION: u8 = 1;
+
+/// A payload may have so many octets; the longest are envelopes of messages with thousands of recipients.
+const PAYLOAD_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Octets before a payload.
+const FRAME_BYTES: usize = 8;
+
+/// A file below this size is never written anew.
+const COMPACT_BYTES_MIN: u64 = 256 * 1024;
+
+/// What one record tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Record {
+    /// The first: the UIDVALIDITY. Removals up to that mod-sequence may be forgotten.
+    Begin { uid_validity: u32, gone_known_after: u64 },
+    /// UIDs and mod-sequences below these may have been given.
+    Reserve { next_uid: u32, modseq: u64 },
+    /// A message, new or changed.
+    Message(Message),
+    /// A message is gone.
+    Gone { uid: u32, modseq: u64 },
+    /// What a message says; the octets are for `content` to read.
+    Head { uid: u32, packed: Vec<u8> },
+    /// An orderly end: exactly these are next.
+    Closed { next_uid: u32, modseq: u64 },
+}
+
+/// A message of the folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) uid: u32,
+    pub(super) modseq: u64,
+    pub(super) flags: u8,
+    pub(super) keywords: u32,
+    /// When the file was written, seconds since 1970.
+    pub(super) modified: i64,
+    /// Octets of the file.
+    pub(super) bytes: u64,
+    /// In `cur`, not in `new`.
+    pub(super) is_in_cur: bool,
+    pub(super) file_name: String,
+}
+
+/// Where the packed head of a message stands in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) offset: u64,
+    pub(super) bytes: u32,
+}
+
+/// What a cache file told.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) uid_validity: u32,
+    pub(super) gone_known_after: u64,
+    /// By UID.
+    pub(super) messages: Vec<Message>,
+    pub(super) heads: HashMap<u32, Place>,
+    /// Oldest first: mod-sequence and UID.
+    pub(super) gone: Vec<(u64, u32)>,
+    pub(super) next_uid: u32,
+    pub(super) modseq: u64,
+    /// The end was orderly.
+    pub(super) was_closed: bool,
+}
+
+/// An open cache file.
+#[derive(Debug)]
+pub(super) struct Cache {
+    disk: Disk,
+    path: PathBuf,
+    file: DiskFile,
+    /// For reading heads.
+    reader: File,
+    size: u64,
+    /// When the size passes this, the file is worth writing anew.
+    compact_at: u64,
+}
+
+/// Frames a record.
+fn frame(record: &Record, out: &mut Vec<u8>) {
+    let at = out.len();
+    out.extend_from_slice(&[0; FRAME_BYTES]);
+    record.encode(out);
+    let payload = &out[at + FRAME_BYTES..];
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    let crc = crc32fast::hash(payload);
+    out[at..at + 4].copy_from_slice(&length.to_le_bytes());
+    out[at + 4..at + FRAME_BYTES].copy_from_slice(&crc.to_le_bytes());
+}
+
+impl Cache {
+    /// Reads the file, as far as it is in order; `None` when there is none worth reading.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) fn open(disk: &Disk, path: &Path) -> io::Result<Option<(Self, Loaded)>> {
+        let mut bytes = Vec::new();
+        match File::open(path) {
+            Ok(mut file) => file.read_to_end(&mut bytes)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some((loaded, size)) = load(&bytes) else { return Ok(None) };
+        let mut file = disk.open_or_create(path, FILE_MODE)?;
+        if size < bytes.len() as u64 {
+            file.set_len(size)?;
+        }
+        let live = live_bytes(&loaded);
+        let cache = Self {
+            disk: disk.clone(),
+            path: path.to_owned(),
+            reader: File::open(path)?,
+            file,
+            size,
+            compact_at: compact_at(live),
+        };
+        Ok(Some((cache, loaded)))
+    }
+
+    /// A new file in place of what is there, holding `records`. It gets its name when it is whole.
+    ///
+    /// # Errors
+    /// The disk's; the former file stands then.
+    pub(super) fn create(
+        disk: &Disk,
+        path: &Path,
+        records: impl Iterator<Item = Record>,
+    ) -> io::Result<Self> {
+        let temporary = path.with_extension("new");
+        let _ = disk.remove(&temporary);
+        let mut file = disk.create_new(&temporary, FILE_MODE)?;
+        let (mut buffer, mut size) = (Vec::new(), 0);
+        for record in records {
+            frame(&record, &mut buffer);
+            if buffer.len() >= WRITE_BYTES {
+                file.write_all(&buffer)?;
+                size += buffer.len() as u64;
+                buffer.clear();
+            }
+        }
+        file.write_all(&buffer)?;
+        size += buffer.len() as u64;
+        file.sync_data()?;
+        disk.rename(&temporary, path)?;
+        let reader = File::open(path)?;
+        Ok(Self { disk: disk.clone(), path: path.to_owned(), reader, file, size, compact_at: compact_at(size) })
+    }
+
+    /// Appends records.
+    ///
+    /// # Errors
+    /// The disk's; the file ends where it ended before, or is cut there when it is read.
+    pub(super) fn append<'a>(&mut self, records: impl Iterator<Item = &'a Record>) -> io::Result<()> {
+        let mut buffer = Vec::new();
+        records.for_each(|record| frame(record, &mut buffer));
+        self.file.write_all_at(&buffer, self.size)?;
+        self.size += buffer.len() as u64;
+        Ok(())
+    }
+
+    /// Appends a head and says where it is.
+    ///
+    /// # Errors
+    /// As [`Cache::append`].
+    pub(super) fn append_head(&mut self, uid: u32, packed: &[u8]) -> io::Result<Place> {
+        let before = self.size;
+        let record = Record::Head { uid, packed: packed.to_vec() };
+        self.append(std::iter::once(&record))?;
+        Ok(Place {
+            offset: before + (FRAME_BYTES + HEAD_PREFIX_BYTES) as u64,
+            bytes: u32::try_from(packed.len()).unwrap_or(0),
+        })
+    }
+
+    /// The octets of a head.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) fn read_head(&self, place: Place) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; place.bytes as usize];
+        self.reader.read_exact_at(&mut bytes, place.offset)?;
+        Ok(bytes)
+    }
+
+    /// Puts everything so far, and the file's name, on stable storage.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        self.disk.sync_dir(self.path.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// Whether most of the file tells of the past.
+    pub(super) fn is_worth_compacting(&self) -> bool {
+        self.size > self.compact_at
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Octets written at once.
+const WRITE_BYTES: usize = 256 * 1024;
+
+fn compact_at(live: u64) -> u64 {
+    (live * 3).max(COMPACT_BYTES_MIN)
+}
+
+fn live_bytes(loaded: &Loaded) -> u64 {
+    let messages: usize = loaded.messages.iter().map(|message| 48 + message.file_name.len()).sum();
+    let heads: u64 = loaded.heads.values().map(|place| u64::from(place.bytes) + 16).sum();
+    messages as u64 + heads
+}
+
+/// `None` when not even the first record is in order; else what is told, and how long the orderly part is.
+fn load(bytes: &[u8]) -> Option<(Loaded, u64)> {
+    let mut at = 0;
+    let mut messages: HashMap<u32, Message> = HashMap::new();
+    let mut loaded: Option<Loaded> = None;
+    while let Some((payload, next)) = framed(bytes, at) {
+        let Some(record) = Record::decode(payload) else { break };
+        match (record, &mut loaded) {
+            (Record::Begin { uid_validity, gone_known_after }, None) => {
+                loaded = Some(Loaded {
+                    uid_validity,
+                    gone_known_after,
+                    messages: Vec::new(),
+                    heads: HashMap::new(),
+                    gone: Vec::new(),
+                    next_uid: 1,
+                    modseq: 1,
+                    was_closed: false,
+                });
+            }
+            (_, None) | (Record::Begin { .. }, Some(_)) => return None,
+            (Record::Reserve { next_uid, modseq }, Some(loaded)) => {
+                (loaded.next_uid, loaded.modseq, loaded.was_closed) = (next_uid, modseq, false);
+            }
+            (Record::Closed { next_uid, modseq }, Some(loaded)) => {
+                (loaded.next_uid, loaded.modseq, loaded.was_closed) = (next_uid, modseq, true);
+            }
+            (Record::Message(message), Some(_)) => {
+                messages.insert(message.uid, message);
+            }
+            (Record::Gone { uid, modseq }, Some(loaded)) => {
+                messages.remove(&uid);
+                loaded.heads.remove(&uid);
+                loaded.gone.push((modseq, uid));
+            }
+            (Record::Head { uid, packed }, Some(loaded)) => {
+                let place = Place {
+                    offset: (at + FRAME_BYTES + HEAD_PREFIX_BYTES) as u64,
+                    bytes: u32::try_from(packed.len()).ok()?,
+                };
+                loaded.heads.insert(uid, place);
+            }
+        }
+        at = next;
+    }
+    let mut loaded = loaded?;
+    loaded.messages = messages.into_values().collect();
+    loaded.messages.sort_unstable_by_key(|message| message.uid);
+    Some((loaded, at as u64))
+}
+
+/// The payload of the record at `at`, and where the next one begins.
+fn framed(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    let frame = bytes.get(at..at + FRAME_BYTES)?;
+    let length = u32::from_le_bytes(frame[..4].try_into().ok()?) as usize;
+    let crc = u32::from_le_bytes(frame[4..].try_into().ok()?);
+    if length == 0 || length > PAYLOAD_BYTES_MAX {
+        return None;
+    }
+    let payload = bytes.get(at + FRAME_BYTES..at + FRAME_BYTES + length)?;
+    (crc32fast::hash(payload) == crc).then_some((payload, at + FRAME_BYTES + length))
+}
+
+/// Kind and UID before the octets of a head.
+const HEAD_PREFIX_BYTES: usize = 5;
+
+impl Record {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Begin { uid_validity, gone_known_after } => {
+                out.extend_from_slice(&[0, VERSION]);
+                out.extend_from_slice(&uid_validity.to_le_bytes());
+                out.extend_from_slice(&gone_known_after.to_le_bytes());
+            }
+            Self::Reserve { next_uid, modseq } | Self::Closed { next_uid, modseq } => {
+                out.push(if matches!(self, Self::Reserve { .. }) { 1 } else { 5 });
+                out.extend_from_slice(&next_uid.to_le_bytes());
+                out.extend_from_slice(&modseq.to_le_bytes());
+            }
+            Self::Message(message) => message.encode(out),
+            Self::Gone { uid, modseq } => {
+                out.push(3);
+                out.extend_from_slice(&uid.to_le_bytes());
+                out.extend_from_slice(&modseq.to_le_bytes());
+            }
+            Self::Head { uid, packed } => {
+                out.push(4);
+                out.extend_from_slice(&uid.to_le_bytes());
+                out.extend_from_slice(packed);
+            }
+        }
+    }
+
+    fn decode(payload: &[u8]) -> Option<Self> {
+        let (&kind, mut rest) = payload.split_first()?;
+        let rest = &mut rest;
+        let record = match kind {
+            0 if u8::from_le_bytes(take(rest)?) == VERSION => Self::Begin {
+                uid_validity: u32::from_le_bytes(take(rest)?),
+                gone_known_after: u64::from_le_bytes(take(rest)?),
+            },
+            1 => Self::Reserve { next_uid: u32::from_le_bytes(take(rest)?), modseq: u64::from_le_bytes(take(rest)?) },
+            2 => Self::Message(Message::decode(rest)?),
+            3 => Self::Gone { uid: u32::from_le_bytes(take(rest)?), modseq: u64::from_le_bytes(take(rest)?) },
+            4 => Self::Head { uid: u32::from_le_bytes(take(rest)?), packed: std::mem::take(rest).to_vec() },
+            5 => Self::Closed { next_uid: u32::from_le_bytes(take(rest)?), modseq: u64::from_le_bytes(take(rest)?) },
+            _ => return None,
+        };
+        rest.is_empty().then_some(record)
+    }
+}
+
+impl Message {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(2);
+        out.extend_from_slice(&self.uid.to_le_bytes());
+        out.extend_from_slice(&self.modseq.to_le_bytes());
+        out.push(self.flags);
+        out.extend_from_slice(&self.keywords.to_le_bytes());
+        out.extend_from_slice(&self.modified.to_le_bytes());
+        out.extend_from_slice(&self.bytes.to_le_bytes());
+        out.push(u8::from(self.is_in_cur));
+        out.extend_from_slice(self.file_name.as_bytes());
+    }
+
+    fn decode(rest: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            uid: u32::from_le_bytes(take(rest)?),
+            modseq: u64::from_le_bytes(take(rest)?),
+            flags: u8::from_le_bytes(take(rest)?),
+            keywords: u32::from_le_bytes(take(rest)?),
+            modified: i64::from_le_bytes(take(rest)?),
+            bytes: u64::from_le_bytes(take(rest)?),
+            is_in_cur: u8::from_le_bytes(take(rest)?) != 0,
+            file_name: String::from_utf8(std::mem::take(rest).to_vec()).ok()?,
+        })
+    }
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, tail) = rest.split_first_chunk::<N>()?;
+    *rest = tail;
+    Some(*head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(uid: u32) -> Message {
+        Message {
+            uid,
+            modseq: 7,
+            flags: 8,
+            keywords: 3,
+            modified: -5,
+            bytes: 12,
+            is_in_cur: true,
+            file_name: format!("{uid}.a.b:2,S"),
+        }
+    }
+
+    fn file(dir: &tempfile::TempDir) -> PathBuf {
+        dir.path().join(FILE_NAME)
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let begin = Record::Begin { uid_validity: 9, gone_known_after: 0 };
+        let mut cache = Cache::create(&Disk::default(), &file(&dir), std::iter::once(begin)).unwrap();
+        let records = [
+            Record::Reserve { next_uid: 100, modseq: 50 },
+            Record::Message(message(1)),
+            Record::Message(message(2)),
+            Record::Gone { uid: 1, modseq: 8 },
+        ];
+        cache.append(records.iter()).unwrap();
+        let place = cache.append_head(2, b"head").unwrap();
+        assert_eq!(cache.read_head(place).unwrap(), b"head");
+        let (_, loaded) = Cache::open(&Disk::default(), &file(&dir)).unwrap().unwrap();
+        assert_eq!(loaded.messages, [message(2)]);
+        assert_eq!((loaded.uid_validity, loaded.next_uid, loaded.modseq), (9, 100, 50));
+        assert_eq!((loaded.heads.get(&2), &loaded.gone), (Some(&place), &vec![(8, 1)]));
+        assert!(!loaded.was_closed);
+        cache.append(std::iter::once(&Record::Closed { next_uid: 3, modseq: 8 })).unwrap();
+        let (_, loaded) = Cache::open(&Disk::default(), &file(&dir)).unwrap().unwrap();
+        assert_eq!((loaded.next_uid, loaded.was_closed), (3, true));
+    }
+
+    #[test]
+    fn any_damage_costs_only_what_is_behind_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = [
+            Record::Begin { uid_validity: 9, gone_known_after: 0 },
+            Record::Message(message(1)),
+            Record::Message(message(2)),
+        ];
+        drop(Cache::create(&Disk::default(), &file(&dir), records.into_iter()).unwrap());
+        let whole = std::fs::read(file(&dir)).unwrap();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x55;
+            let known = load(&damaged).map(|(loaded, _)| loaded.messages.len());
+            assert!(matches!(known, None | Some(0 | 1)), "{at}: {known:?}");
+            let known = load(&whole[..at]).map(|(loaded, _)| loaded.messages.len());
+            assert!(matches!(known, None | Some(0 | 1)), "{at}: {known:?}");
+        }
+        std::fs::write(file(&dir), &whole[..whole.len() - 1]).unwrap();
+        let (mut cache, loaded) = Cache::open(&Disk::default(), &file(&dir)).unwrap().unwrap();
+        assert_eq!(loaded.messages, [message(1)]);
+        cache.append(std::iter::once(&Record::Message(message(3)))).unwrap();
+        let (_, loaded) = Cache::open(&Disk::default(), &file(&dir)).unwrap().unwrap();
+        assert_eq!(loaded.messages, [message(1), message(3)]);
+    }
+}

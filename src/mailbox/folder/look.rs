@@ -1,0 +1,461 @@
+//! Opening a folder, and looking at its directories: what came, what went, whose flags others have changed.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use bstr::ByteSlice;
+
+use super::cache::{Cache, FILE_NAME, Loaded, Record};
+use super::flags::{Flags, KEYWORDS_MAX, KeywordSet, from_letters, split};
+use super::name::FolderName;
+use super::state::{Entry, Folder, FolderError, Looked, MessageState, Places, State};
+use super::table::records;
+use crate::mailbox::{Kind, MailboxError, Mailboxes};
+use crate::mailroot::{Account, MailRoot};
+
+/// How long a directory may change without changing its time: file systems keep time in steps of a timer tick.
+const TICK: Duration = Duration::from_millis(20);
+
+/// The flags' table of INBOX, in the account's directory.
+pub(super) const FLAGS_TABLE: &str = "imapflags.tab";
+
+/// The keywords' table, in a folder's directory.
+pub(super) const KEYWORDS_TABLE: &str = "imapkeywords.tab";
+
+impl Places {
+    /// Where a folder of this name is.
+    pub(super) fn of(mailboxes: &Mailboxes, account: &Account, name: &FolderName) -> Self {
+        let top = mailboxes.directory(account);
+        match name.directory_name() {
+            Some(directory) => {
+                let directory = top.join(directory);
+                Self {
+                    new: directory.join("new"),
+                    cur: Some(directory.join("cur")),
+                    tmp: directory.join("tmp"),
+                    cache: directory.join(FILE_NAME),
+                    flags_table: None,
+                    keywords_table: Some(directory.join(KEYWORDS_TABLE)),
+                }
+            }
+            None => {
+                let own = mailboxes.root.path().join(MailRoot::account_directory(account));
+                Self {
+                    new: mailboxes.inbox(account),
+                    cur: (mailboxes.kind() == Kind::Maildir).then(|| top.join("cur")),
+                    tmp: mailboxes.root.temporary_directory(&account.domain),
+                    cache: own.join(FILE_NAME),
+                    flags_table: Some(own.join(FLAGS_TABLE)),
+                    keywords_table: None,
+                }
+            }
+        }
+    }
+}
+
+/// A file that was found.
+struct Found {
+    file_name: String,
+    is_in_cur: bool,
+}
+
+impl State {
+    /// What the cache tells; without one `uid_validity` gives a new number.
+    pub(super) fn open(
+        mailboxes: &Mailboxes,
+        places: &Places,
+        known_validity: u32,
+        new_validity: impl FnOnce() -> Result<u32, FolderError>,
+    ) -> Result<Self, FolderError> {
+        let unusable = |source| MailboxError::on("open", &places.cache)(source);
+        let opened = Cache::open(&mailboxes.disk, &places.cache).unwrap_or_else(|error| {
+            // A cache is no reason to refuse a folder.
+            tracing::warn!("{}: cannot be read: {error}", places.cache.display());
+            None
+        });
+        match opened {
+            Some((cache, loaded)) if loaded.uid_validity == known_validity => Ok(Self::from_cache(cache, loaded)),
+            _ => {
+                let uid_validity = new_validity()?;
+                let begin = Record::Begin { uid_validity, gone_known_after: 0 };
+                let cache = Cache::create(&mailboxes.disk, &places.cache, std::iter::once(begin)).map_err(unusable)?;
+                Ok(Self::new(cache, uid_validity))
+            }
+        }
+    }
+
+    fn new(cache: Cache, uid_validity: u32) -> Self {
+        Self {
+            uid_validity,
+            next_uid: 1,
+            modseq: 1,
+            reserved: (0, 0),
+            entries: Vec::new(),
+            by_base: Default::default(),
+            gone: Vec::new(),
+            gone_known_after: 0,
+            keywords: Vec::new(),
+            cache,
+            is_cache_whole: true,
+            looked: None,
+            is_gone: false,
+            recent_from: 1,
+        }
+    }
+
+    fn from_cache(cache: Cache, loaded: Loaded) -> Self {
+        let entries: Vec<Entry> = loaded
+            .messages
+            .into_iter()
+            .map(|message| Entry {
+                state: MessageState {
+                    uid: message.uid,
+                    modseq: message.modseq,
+                    flags: Flags::from_bits(message.flags),
+                    keywords: KeywordSet::from_bits(message.keywords),
+                    internal_date: message.modified,
+                    file_bytes: message.bytes,
+                },
+                is_in_cur: message.is_in_cur,
+                head: loaded.heads.get(&message.uid).copied(),
+                file_name: message.file_name.into(),
+            })
+            .collect();
+        let by_base = entries.iter().map(|entry| (split(&entry.file_name).0.into(), entry.state.uid)).collect();
+        let highest = entries.iter().map(|entry| entry.state.uid).max().unwrap_or(0);
+        Self {
+            next_uid: loaded.next_uid.max(highest + 1),
+            modseq: loaded.modseq.saturating_sub(1).max(1),
+            recent_from: highest + 1,
+            entries,
+            by_base,
+            gone: loaded.gone,
+            gone_known_after: loaded.gone_known_after,
+            ..Self::new(cache, loaded.uid_validity)
+        }
+    }
+}
+
+impl Folder {
+    /// Looks at the directories if anything may have happened since the last look. What is new has its UID then.
+    ///
+    /// # Errors
+    /// [`FolderError::NoSuchFolder`] when it was removed; the disk's: what was known stays.
+    pub fn look(&self) -> Result<(), FolderError> {
+        let mut state = self.lock();
+        if self.look_with(&mut state)? {
+            drop(state);
+            self.tell();
+        }
+        Ok(())
+    }
+
+    /// As [`Folder::look`]; whether anything has happened.
+    pub(super) fn look_with(&self, state: &mut State) -> Result<bool, FolderError> {
+        if state.is_gone {
+            return Err(FolderError::NoSuchFolder);
+        }
+        let looked = self.times()?;
+        if state.looked.as_ref().is_some_and(|last| last.is_settled && last.is_same(&looked)) {
+            return Ok(false);
+        }
+        let before = state.modseq;
+        let found = self.files()?;
+        // One mod-sequence for each of what is gone, changed and new.
+        state.reserve(1)?;
+        self.read_keywords(state);
+        let mut records = self.take_gone(state, &found);
+        let fresh = self.take_known(state, found, &mut records);
+        if state.looked.as_ref().map(|last| last.flags_table) != Some(looked.flags_table) {
+            self.read_flags_table(state, &mut records)?;
+        }
+        self.take_new(state, fresh, &mut records)?;
+        state.write(&records);
+        state.looked = Some(looked);
+        if state.cache.is_worth_compacting() {
+            self.compact(state);
+        }
+        Ok(state.modseq != before)
+    }
+
+    /// The directories' times now, before they are read.
+    fn times(&self) -> Result<Looked, FolderError> {
+        let time_of = |path: &Path| match fs::metadata(path) {
+            Ok(meta) => Ok(meta.modified().ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(MailboxError::on("look at", path)(error)),
+        };
+        let new = time_of(&self.places.new)?;
+        let cur = self.places.cur.as_deref().map(time_of).transpose()?.flatten();
+        if new.is_none() && cur.is_none() && !self.name.is_inbox() {
+            return Err(FolderError::NoSuchFolder);
+        }
+        let flags_table = self.places.flags_table.as_deref().and_then(version_of);
+        let settled_before = SystemTime::now().checked_sub(TICK);
+        let times = [new, cur, flags_table.map(|(time, _)| time)];
+        let is_settled = times.iter().flatten().all(|time| settled_before.is_some_and(|before| *time < before));
+        Ok(Looked { new, cur, flags_table, is_settled })
+    }
+
+    /// Our own change of the directories is no news: what is there now counts as looked at, if nothing else had happened
+    /// before it. What others did in the same instant is found at the next look after [`TICK`].
+    pub(super) fn note_own_change(&self, state: &mut State, before: Option<Looked>) {
+        let was_current = state.looked.as_ref().zip(before.as_ref()).is_some_and(|(last, now)| last.is_same(now));
+        state.looked = match self.times() {
+            Ok(now) if was_current => Some(Looked { is_settled: false, ..now }),
+            _ => None,
+        };
+    }
+
+    /// The times before a change of our own, for [`Folder::note_own_change`].
+    pub(super) fn times_before(&self) -> Option<Looked> {
+        self.times().ok()
+    }
+
+    fn files(&self) -> Result<Vec<Found>, FolderError> {
+        let mut found = Vec::new();
+        let directories = [Some((&self.places.new, false)), self.places.cur.as_ref().map(|path| (path, true))];
+        for (path, is_in_cur) in directories.into_iter().flatten() {
+            let entries = match fs::read_dir(path) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(MailboxError::on("read", path)(error).into()),
+            };
+            for entry in entries {
+                let entry = entry.map_err(MailboxError::on("read", path))?;
+                let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+                let Ok(file_name) = entry.file_name().into_string() else { continue };
+                if is_file && !file_name.starts_with('.') {
+                    found.push(Found { file_name, is_in_cur });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes out what is no longer there.
+    fn take_gone(&self, state: &mut State, found: &[Found]) -> Vec<Record> {
+        let bases: HashSet<&str> = found.iter().map(|file| split(&file.file_name).0).collect();
+        let gone: Vec<u32> = state
+            .entries
+            .iter()
+            .filter(|entry| !bases.contains(split(&entry.file_name).0))
+            .map(|entry| entry.state.uid)
+            .collect();
+        state.take_out(&gone)
+    }
+
+    /// Notes where known messages are now and what their names say; gives back the files that are new.
+    fn take_known(&self, state: &mut State, found: Vec<Found>, records: &mut Vec<Record>) -> Vec<Found> {
+        let mut fresh = Vec::new();
+        let mut seen = HashSet::new();
+        let modseq = state.modseq + 1;
+        for file in found {
+            let (base, flags, keywords) = split(&file.file_name);
+            let Some(index) = state.by_base.get(base).and_then(|uid| state.find(*uid)) else {
+                fresh.push(file);
+                continue;
+            };
+            let entry = &mut state.entries[index];
+            let is_same = *entry.file_name == *file.file_name && entry.is_in_cur == file.is_in_cur;
+            if !seen.insert(entry.state.uid) || is_same {
+                // Two files of one name, but for the flags, are one message.
+                continue;
+            }
+            entry.is_in_cur = file.is_in_cur;
+            if (entry.state.flags, entry.state.keywords) != (flags, keywords) {
+                (entry.state.flags, entry.state.keywords, entry.state.modseq) = (flags, keywords, modseq);
+                state.modseq = modseq;
+            }
+            entry.file_name = file.file_name.into();
+            records.push(entry.record());
+        }
+        fresh
+    }
+
+    /// Gives UIDs to new files, in the order in which they were written.
+    fn take_new(&self, state: &mut State, fresh: Vec<Found>, records: &mut Vec<Record>) -> Result<(), FolderError> {
+        let mut arrived: Vec<(SystemTime, u64, Found)> = Vec::new();
+        let mut bases = HashSet::new();
+        for file in fresh {
+            let directory = if file.is_in_cur { self.places.cur.as_ref() } else { Some(&self.places.new) };
+            let path = directory.unwrap_or(&self.places.new).join(&file.file_name);
+            match fs::metadata(&path) {
+                Ok(meta) if bases.insert(split(&file.file_name).0.to_owned()) => {
+                    arrived.push((meta.modified().unwrap_or(SystemTime::UNIX_EPOCH), meta.len(), file));
+                }
+                // Taken away while we looked, or the second file of one name.
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(MailboxError::on("look at", &path)(error).into()),
+            }
+        }
+        if arrived.is_empty() {
+            return Ok(());
+        }
+        arrived.sort_by(|a, b| (a.0, &a.2.file_name).cmp(&(b.0, &b.2.file_name)));
+        state.reserve(u32::try_from(arrived.len()).map_err(|_| FolderError::NoUids)?)?;
+        let modseq = state.next_modseq();
+        let told = self.flags_rows(state);
+        for (modified, bytes, file) in arrived {
+            let (base, flags, keywords) = split(&file.file_name);
+            let (flags, keywords) = told.get(&file.file_name).copied().unwrap_or((flags, keywords));
+            let base = Box::from(base);
+            let message = MessageState { uid: 0, modseq, flags, keywords, internal_date: unix_secs(modified), file_bytes: bytes };
+            let entry = Entry { state: message, is_in_cur: file.is_in_cur, file_name: file.file_name.into(), head: None };
+            records.push(state.add(base, entry));
+        }
+        Ok(())
+    }
+
+    /// The flags of INBOX were edited, by somebody else or by us.
+    fn read_flags_table(&self, state: &mut State, records: &mut Vec<Record>) -> Result<(), FolderError> {
+        if self.places.flags_table.is_none() {
+            return Ok(());
+        }
+        let told = self.flags_rows(state);
+        let modseq = state.modseq + 1;
+        let mut has_changed = false;
+        for entry in &mut state.entries {
+            let (_, flags, keywords) = split(&entry.file_name);
+            let now = told.get(&*entry.file_name).copied().unwrap_or((flags, keywords));
+            if (entry.state.flags, entry.state.keywords) != now {
+                (entry.state.flags, entry.state.keywords) = now;
+                entry.state.modseq = modseq;
+                has_changed = true;
+                records.push(entry.record());
+            }
+        }
+        if has_changed {
+            state.modseq = modseq;
+        }
+        Ok(())
+    }
+
+    /// What the flags' table says of each file name.
+    fn flags_rows(&self, state: &mut State) -> std::collections::HashMap<String, (Flags, KeywordSet)> {
+        let Some(path) = &self.places.flags_table else { return Default::default() };
+        let bytes = read_or_empty(path);
+        let mut told = std::collections::HashMap::new();
+        for row in records(&bytes) {
+            let text = |column: usize| row.get(column).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let (flags, _) = from_letters(text(1));
+            let mut keywords = KeywordSet::default();
+            for keyword in text(2).split_ascii_whitespace() {
+                keywords = keywords.union(state.keyword(keyword).map_or_else(KeywordSet::default, KeywordSet::one));
+            }
+            told.insert(text(0).to_owned(), (flags, keywords));
+        }
+        told
+    }
+
+    /// Which keywords the letters are; those nobody has named have their letter as name.
+    fn read_keywords(&self, state: &mut State) {
+        let Some(path) = &self.places.keywords_table else { return };
+        for row in records(&read_or_empty(path)) {
+            let text = |column: usize| row.get(column).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let (Some(letter @ 'a'..='z'), keyword) = (text(0).chars().next(), text(1)) else { continue };
+            let index = letter as usize - 'a' as usize;
+            while state.keywords.len() <= index {
+                let unnamed = super::flags::letter_of(state.keywords.len());
+                state.keywords.push(unnamed.to_string());
+            }
+            keyword.clone_into(&mut state.keywords[index]);
+        }
+    }
+
+    /// Writes the cache file anew; what is there stays when that fails.
+    fn compact(&self, state: &mut State) {
+        let records = state.records();
+        match Cache::create(&self.mailboxes.disk, &self.places.cache, records.into_iter()) {
+            Ok(_) => {
+                // The heads have moved.
+                let reopened = Cache::open(&self.mailboxes.disk, &self.places.cache);
+                if let Ok(Some((cache, loaded))) = reopened {
+                    for entry in &mut state.entries {
+                        entry.head = loaded.heads.get(&entry.state.uid).copied();
+                    }
+                    (state.cache, state.is_cache_whole) = (cache, true);
+                }
+            }
+            Err(error) => tracing::warn!("{}: cannot be written: {error}", self.places.cache.display()),
+        }
+    }
+}
+
+impl State {
+    /// Adds a message under the next UID, and says how to write it down.
+    pub(super) fn add(&mut self, base: Box<str>, mut entry: Entry) -> Record {
+        entry.state.uid = self.next_uid;
+        self.next_uid += 1;
+        self.by_base.insert(base, entry.state.uid);
+        let record = entry.record();
+        self.entries.push(entry);
+        record
+    }
+
+    /// Takes messages out that are gone, under one mod-sequence, and says how to write that down.
+    pub(super) fn take_out(&mut self, uids: &[u32]) -> Vec<Record> {
+        if uids.is_empty() {
+            return Vec::new();
+        }
+        let modseq = self.next_modseq();
+        let gone: HashSet<u32> = uids.iter().copied().collect();
+        let by_base = &mut self.by_base;
+        self.entries.retain(|entry| {
+            let stays = !gone.contains(&entry.state.uid);
+            if !stays {
+                by_base.remove(split(&entry.file_name).0);
+            }
+            stays
+        });
+        uids.iter().for_each(|&uid| self.add_gone(modseq, uid));
+        uids.iter().map(|&uid| Record::Gone { uid, modseq }).collect()
+    }
+
+    /// The number of a keyword, new ones included; `None` when there are too many.
+    pub(super) fn keyword(&mut self, name: &str) -> Option<usize> {
+        let known = self.keywords.iter().position(|known| known.eq_ignore_ascii_case(name));
+        known.or_else(|| {
+            (self.keywords.len() < KEYWORDS_MAX).then(|| {
+                self.keywords.push(name.to_owned());
+                self.keywords.len() - 1
+            })
+        })
+    }
+}
+
+impl Looked {
+    fn is_same(&self, other: &Self) -> bool {
+        (self.new, self.cur, self.flags_table) == (other.new, other.cur, other.flags_table)
+    }
+}
+
+/// Modification and size of a file; `None` when there is none.
+fn version_of(path: &Path) -> Option<(SystemTime, u64)> {
+    let meta = fs::metadata(path).ok()?;
+    Some((meta.modified().ok()?, meta.len()))
+}
+
+/// A table that cannot be read says nothing.
+fn read_or_empty(path: &Path) -> Vec<u8> {
+    match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => {
+            tracing::warn!("{}: cannot be read: {error}", path.display());
+            Vec::new()
+        }
+    }
+}
+
+/// Seconds since 1970.
+pub(super) fn unix_secs(time: SystemTime) -> i64 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
+    }
+}

@@ -1,0 +1,52 @@
+//! Folders of an account: what IMAP sees beside, and of, the mailbox that POP3 serves.
+//!
+//! # On disk
+//!
+//! | path, in the account's directory | what |
+//! | --- | --- |
+//! | `Maildir/new`, `Maildir/cur` (or `mailbox` with `-Mm`) | INBOX. Its files are never renamed: the name is the UIDL |
+//! | `Maildir/.Sent/{tmp,new,cur}` | a folder, Maildir++; `.Work.2026` is `Work/2026`; letters outside ASCII, and `.` in a name, in modified UTF-7. With `-Mm` it is below `mailbox` |
+//! | `Maildir/.Sent/cur/<name>:2,FS` | a message with its flags in Maildir's letters; `a` to `z` are keywords |
+//! | `Maildir/.Sent/imapkeywords.tab` | which keywords the letters are: letter, keyword |
+//! | `imapflags.tab` | the flags of INBOX: file name, Maildir letters, keywords. The last row of a name counts; files without a row have the flags of their names |
+//! | `imapfolders.tab` | folder, UIDVALIDITY, `S` when subscribed, special use |
+//! | `imapcache`, `Maildir/.Sent/imapcache` | a cache: UIDs, mod-sequences, envelopes. Removing it costs nothing but new UIDs |
+//!
+//! Directories that begin with a dot XMail neither lists nor counts (`mailroot.md` 15). The flags of INBOX stand in a table
+//! because everything else would change a file's name or directory, and with it the UIDL that POP3 clients remember, or
+//! hide the message from XMail, which looks into `new` only. A program that does rename files of INBOX (mutt on the
+//! Maildir) wins: the row of the old name is no longer about anything.
+//!
+//! # Invariants
+//!
+//! - A UID is given once and never to another message under the same UIDVALIDITY, also across a power cut: before UIDs are
+//!   given a limit above them is put on stable storage, and after an end that was not orderly they go on from there. The
+//!   same holds for mod-sequences.
+//! - Without its cache a folder gets a new UIDVALIDITY, greater than all that the account ever had.
+//! - What is added by APPEND, COPY or MOVE is on stable storage before it is reported.
+//! - Flags are written at once but not synced, as elsewhere in the field: a power cut may take the last ones.
+//!
+//! Calls block; callers on async threads use `spawn_blocking`.
+
+mod cache;
+mod change;
+mod content;
+mod flags;
+mod look;
+mod name;
+mod state;
+mod table;
+mod tree;
+
+pub use change::{FlagChange, How, Placed, Stored};
+pub use content::{Draft, Head, Text};
+pub use flags::{Flags, KEYWORDS_MAX, KeywordSet, is_keyword};
+pub use name::{BadName, FolderName, SEPARATOR};
+pub use state::{Changes, Folder, FolderError, MessageState, Status};
+pub use table::SpecialUse;
+pub use tree::{FolderRow, Folders};
+
+pub(super) use tree::OpenFolders;
+
+#[cfg(test)]
+mod tests;

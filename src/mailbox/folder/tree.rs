@@ -1,0 +1,330 @@
+//! The folders of an account: which there are, making, naming and removing them, opening one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+
+use super::look::unix_secs;
+use super::name::{FolderName, fresh_file_name};
+use super::state::{Folder, FolderError, Places, State};
+use super::table::{self, Row, SpecialUse};
+use crate::mailbox::{MailboxError, Mailboxes};
+use crate::mailroot::edit::{Edit, EditError, Editor};
+use crate::mailroot::{Account, MailRoot};
+
+/// The table of folders, in the account's directory.
+const FOLDERS_TABLE: &str = "imapfolders.tab";
+
+/// The folders that are open in this process, by their directories.
+pub(in crate::mailbox) type OpenFolders = Arc<Mutex<HashMap<PathBuf, Weak<Folder>>>>;
+
+/// All folders of an account. Cheap to make and to clone.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    mailboxes: Mailboxes,
+    account: Arc<Account>,
+}
+
+/// A folder as LIST tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FolderRow {
+    /// The name.
+    pub name: FolderName,
+    /// Whether there is such a folder; one that is only subscribed to, or only above others, is not there.
+    pub exists: bool,
+    /// Whether it is subscribed to.
+    pub is_subscribed: bool,
+    /// What it is for.
+    pub special_use: Option<SpecialUse>,
+    /// Whether there are folders below it.
+    pub has_children: bool,
+}
+
+impl Mailboxes {
+    /// The folders of an account.
+    pub fn folders(&self, account: &Arc<Account>) -> Folders {
+        Folders { mailboxes: self.clone(), account: Arc::clone(account) }
+    }
+}
+
+impl Folders {
+    /// All folders, those that are only subscribed to, and names that are only above others, by name; INBOX is first.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn list(&self) -> Result<Vec<FolderRow>, FolderError> {
+        let existing = self.existing()?;
+        let rows: BTreeMap<FolderName, Row> =
+            self.rows()?.into_iter().map(|row| (row.name.clone(), row)).collect();
+        let mut names: BTreeSet<FolderName> = existing.iter().cloned().collect();
+        names.extend(rows.values().filter(|row| row.is_subscribed).map(|row| row.name.clone()));
+        let above: BTreeSet<FolderName> = existing.iter().flat_map(FolderName::parents).collect();
+        names.extend(above.iter().cloned());
+        let mut listed: Vec<FolderRow> = names
+            .into_iter()
+            .map(|name| FolderRow {
+                exists: existing.contains(&name),
+                is_subscribed: rows.get(&name).is_some_and(|row| row.is_subscribed),
+                special_use: rows.get(&name).and_then(|row| row.special_use),
+                has_children: above.contains(&name),
+                name,
+            })
+            .collect();
+        listed.sort_by_key(|row| (!row.name.is_inbox(), row.name.clone()));
+        Ok(listed)
+    }
+
+    /// The folders that are there, INBOX among them.
+    fn existing(&self) -> Result<BTreeSet<FolderName>, FolderError> {
+        let top = self.mailboxes.directory(&self.account);
+        let mut names = BTreeSet::from([FolderName::inbox()]);
+        let entries = match fs::read_dir(&top) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
+            Err(error) => return Err(MailboxError::on("read", &top)(error).into()),
+        };
+        for entry in entries {
+            let entry = entry.map_err(MailboxError::on("read", &top))?;
+            // With `-Mm` there are as many messages as entries here: the name is looked at first.
+            let name = entry.file_name().to_str().and_then(FolderName::from_directory_name);
+            names.extend(name.filter(|_| entry.path().join("cur").is_dir()));
+        }
+        Ok(names)
+    }
+
+    fn rows(&self) -> Result<Vec<Row>, FolderError> {
+        let path = self.mailboxes.root.path().join(self.table());
+        match fs::read(&path) {
+            Ok(bytes) => Ok(table::rows(&bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(MailboxError::on("read", &path)(error).into()),
+        }
+    }
+
+    fn table(&self) -> PathBuf {
+        MailRoot::account_directory(&self.account).join(FOLDERS_TABLE)
+    }
+
+    /// Changes the table and says what came of it.
+    fn edit<T>(&self, change: impl FnOnce(&mut Edit) -> Result<T, EditError>) -> Result<T, FolderError> {
+        let editor = Editor::new(&self.mailboxes.root, self.mailboxes.disk.clone());
+        let mut edit = editor.begin(&self.table())?;
+        let before = edit.to_bytes();
+        let changed = change(&mut edit)?;
+        if edit.to_bytes() != before {
+            edit.commit()?;
+        }
+        Ok(changed)
+    }
+
+    /// Whether there is such a folder.
+    pub fn exists(&self, name: &FolderName) -> bool {
+        name.is_inbox() || self.places(name).cur.is_some_and(|cur| cur.is_dir())
+    }
+
+    fn places(&self, name: &FolderName) -> Places {
+        Places::of(&self.mailboxes, &self.account, name)
+    }
+
+    /// The directory of a folder other than INBOX.
+    fn directory(&self, name: &FolderName) -> Result<PathBuf, FolderError> {
+        let directory = name.directory_name().ok_or(FolderError::Inbox)?;
+        Ok(self.mailboxes.directory(&self.account).join(directory))
+    }
+
+    /// Makes a folder, and those above it that are not there.
+    ///
+    /// # Errors
+    /// [`FolderError::Exists`], the disk's.
+    pub fn create(&self, name: &FolderName, special_use: Option<SpecialUse>) -> Result<(), FolderError> {
+        if self.exists(name) {
+            return Err(FolderError::Exists);
+        }
+        let mut missing: Vec<FolderName> = name.parents().filter(|above| !self.exists(above)).collect();
+        missing.reverse();
+        missing.push(name.clone());
+        for missing in &missing {
+            let directory = self.directory(missing)?;
+            // `cur` comes last: with it the folder is there.
+            for part in ["tmp", "new", "cur"] {
+                let path = directory.join(part);
+                self.mailboxes.disk.create_dir_all(&path).map_err(MailboxError::on("create", &path))?;
+            }
+        }
+        self.edit(|edit| {
+            for missing in &missing {
+                let special_use = special_use.filter(|_| missing == name);
+                let uid_validity = table::new_uid_validity(edit, unix_secs(SystemTime::now()))?;
+                table::set(edit, missing, |row| {
+                    row.uid_validity = uid_validity;
+                    row.special_use = special_use.or(row.special_use);
+                })?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Opens a folder and looks at its directories. INBOX is made if it is missing.
+    ///
+    /// # Errors
+    /// [`FolderError::NoSuchFolder`], the disk's.
+    pub fn open(&self, name: &FolderName) -> Result<Arc<Folder>, FolderError> {
+        if name.is_inbox() {
+            self.mailboxes.create(&self.account)?;
+        } else if !self.exists(name) {
+            return Err(FolderError::NoSuchFolder);
+        }
+        let folder = self.open_once(name)?;
+        folder.look()?;
+        Ok(folder)
+    }
+
+    fn open_once(&self, name: &FolderName) -> Result<Arc<Folder>, FolderError> {
+        let places = self.places(name);
+        let mut open = self.mailboxes.open_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(folder) = open.get(&places.cache).and_then(Weak::upgrade) {
+            return Ok(folder);
+        }
+        open.retain(|_, folder| folder.strong_count() > 0);
+        let known = self.rows()?.into_iter().find(|row| row.name == *name).map_or(0, |row| row.uid_validity);
+        let state = State::open(&self.mailboxes, &places, known, || {
+            self.edit(|edit| {
+                let uid_validity = table::new_uid_validity(edit, unix_secs(SystemTime::now()))?;
+                table::set(edit, name, |row| row.uid_validity = uid_validity)?;
+                Ok(uid_validity)
+            })
+        })?;
+        let folder = Arc::new(Folder {
+            name: name.clone(),
+            mailboxes: self.mailboxes.clone(),
+            account: Arc::clone(&self.account),
+            places: places.clone(),
+            state: Mutex::new(state),
+            changed: watch::Sender::new(0),
+        });
+        open.insert(places.cache, Arc::downgrade(&folder));
+        Ok(folder)
+    }
+
+    /// Nobody who has the folder open can do anything with it any more.
+    fn forget(&self, name: &FolderName) {
+        let mut open = self.mailboxes.open_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(folder) = open.remove(&self.places(name).cache).and_then(|folder| folder.upgrade()) {
+            let mut state = folder.lock();
+            state.close();
+            state.is_gone = true;
+            drop(state);
+            folder.tell();
+        }
+    }
+
+    /// Removes a folder with its messages. Folders below it stay.
+    ///
+    /// # Errors
+    /// [`FolderError::Inbox`], [`FolderError::NoSuchFolder`], the disk's.
+    pub fn delete(&self, name: &FolderName) -> Result<(), FolderError> {
+        let directory = self.directory(name)?;
+        if !self.exists(name) {
+            return Err(FolderError::NoSuchFolder);
+        }
+        self.forget(name);
+        // Under a name that is no folder's it is gone at once; a crash leaves at most waste.
+        let waste = self.mailboxes.directory(&self.account).join(format!("..{}", fresh_file_name()));
+        let disk = &self.mailboxes.disk;
+        disk.rename(&directory, &waste).map_err(MailboxError::on("remove", &directory))?;
+        let top = self.mailboxes.directory(&self.account);
+        disk.sync_dir(&top).map_err(MailboxError::on("sync", &top))?;
+        if let Err(error) = fs::remove_dir_all(&waste) {
+            tracing::warn!("{}: cannot be removed: {error}", waste.display());
+        }
+        self.edit(|edit| {
+            // Whoever subscribed to it stays subscribed (RFC 9051 section 6.3.7).
+            match edit.find(|row| row.value(0) == name.as_str().as_bytes() && row.value(2).contains(&b'S')) {
+                Some(_) => table::set(edit, name, |row| (row.uid_validity, row.special_use) = (0, None)).map(drop),
+                None => {
+                    table::remove(edit, name);
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    /// Gives a folder, and those below it, another name. Of INBOX the messages move, and it stays.
+    ///
+    /// # Errors
+    /// [`FolderError::Exists`], [`FolderError::NoSuchFolder`], the disk's.
+    pub fn rename(&self, from: &FolderName, to: &FolderName) -> Result<(), FolderError> {
+        if self.exists(to) {
+            return Err(FolderError::Exists);
+        }
+        if from.is_inbox() {
+            return self.rename_inbox(to);
+        }
+        let existing = self.existing()?;
+        let moves: Vec<(FolderName, FolderName)> = existing
+            .into_iter()
+            .filter(|name| name == from || name.is_below(from))
+            .map(|name| name.moved(from, to).map(|moved| (name, moved)))
+            .collect::<Result<_, _>>()?;
+        if !moves.iter().any(|(name, _)| name == from) || to.is_below(from) {
+            return Err(FolderError::NoSuchFolder);
+        }
+        if moves.iter().any(|(_, moved)| self.exists(moved)) {
+            return Err(FolderError::Exists);
+        }
+        for above in to.parents().filter(|above| !self.exists(above)).collect::<Vec<_>>().into_iter().rev() {
+            self.create(&above, None)?;
+        }
+        for (name, moved) in &moves {
+            self.forget(name);
+            let (old, new) = (self.directory(name)?, self.directory(moved)?);
+            self.mailboxes.disk.rename(&old, &new).map_err(MailboxError::on("rename", &old))?;
+        }
+        let top = self.mailboxes.directory(&self.account);
+        self.mailboxes.disk.sync_dir(&top).map_err(MailboxError::on("sync", &top))?;
+        self.edit(|edit| {
+            for (name, moved) in &moves {
+                let row = table::set(edit, name, |_| ())?;
+                table::remove(edit, name);
+                table::set(edit, moved, |new| {
+                    (new.uid_validity, new.special_use) = (row.uid_validity, row.special_use);
+                })?;
+                if row.is_subscribed {
+                    // The subscription is to the old name (RFC 9051 section 6.3.6).
+                    table::set(edit, name, |old| old.is_subscribed = true)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn rename_inbox(&self, to: &FolderName) -> Result<(), FolderError> {
+        let inbox = self.open(&FolderName::inbox())?;
+        self.create(to, None)?;
+        let folder = self.open(to)?;
+        let uids: Vec<u32> = inbox.messages().0.iter().map(|message| message.uid).collect();
+        inbox.move_to(&uids, &folder).map(drop)
+    }
+
+    /// Subscribes, or no longer does. The folder need not be there.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn subscribe(&self, name: &FolderName, is_subscribed: bool) -> Result<(), FolderError> {
+        self.edit(|edit| {
+            if !is_subscribed && edit.find(|row| row.value(0) == name.as_str().as_bytes()).is_none() {
+                return Ok(());
+            }
+            let row = table::set(edit, name, |row| row.is_subscribed = is_subscribed)?;
+            if !is_subscribed && row.uid_validity == 0 {
+                table::remove(edit, name);
+            }
+            Ok(())
+        })
+    }
+}
