@@ -119,7 +119,7 @@ mod tests {
             // RFC 3501 section 5.1.3.
             ("~peter/mail/台北/日本語", "~peter/mail/&U,BTFw-/&ZeVnLIqe-"),
             // A surrogate pair.
-            ("📬", "&2D3crA-"),
+            ("📬", "&2D3c7A-"),
             ("a\tb", "a&AAk-b"),
             ("- -", "- -"),
             ("~\u{7f}", "~&AH8-"),

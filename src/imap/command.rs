@@ -49,7 +49,7 @@ pub enum CommandBody {
     /// ENABLE: capability names in capitals (RFC 5161).
     Enable(Vec<String>),
     /// ID: fields and values, or NIL (RFC 2971).
-    Id(Option<Vec<(Vec<u8>, Option<Vec<u8>>)>>),
+    Id(Option<Vec<IdField>>),
     /// COMPRESS: the mechanism's name in capitals (RFC 4978 knows `DEFLATE`).
     Compress(String),
     /// SELECT and EXAMINE.
@@ -140,6 +140,9 @@ pub enum CommandBody {
         values: Vec<(String, Option<Vec<u8>>)>,
     },
 }
+
+/// A field of ID and its value, which may be NIL.
+pub type IdField = (Vec<u8>, Option<Vec<u8>>);
 
 /// A mailbox name in Unicode. Any case of INBOX is `INBOX`. Nothing else is checked: delimiters, dots and control
 /// characters are up to the storage; NUL cannot occur.

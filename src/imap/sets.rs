@@ -141,3 +141,69 @@ fn push_range(text: &mut String, first: u32, last: u32) {
     // Writing to a String cannot fail.
     let _ = if first == last { write!(text, "{first}") } else { write!(text, "{first}:{last}") };
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::SequenceNumber::{Largest, Number};
+    use super::*;
+
+    #[track_caller]
+    fn check(ranges: &[(SequenceNumber, SequenceNumber)], max: u32, expected: &[RangeInclusive<u32>]) {
+        assert_eq!(SequenceSet::new(ranges.to_vec()).ranges(max), expected);
+    }
+
+    #[test]
+    fn ranges_are_sorted_and_merged() {
+        check(&[(Number(3), Number(3))], 10, &[3..=3]);
+        check(&[(Number(5), Number(2)), (Number(9), Number(9))], 10, &[2..=5, 9..=9]);
+        check(&[(Number(4), Number(5)), (Number(1), Number(3))], 10, &[1..=5]);
+        check(&[(Number(1), Number(9)), (Number(2), Number(3))], 10, &[1..=9]);
+        check(&[(Number(1), Number(u32::MAX))], 10, &[1..=u32::MAX]);
+        check(&[(Number(u32::MAX), Number(u32::MAX)), (Number(1), Largest)], u32::MAX, &[1..=u32::MAX]);
+        check(&[(Largest, Largest)], 10, &[10..=10]);
+        check(&[(Number(4), Largest)], 10, &[4..=10]);
+        // RFC 9051: `559:*` names the largest UID even if that is less than 559.
+        check(&[(Number(559), Largest)], 10, &[10..=559]);
+        check(&[(Largest, Largest)], 0, &[]);
+        check(&[(Number(3), Largest)], 0, &[3..=3]);
+        let set = SequenceSet::new(vec![(Number(2), Number(7)), (Number(9), Largest)]);
+        assert_eq!((set.largest(20), set.largest(3), set.has_largest()), (20, 9, true));
+        assert!(set.contains(7, 8) && set.contains(8, 8) && !set.contains(8, 9) && !set.contains(0, 9));
+    }
+
+    #[test]
+    fn texts_are_short() {
+        for (numbers, text) in [
+            (&[][..], ""),
+            (&[7], "7"),
+            (&[1, 2, 3, 7], "1:3,7"),
+            (&[1, 3, 5], "1,3,5"),
+            (&[1, 2, 2, 3], "1:3"),
+            (&[u32::MAX - 1, u32::MAX], "4294967294:4294967295"),
+        ] {
+            assert_eq!(to_text(numbers.iter().copied()), text);
+        }
+        assert_eq!(ranges_to_text(&[1..=3, 7..=7]), "1:3,7");
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_hold_what_was_written(
+            pairs in prop::collection::vec((0_u32..30, 0_u32..30), 1..8),
+            max in 1_u32..30,
+        ) {
+            let end = |number| if number == 0 { Largest } else { Number(number) };
+            let set = SequenceSet::new(pairs.iter().map(|&(a, b)| (end(a), end(b))).collect());
+            let ranges = set.ranges(max);
+            prop_assert!(ranges.windows(2).all(|pair| *pair[0].end() + 1 < *pair[1].start()));
+            for number in 0..40 {
+                let inside = ranges.iter().any(|range| range.contains(&number));
+                prop_assert_eq!(inside, set.contains(number, max));
+            }
+            let numbers = ranges.iter().cloned().flatten();
+            prop_assert_eq!(to_text(numbers), ranges_to_text(&ranges));
+        }
+    }
+}

@@ -18,7 +18,8 @@ mod text;
 mod tests;
 
 use nom::Parser;
-use nom::combinator::{cut, map, opt};
+use nom::bytes::complete::take_while_m_n;
+use nom::combinator::{cut, map, opt, peek};
 use nom::sequence::{preceded, separated_pair};
 
 pub use self::append::{parse_append_end, parse_append_head, parse_append_next};
@@ -139,7 +140,8 @@ fn bare(verb: &str) -> Option<CommandBody> {
 
 /// `auth-type [SP initial-resp]` (RFC 4959).
 fn authenticate(input: Input<'_>) -> Parsed<'_, CommandBody> {
-    let response = preceded(token(" "), cut(expect("a base64 initial response", text::base64_text)));
+    let begins = (token(" "), peek(take_while_m_n(1, 1, |octet| octet != b' ')));
+    let response = preceded(begins, cut(expect("a base64 initial response", text::base64_text)));
     map((upper("a mechanism"), opt(response)), |(mechanism, initial_response)| CommandBody::Authenticate {
         mechanism,
         initial_response,
