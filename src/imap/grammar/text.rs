@@ -11,8 +11,8 @@ use nom::sequence::{delimited, preceded, terminated};
 use nom::{Err, IResult, Parser};
 
 use super::super::command::{Flag, MailboxName};
-use crate::mutf7::NameError;
 use super::NameEncoding;
+use crate::mutf7::NameError;
 
 pub(super) type Input<'a> = &'a [u8];
 pub(super) type Parsed<'a, T> = IResult<Input<'a>, T, Mismatch<'a>>;
