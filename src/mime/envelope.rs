@@ -412,13 +412,12 @@ impl AddressReader<'_> {
         self.place > before
     }
 
-    /// Gives an address its name: the phrase before it, or the comment behind it.
+    /// Gives an address its name: the phrase before it, or the last comment behind it (RFC 822's old way).
     fn named(&mut self, mut address: Address, name: Vec<u8>) -> Address {
         if name.is_empty() {
+            self.comment = None;
             while matches!(self.peek(), Some(b' ' | b'\t' | b'(')) {
-                let before = self.place;
                 if self.peek() == Some(b'(') { self.comment() } else { self.place += 1 }
-                debug_assert!(self.place > before);
             }
             address.name = self.comment.take().filter(|text| !text.is_empty());
         } else {

@@ -195,14 +195,18 @@ fn join_continuations(params: Vec<Param>) -> Vec<Param> {
         return params;
     }
     let pieces: Vec<_> = params.iter().map(|param| piece(&param.name)).collect();
-    let mut joined: Vec<Param> = Vec::new();
+    let starts = |base: &[u8]| pieces.iter().flatten().any(|(other, number, _)| *number == 0 && same(other, base));
+    let mut bases: Vec<&[u8]> = Vec::new();
+    let mut joined = Vec::new();
     for (index, param) in params.iter().enumerate() {
         match pieces[index] {
-            Some((base, 0, _)) if !joined.iter().any(|one| is_join_of(&one.name, base)) => {
+            Some((base, _, _)) if bases.iter().any(|known| same(known, base)) => {}
+            Some((base, 0, _)) => {
+                bases.push(base);
                 joined.push(join(base, &params, &pieces));
             }
-            Some((base, _, _)) if joined.iter().any(|one| is_join_of(&one.name, base)) => {}
-            Some((base, _, _)) if pieces.iter().flatten().any(|(other, n, _)| *n == 0 && same(other, base)) => {}
+            // A later piece may stand before the first one.
+            Some((base, _, _)) if starts(base) => {}
             _ => joined.push(param.clone()),
         }
     }
@@ -213,10 +217,6 @@ type Piece<'a> = (&'a [u8], usize, bool);
 
 fn same(one: &[u8], other: &[u8]) -> bool {
     one.eq_ignore_ascii_case(other)
-}
-
-fn is_join_of(name: &[u8], base: &[u8]) -> bool {
-    same(name, base) || name.strip_suffix(b"*").is_some_and(|name| same(name, base))
 }
 
 /// `name*3*` is (name, 3, extended).

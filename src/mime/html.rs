@@ -160,6 +160,11 @@ impl HtmlText {
                 self.state = State::Text;
                 self.end_tag(into);
             }
+            // `a<b` in a script is no tag, but what follows may be the one that ends it.
+            '<' if self.hidden_in.is_some() => {
+                self.state = State::Text;
+                self.take(character, into);
+            }
             letter if self.state == State::TagName && letter.is_ascii_alphanumeric() => {
                 if self.word.len() < TAG_BYTES_MAX {
                     self.word.push(letter.to_ascii_lowercase());

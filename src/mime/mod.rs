@@ -44,7 +44,7 @@ pub use section::SectionPart;
 pub use sort::{SortCriterion, SortKey, Sortable, sort};
 pub use structure::{Content, Disposition, Param, Part, Structure};
 pub use subject::{BaseSubject, base_subject};
-pub use text::{body_structure_text, envelope_text, nstring, string};
+pub use text::{Dialect, body_structure_text, envelope_text, nstring, string};
 pub use thread::{Forest, ThreadNode, Threadable, thread_orderedsubject, thread_references};
 pub use transfer::{TransferDecoder, TransferEncoding, TransferError};
 

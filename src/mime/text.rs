@@ -48,14 +48,24 @@ fn addresses(list: &[Address], into: &mut Vec<u8>) {
     into.push(b')');
 }
 
+/// Whose grammar a structure is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// RFC 3501 knows message/rfc822 only: a message/global is written like any file, as Dovecot does.
+    Rev1,
+    /// RFC 9051 wants the envelope and body of message/global, too.
+    Rev2,
+}
+
 /// Appends what BODY (not `extended`) or BODYSTRUCTURE (`extended`) tells.
-pub fn body_structure_text(structure: &Structure, extended: bool, into: &mut Vec<u8>) {
-    Writer { structure, extended }.part(0, 0, into);
+pub fn body_structure_text(structure: &Structure, extended: bool, dialect: Dialect, into: &mut Vec<u8>) {
+    Writer { structure, extended, dialect }.part(0, 0, into);
 }
 
 struct Writer<'a> {
     structure: &'a Structure,
     extended: bool,
+    dialect: Dialect,
 }
 
 impl Writer<'_> {
@@ -79,7 +89,7 @@ impl Writer<'_> {
                     self.extension(part, into);
                 }
             }
-            Content::Message { root, envelope } => {
+            Content::Message { root, envelope } if self.tells_of(part) => {
                 basic(part, into);
                 into.push(b' ');
                 envelope_text(envelope, into);
@@ -88,7 +98,7 @@ impl Writer<'_> {
                 number(part.lines, into);
                 self.single_extension(part, into);
             }
-            Content::Leaf => {
+            Content::Message { .. } | Content::Leaf => {
                 basic(part, into);
                 if part.is_media("text") {
                     number(part.lines, into);
@@ -97,6 +107,10 @@ impl Writer<'_> {
             }
         }
         into.push(b')');
+    }
+
+    fn tells_of(&self, message: &Part) -> bool {
+        self.dialect == Dialect::Rev2 || message.is_type("message", "rfc822")
     }
 
     fn single_extension(&self, part: &Part, into: &mut Vec<u8>) {
