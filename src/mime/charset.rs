@@ -9,7 +9,7 @@ use super::header::unfold;
 /// Decodes text of one charset that comes in pieces. Whatever is no text of that charset becomes U+FFFD.
 ///
 /// UTF-8 and unknown charsets are read as UTF-8. Other charsets are decoded line by line, for a line end is at no place a
-/// half character in any of them but UTF-16, of which at most [`HELD_BYTES_MAX`] bytes are decoded at once.
+/// half character in any of them but UTF-16, of which a quarter of a megabyte is decoded at once.
 pub struct CharsetDecoder {
     decode: Option<DecoderFnc>,
     is_wide: bool,
@@ -28,9 +28,9 @@ impl CharsetDecoder {
         let name = charset.unwrap_or_default();
         let decode = decoder(name);
         let lower = name.to_ascii_lowercase();
-        let is_wide = ["utf-16", "utf_16", "ucs", "unicode", "iso-10646"].iter().any(|wide| {
-            lower.starts_with(wide.as_bytes()) && decode.is_some()
-        });
+        let is_wide = ["utf-16", "utf_16", "ucs", "unicode", "iso-10646"]
+            .iter()
+            .any(|wide| lower.starts_with(wide.as_bytes()) && decode.is_some());
         Self { decode, is_wide, held: Vec::new() }
     }
 
@@ -39,7 +39,7 @@ impl CharsetDecoder {
         match self.decode {
             None => self.push_utf8(bytes, into),
             Some(_) => {
-                for piece in bytes.chunks(HELD_BYTES_MAX / 2) {
+                for piece in bytes.chunks(HELD_BYTES_MAX) {
                     self.held.extend_from_slice(piece);
                     if self.held.len() >= DECODED_AT_ONCE_BYTES {
                         self.decode_lines(into);
@@ -61,10 +61,11 @@ impl CharsetDecoder {
 
     fn decode_lines(&mut self, into: &mut String) {
         let Some(decode) = self.decode else { return };
-        let line_end = if self.is_wide { None } else { memchr::memrchr(b'\n', &self.held).map(|end| end + 1) };
+        let line_end =
+            if self.is_wide { None } else { memchr::memrchr(b'\n', &self.held).map(|end| end + 1) };
         let length = match line_end {
             Some(length) => length,
-            None if self.held.len() >= HELD_BYTES_MAX / 2 => self.held.len() & !1,
+            None if self.held.len() >= HELD_BYTES_MAX => self.held.len() & !1,
             None => return,
         };
         into.push_str(&decode(&self.held[..length]));
@@ -167,5 +168,5 @@ fn decode_words(value: &[u8], into: &mut String) {
 /// How much is decoded at once unless a line is longer, in bytes.
 const DECODED_AT_ONCE_BYTES: usize = 16 * 1024;
 
-/// The longest line that waits for its end, twice that in bytes.
-const HELD_BYTES_MAX: usize = 512 * 1024;
+/// The longest line that waits for its end, in bytes.
+const HELD_BYTES_MAX: usize = 256 * 1024;

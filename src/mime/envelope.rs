@@ -163,7 +163,8 @@ pub fn sent_date(raw: &[u8]) -> Option<i64> {
 }
 
 fn read_addresses(value: &[u8], into: &mut Vec<Address>) {
-    let mut reader = AddressReader { bytes: value, place: 0, comment: None, quotes_end: true, comments_end: true };
+    let mut reader =
+        AddressReader { bytes: value, place: 0, comment: None, quotes_end: true, comments_end: true };
     reader.list(into);
 }
 
@@ -219,7 +220,7 @@ impl AddressReader<'_> {
                     continue;
                 }
             }
-            self.to_separator();
+            self.skip_to_separator();
             if self.peek() == Some(b';') && in_group {
                 in_group = false;
                 into.push(Address::default());
@@ -236,7 +237,7 @@ impl AddressReader<'_> {
     }
 
     /// Passes what stands behind an address; a comment there may be its name.
-    fn to_separator(&mut self) {
+    fn skip_to_separator(&mut self) {
         while let Some(octet) = self.peek() {
             if matches!(octet, b',' | b';') {
                 return;
@@ -370,7 +371,7 @@ impl AddressReader<'_> {
     /// `@a,@b:`; without a colon before the bracket it was no route.
     fn route(&mut self) -> Option<Vec<u8>> {
         let rest = &self.bytes[self.place..];
-        let end = rest.find_byteset(b":>")?;
+        let end = rest[..rest.len().min(ROUTE_BYTES_MAX)].find_byteset(b":>")?;
         if rest[end] == b'>' {
             return None;
         }
@@ -383,7 +384,8 @@ impl AddressReader<'_> {
         self.skip_blanks();
         if self.peek() == Some(b'[') {
             let rest = &self.bytes[self.place..];
-            let length = rest.find_byteset(b"]>,").map_or(rest.len(), |end| end + usize::from(rest[end] == b']'));
+            let length =
+                rest.find_byteset(b"]>,").map_or(rest.len(), |end| end + usize::from(rest[end] == b']'));
             self.place += length;
             return rest[..length].to_vec();
         }
@@ -479,6 +481,9 @@ pub(super) const MISSING_MAILBOX: &[u8] = b"MISSING_MAILBOX";
 
 /// Stands for a domain that is not there.
 pub(super) const MISSING_DOMAIN: &[u8] = b"MISSING_DOMAIN";
+
+/// The longest source route, in bytes: RFC 5321 4.5.3.1.3 allows 256 for a whole path.
+const ROUTE_BYTES_MAX: usize = 1000;
 
 /// A date is some 40 bytes long, and comments may follow it.
 const DATE_BYTES_MAX: usize = 200;

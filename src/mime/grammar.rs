@@ -195,7 +195,8 @@ fn join_continuations(params: Vec<Param>) -> Vec<Param> {
         return params;
     }
     let pieces: Vec<_> = params.iter().map(|param| piece(&param.name)).collect();
-    let starts = |base: &[u8]| pieces.iter().flatten().any(|(other, number, _)| *number == 0 && same(other, base));
+    let starts =
+        |base: &[u8]| pieces.iter().flatten().any(|(other, number, _)| *number == 0 && same(other, base));
     let mut bases: Vec<&[u8]> = Vec::new();
     let mut joined = Vec::new();
     for (index, param) in params.iter().enumerate() {

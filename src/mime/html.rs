@@ -200,8 +200,30 @@ const HIDING: [&str; 4] = ["head", "style", "script", "template"];
 
 /// Elements that begin a line.
 const BLOCKS: [&str; 24] = [
-    "address", "article", "blockquote", "body", "br", "center", "dd", "div", "dl", "dt", "footer", "h1", "h2",
-    "h3", "h4", "h5", "h6", "header", "hr", "li", "p", "table", "tr", "ul",
+    "address",
+    "article",
+    "blockquote",
+    "body",
+    "br",
+    "center",
+    "dd",
+    "div",
+    "dl",
+    "dt",
+    "footer",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "header",
+    "hr",
+    "li",
+    "p",
+    "table",
+    "tr",
+    "ul",
 ];
 
 /// The longest character reference, in bytes: `CounterClockwiseContourIntegral` has 31.

@@ -14,7 +14,8 @@ pub fn preview(text: &str) -> String {
             blank = !short.is_empty();
             continue;
         }
-        if character.is_control() || matches!(character, '\u{200b}'..='\u{200f}' | '\u{feff}' | '\u{ad}' | '\u{34f}')
+        if character.is_control()
+            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{feff}' | '\u{ad}' | '\u{34f}')
         {
             continue;
         }

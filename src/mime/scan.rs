@@ -203,7 +203,8 @@ impl Scanner {
         let mut found: Option<(usize, usize)> = None;
         for (index, open) in self.open.iter().enumerate().rev() {
             let Some(boundary) = &open.boundary else { continue };
-            if behind_dashes.starts_with(boundary) && found.is_none_or(|(_, length)| boundary.len() > length) {
+            if behind_dashes.starts_with(boundary) && found.is_none_or(|(_, length)| boundary.len() > length)
+            {
                 found = Some((index, boundary.len()));
             }
         }

@@ -56,7 +56,13 @@ pub struct Sortable {
 
 impl Sortable {
     /// Reads from an envelope what the criteria need.
-    pub fn new(sequence: u32, arrival: i64, size: u64, envelope: &Envelope, criteria: &[SortCriterion]) -> Self {
+    pub fn new(
+        sequence: u32,
+        arrival: i64,
+        size: u64,
+        envelope: &Envelope,
+        criteria: &[SortCriterion],
+    ) -> Self {
         let needs_date = criteria.iter().any(|one| one.key == SortKey::Date);
         let sent = envelope.date.as_deref().filter(|_| needs_date).and_then(sent_date).unwrap_or(arrival);
         let texts = criteria.iter().map(|one| text_of(one.key, envelope)).collect();

@@ -136,7 +136,8 @@ impl Part {
             3 => self.description = text(),
             4 => self.md5 = text(),
             5 => {
-                self.disposition = grammar::disposition(value).map(|(kind, params)| Disposition { kind, params });
+                self.disposition =
+                    grammar::disposition(value).map(|(kind, params)| Disposition { kind, params });
             }
             6 => self.language = grammar::languages(value),
             _ => self.location = text(),
@@ -175,7 +176,8 @@ impl Part {
 
     /// Bytes of text that this part keeps.
     pub(super) fn kept_bytes(&self) -> usize {
-        let params = |params: &[Param]| params.iter().map(|one| one.name.len() + one.value.len() + 64).sum::<usize>();
+        let params =
+            |params: &[Param]| params.iter().map(|one| one.name.len() + one.value.len() + 64).sum::<usize>();
         let texts = [&self.id, &self.description, &self.encoding, &self.md5, &self.location];
         self.media.len()
             + self.subtype.len()
@@ -187,7 +189,8 @@ impl Part {
 
     /// Keeps nothing but what the tree needs.
     pub(super) fn forget_texts(&mut self) {
-        *self = Self { media: b"application".to_vec(), subtype: b"octet-stream".to_vec(), ..Self::plain(false) };
+        *self =
+            Self { media: b"application".to_vec(), subtype: b"octet-stream".to_vec(), ..Self::plain(false) };
     }
 }
 
@@ -205,7 +208,8 @@ impl Structure {
     /// The part that a preview is made of: the first text/plain or text/html that is no attachment.
     pub fn first_text(&self) -> Option<&Part> {
         self.text_parts().find(|part| {
-            let attached = part.disposition.as_ref().is_some_and(|one| one.kind.eq_ignore_ascii_case(b"attachment"));
+            let attached =
+                part.disposition.as_ref().is_some_and(|one| one.kind.eq_ignore_ascii_case(b"attachment"));
             !attached && part.body.start < part.body.end
         })
     }

@@ -204,7 +204,7 @@ impl Links {
                 None => roots.push(place),
             }
         }
-        for place in self.from_roots(&roots).into_iter().rev() {
+        for place in self.parents_first(&roots).into_iter().rev() {
             let children = std::mem::take(&mut self.places[place].children);
             self.places[place].children = self.without_dummies(children);
         }
@@ -236,7 +236,7 @@ impl Links {
     }
 
     /// All places, each behind its parent.
-    fn from_roots(&self, roots: &[usize]) -> Vec<usize> {
+    fn parents_first(&self, roots: &[usize]) -> Vec<usize> {
         let mut order = roots.to_vec();
         let mut next = 0;
         while let Some(&place) = order.get(next) {
@@ -258,7 +258,9 @@ impl Threads<'_> {
     fn sort(&mut self) {
         let mut keys: Vec<(i64, usize)> = Vec::with_capacity(self.links.places.len());
         for place in &self.links.places {
-            keys.push(place.message.map_or((i64::MAX, usize::MAX), |index| (self.messages[index].sent, index)));
+            keys.push(
+                place.message.map_or((i64::MAX, usize::MAX), |index| (self.messages[index].sent, index)),
+            );
         }
         for place in self.links.places.iter_mut().filter(|place| place.children.len() > 1) {
             place.children.sort_unstable_by_key(|child| keys[*child]);
@@ -288,7 +290,9 @@ impl Threads<'_> {
         let table = self.subject_table(&subjects);
         let mut slots: Vec<Option<usize>> = self.roots.iter().copied().map(Some).collect();
         for slot in 0..slots.len() {
-            let Some(&home) = table.get(subjects[slot].as_str()).filter(|home| **home != slot) else { continue };
+            let Some(&home) = table.get(subjects[slot].as_str()).filter(|home| **home != slot) else {
+                continue;
+            };
             if let (Some(place), Some(first)) = (slots[slot].take(), slots[home]) {
                 slots[home] = Some(self.merged(first, place));
             }

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::super::{
-    CharsetDecoder, HtmlText, Searcher, TextDecoder, TransferDecoder, TransferEncoding, TransferError, base_subject,
-    charset_is_known, decoded_header, fold, preview, sent_date,
+    CharsetDecoder, HtmlText, Searcher, TextDecoder, TransferDecoder, TransferEncoding, TransferError,
+    base_subject, charset_is_known, decoded_header, fold, preview, sent_date,
 };
 use super::{crlf, scan};
 
@@ -142,7 +142,9 @@ fn charsets_are_decoded_in_any_pieces() {
     }
     let long: Vec<u8> = b"\x83\x6e\x83\x8d\r\n".repeat(20_000);
     assert_eq!(characters("shift_jis", &long, 1001), "ハロ\r\n".repeat(20_000));
-    assert!(charset_is_known(b"UTF-8") && charset_is_known(b"windows-1252") && !charset_is_known(b"x-nothing"));
+    assert!(
+        charset_is_known(b"UTF-8") && charset_is_known(b"windows-1252") && !charset_is_known(b"x-nothing")
+    );
 }
 
 fn html(text: &str, length: usize) -> String {
@@ -211,7 +213,9 @@ fn text_parts_are_decoded_down_to_their_text() {
     let part = structure.first_text().unwrap();
     let body = &message[part.body.start as usize..part.body.end as usize];
     for length in [1, 3, 1000] {
-        for (strips, expected) in [(true, "Grüße & Kuchen\n"), (false, "<p>Grüße &amp; <b>Kuchen</b></p>\r\n")] {
+        for (strips, expected) in
+            [(true, "Grüße & Kuchen\n"), (false, "<p>Grüße &amp; <b>Kuchen</b></p>\r\n")]
+        {
             let mut decoder = TextDecoder::new(part, strips);
             let mut text = String::new();
             body.chunks(length).for_each(|piece| decoder.push(piece, &mut text));
@@ -230,8 +234,22 @@ fn previews_are_short_and_on_one_line() {
 }
 
 const CHARSETS: [&str; 16] = [
-    "utf-8", "utf-7", "utf-16", "utf-16le", "ucs-2", "iso-2022-jp", "iso-2022-kr", "shift_jis", "euc-jp", "euc-kr",
-    "big5", "gbk", "gb18030", "windows-1252", "iso-8859-8", "x-user-defined",
+    "utf-8",
+    "utf-7",
+    "utf-16",
+    "utf-16le",
+    "ucs-2",
+    "iso-2022-jp",
+    "iso-2022-kr",
+    "shift_jis",
+    "euc-jp",
+    "euc-kr",
+    "big5",
+    "gbk",
+    "gb18030",
+    "windows-1252",
+    "iso-8859-8",
+    "x-user-defined",
 ];
 
 proptest! {

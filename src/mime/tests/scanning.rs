@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 
 use super::super::{
-    Content, DEPTH_MAX, Dialect, Envelope, HEADER_KEPT_BYTES_MAX, PARTS_MAX, Packed as _, Part, STRUCTURE_KEPT_BYTES_MAX, Scanner,
-    SectionPart, Structure, body_structure_text, envelope_text, header_fields,
+    Content, DEPTH_MAX, Dialect, Envelope, HEADER_KEPT_BYTES_MAX, PARTS_MAX, Packed as _, Part,
+    STRUCTURE_KEPT_BYTES_MAX, Scanner, SectionPart, Structure, body_structure_text, envelope_text,
+    header_fields,
 };
 use super::{crlf, scan};
 
@@ -68,7 +69,8 @@ fn nesting_is_bounded() {
     let mut multiparts = String::new();
     let mut messages = String::new();
     for level in 0..1000 {
-        multiparts.push_str(&format!("Content-Type: multipart/mixed; boundary=\"n{level}x\"\n\n--n{level}x\n"));
+        multiparts
+            .push_str(&format!("Content-Type: multipart/mixed; boundary=\"n{level}x\"\n\n--n{level}x\n"));
         messages.push_str("Content-Type: message/rfc822\n\n");
     }
     for text in [multiparts, messages] {
@@ -129,7 +131,9 @@ fn a_huge_header_is_counted_and_its_beginning_read() {
 #[test]
 fn overlong_delimiters_are_delimiters_in_any_pieces() {
     let long = "x".repeat(5000);
-    let message = crlf(&format!("Content-Type: multipart/mixed; boundary=b\n\n--b{long}\nSubject: x\n\nbody\n--b--{long}\n"));
+    let message = crlf(&format!(
+        "Content-Type: multipart/mixed; boundary=b\n\n--b{long}\nSubject: x\n\nbody\n--b--{long}\n"
+    ));
     let whole = scan(&message);
     let part = &whole.structure.parts[1];
     assert_eq!(&message[part.header.start as usize..part.header.end as usize], b"Subject: x\r\n\r\n");
@@ -172,7 +176,15 @@ fn sections_are_those_of_the_rfc() {
     assert!(cut(&[4, 2], Mime).unwrap().contains("X-Part: 4.2"));
     assert_eq!(cut(&[4, 2, 1], Whole).as_deref(), Some("4.2.1"));
     assert_eq!(cut(&[4, 2, 2], Whole).as_deref(), Some("4.2.2"));
-    let none = [(&[][..], Mime), (&[1], Header), (&[4], Text), (&[5], Whole), (&[0], Whole), (&[1, 1], Whole), (&[4, 2, 3], Whole)];
+    let none = [
+        (&[][..], Mime),
+        (&[1], Header),
+        (&[4], Text),
+        (&[5], Whole),
+        (&[0], Whole),
+        (&[1, 1], Whole),
+        (&[4, 2, 3], Whole),
+    ];
     for (path, what) in none {
         assert_eq!(cut(path, what), None, "{path:?} {what:?}");
     }

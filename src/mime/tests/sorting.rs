@@ -1,8 +1,8 @@
 //! SORT and THREAD.
 
 use super::super::{
-    Envelope, Forest, SortCriterion, SortKey, Sortable, Threadable, base_subject, sort, thread_orderedsubject,
-    thread_references,
+    Envelope, Forest, SortCriterion, SortKey, Sortable, Threadable, base_subject, sort,
+    thread_orderedsubject, thread_references,
 };
 
 fn text(forest: &Forest) -> String {
@@ -92,7 +92,8 @@ fn keys_sort_as_the_rfcs_say() {
     ];
     let envelopes: Vec<Envelope> = headers.iter().map(|header| Envelope::read(header.as_bytes())).collect();
     let order = |criteria: &[(SortKey, bool)]| {
-        let criteria: Vec<_> = criteria.iter().map(|&(key, reverse)| SortCriterion { key, reverse }).collect();
+        let criteria: Vec<_> =
+            criteria.iter().map(|&(key, reverse)| SortCriterion { key, reverse }).collect();
         let mut all: Vec<_> = (0..3_u32)
             .map(|n| {
                 let envelope = &envelopes[n as usize];
