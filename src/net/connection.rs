@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use super::IO_TIMEOUT;
+use super::deflate::Deflate;
 use super::stream::{Link, Stream};
 use super::tls::{ClientTls, TlsError};
 
@@ -32,9 +33,12 @@ pub struct Connection {
     searched: usize,
     /// The current line went over its limit and is dropped up to its LF.
     swallowing: bool,
-    /// Octets to send are `replies[sent..]`.
+    /// Octets that will be sent.
     replies: Vec<u8>,
+    /// Octets on their way, compressed where the connection is: `outgoing[sent..]`.
+    outgoing: Vec<u8>,
     sent: usize,
+    deflate: Option<Box<Deflate>>,
 }
 
 /// One line as it came, without its end.
@@ -79,8 +83,29 @@ impl Connection {
             searched: 0,
             swallowing: false,
             replies: Vec::new(),
+            outgoing: Vec::new(),
             sent: 0,
+            deflate: None,
         }
+    }
+
+    /// From here on both directions are compressed (RFC 4978). Queued replies go out before, uncompressed; octets received
+    /// already are the first compressed ones.
+    ///
+    /// # Errors
+    /// As [`Connection::flush`].
+    pub async fn start_compression(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        let early = self.received.split_off(self.start);
+        self.received.clear();
+        (self.start, self.searched) = (0, 0);
+        self.deflate = Some(Box::new(Deflate::new(early)));
+        Ok(())
+    }
+
+    /// Whether [`Connection::start_compression`] was called.
+    pub fn is_compressed(&self) -> bool {
+        self.deflate.is_some()
     }
 
     /// The stream below, for its addresses and TLS parameters.
@@ -234,10 +259,28 @@ impl Connection {
             self.received.drain(..self.start);
             self.start = 0;
         }
-        self.received.reserve(READ_CHUNK_BYTES);
+        while self.deflate.is_some() {
+            let before = self.received.len();
+            if let Some(deflate) = &mut self.deflate {
+                deflate.unpack(&mut self.received)?;
+            }
+            if self.received.len() > before {
+                return Ok(());
+            }
+            self.receive_octets(until, deadline).await?;
+        }
+        self.receive_octets(until, deadline).await
+    }
+
+    async fn receive_octets(&mut self, until: Instant, deadline: Duration) -> Result<(), ReadError> {
+        let into = match &mut self.deflate {
+            Some(deflate) => &mut deflate.packed,
+            None => &mut self.received,
+        };
+        into.reserve(READ_CHUNK_BYTES);
         // `read_buf` appends and is safe to drop: what it did not return, it did not take.
         let mut chunk = (&mut self.stream).take(READ_CHUNK_BYTES as u64);
-        match timeout_at(until, chunk.read_buf(&mut self.received)).await {
+        match timeout_at(until, chunk.read_buf(into)).await {
             Err(_) => Err(ReadError::Timeout(deadline)),
             Ok(Ok(0)) => Err(ReadError::Eof),
             Ok(Ok(_)) => Ok(()),
@@ -247,20 +290,31 @@ impl Connection {
     }
 
     async fn flush_before_wait(&mut self) -> io::Result<()> {
-        if self.replies.is_empty() { Ok(()) } else { self.flush().await }
+        if self.replies.is_empty() && self.outgoing.is_empty() { Ok(()) } else { self.flush().await }
     }
 
     async fn send(&mut self) -> io::Result<()> {
-        while self.sent < self.replies.len() {
-            let count = timeout(IO_TIMEOUT, self.stream.write(&self.replies[self.sent..])).await??;
-            if count == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
+        loop {
+            while self.sent < self.outgoing.len() {
+                let count = timeout(IO_TIMEOUT, self.stream.write(&self.outgoing[self.sent..])).await??;
+                if count == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                self.sent += count;
             }
-            self.sent += count;
+            self.outgoing.clear();
+            self.sent = 0;
+            if self.replies.is_empty() {
+                return Ok(());
+            }
+            match &mut self.deflate {
+                Some(deflate) => {
+                    deflate.pack(&self.replies, &mut self.outgoing)?;
+                    self.replies.clear();
+                }
+                None => std::mem::swap(&mut self.replies, &mut self.outgoing),
+            }
         }
-        self.replies.clear();
-        self.sent = 0;
-        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@ pub mod dots;
 pub mod tls;
 
 mod connection;
+mod deflate;
 mod listener;
 mod machine;
 mod service;

@@ -1,0 +1,361 @@
+//! Commands on folders: SELECT, LIST, STATUS, CREATE and their like (RFC 9051 sections 6.3 and 6.4).
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+
+use super::command::{List, MailboxName, QResync, Select, StatusItem};
+use super::encode::{self, Code, Condition};
+use super::fetch::gone_since;
+use super::selected::Selected;
+use super::sets;
+use super::work::{Progress, Refusal, Work, folder_name};
+use crate::mailbox::folder::{
+    Folder, FolderError, FolderName, FolderRow, KEYWORDS_MAX, SEPARATOR, SpecialUse, Status,
+};
+
+impl Work {
+    /// SELECT and EXAMINE.
+    pub(super) fn select(&mut self, select: &Select, out: &mut Vec<u8>) -> Result<Progress, Refusal> {
+        if self.selected.take().is_some() {
+            Selected::tell_closed(out);
+        }
+        if select.condstore || select.qresync.is_some() {
+            self.modes.condstore = true;
+        }
+        let name = folder_name(&select.mailbox)?;
+        let folder = self.folders.open(&name)?;
+        let status = folder.status();
+        let selected = Selected::new(folder, select.read_only);
+        selected.tell_flag_names(out);
+        let permanent = Code::PermanentFlags {
+            flags: if select.read_only { Vec::new() } else { selected.all_flags() },
+            new_keywords: !select.read_only && selected.keywords.len() < KEYWORDS_MAX,
+        };
+        let ok = |out: &mut Vec<u8>, code: Code, text: &str| encode::untagged(out, Condition::Ok, Some(&code), text);
+        ok(out, permanent, "Flags that are kept");
+        selected.tell_exists(out, self.modes);
+        if !self.modes.rev2 {
+            let unseen = selected.uids.iter().position(|&uid| {
+                let message = selected.folder.message(uid);
+                message.is_some_and(|message| !message.flags.contains(crate::mailbox::folder::Flags::SEEN))
+            });
+            if let Some(index) = unseen {
+                let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
+                ok(out, Code::Unseen(number), "The first unseen message");
+            }
+        }
+        ok(out, Code::UidValidity(status.uid_validity), "UIDs are valid");
+        ok(out, Code::UidNext(status.next_uid), "The next UID");
+        ok(out, Code::HighestModSeq(status.highest_modseq), "The highest mod-sequence");
+        ok(out, Code::MailboxId(mailbox_id(&status)), "The mailbox's id");
+        if self.modes.rev2 {
+            self.tell_list_row(&row_of(&self.folders.list()?, &name), out);
+        }
+        if let Some(known) = &select.qresync
+            && known.uid_validity == status.uid_validity
+        {
+            self.tell_resync(&selected, known, out);
+        }
+        self.selected = Some(selected);
+        let code = if select.read_only { Code::ReadOnly } else { Code::ReadWrite };
+        Ok(Progress::Done(Some(code), if select.read_only { "EXAMINE completed" } else { "SELECT completed" }))
+    }
+
+    /// What has happened since the client was here last (RFC 7162 section 3.2.5).
+    fn tell_resync(&self, selected: &Selected, known: &QResync, out: &mut Vec<u8>) {
+        let is_known = |uid: u32| known.known_uids.as_ref().is_none_or(|known| known.contains(uid, u32::MAX));
+        let gone = gone_since(&selected.folder, known.mod_seq, &is_known);
+        if !gone.is_empty() {
+            let _ = write!(out, "* VANISHED (EARLIER) {}\r\n", sets::to_text(gone));
+        }
+        let (messages, _) = selected.folder.messages();
+        for message in messages.iter().filter(|message| message.modseq > known.mod_seq && is_known(message.uid)) {
+            if let Some(sequence) = selected.sequence(message.uid) {
+                selected.tell_flags(out, self.modes, sequence, message, true);
+            }
+        }
+    }
+
+    /// CONDSTORE is switched on by commands that use it (RFC 7162 section 3.1).
+    pub(super) fn enable_condstore(&mut self, out: &mut Vec<u8>) {
+        if self.modes.tells_modseq() {
+            return;
+        }
+        self.modes.condstore = true;
+        if let Some(selected) = &self.selected {
+            let code = Code::HighestModSeq(selected.folder.status().highest_modseq);
+            encode::untagged(out, Condition::Ok, Some(&code), "The highest mod-sequence");
+        }
+    }
+
+    /// STATUS.
+    pub(super) fn status(&mut self, name: &MailboxName, items: &[StatusItem], out: &mut Vec<u8>) -> Result<Progress, Refusal> {
+        let name = folder_name(name)?;
+        if items.contains(&StatusItem::HighestModSeq) {
+            self.enable_condstore(out);
+        }
+        let folder = self.folders.open(&name)?;
+        self.tell_status(&folder, items, out)?;
+        Ok(Progress::Done(None, "STATUS completed"))
+    }
+
+    fn tell_status(&self, folder: &Folder, items: &[StatusItem], out: &mut Vec<u8>) -> Result<(), FolderError> {
+        let status = folder.status();
+        out.extend_from_slice(b"* STATUS ");
+        encode::mailbox(out, folder.name().as_str(), self.names());
+        out.extend_from_slice(b" (");
+        for (nth, item) in items.iter().enumerate() {
+            if nth > 0 {
+                out.push(b' ');
+            }
+            let _ = write!(out, "{} ", item.name());
+            let _ = match item {
+                StatusItem::Messages => write!(out, "{}", status.messages),
+                StatusItem::Recent => {
+                    let from = folder.take_recent(false);
+                    let recent = folder.messages().0.iter().filter(|message| message.uid >= from).count();
+                    write!(out, "{recent}")
+                }
+                StatusItem::UidNext => write!(out, "{}", status.next_uid),
+                StatusItem::UidValidity => write!(out, "{}", status.uid_validity),
+                StatusItem::Unseen => write!(out, "{}", status.unseen),
+                StatusItem::Deleted => write!(out, "{}", status.deleted),
+                StatusItem::Size => write!(out, "{}", folder.size()?),
+                StatusItem::AppendLimit => match self.append_limit() {
+                    Some(bytes) => write!(out, "{bytes}"),
+                    None => write!(out, "NIL"),
+                },
+                StatusItem::HighestModSeq => write!(out, "{}", status.highest_modseq),
+                StatusItem::MailboxId => write!(out, "({})", mailbox_id(&status)),
+            };
+        }
+        out.extend_from_slice(b")\r\n");
+        Ok(())
+    }
+
+    /// LIST, basic and extended (RFC 5258, RFC 5819, RFC 6154).
+    pub(super) fn list(&mut self, list: &List, out: &mut Vec<u8>) -> Result<Progress, Refusal> {
+        if !list.extended && list.patterns.iter().all(String::is_empty) {
+            // Only the separator is asked for.
+            let _ = write!(out, "* LIST (\\Noselect) \"{SEPARATOR}\" \"\"\r\n");
+            return Ok(Progress::Done(None, "LIST completed"));
+        }
+        let rows = self.folders.list()?;
+        let patterns: Vec<String> = list.patterns.iter().map(|pattern| format!("{}{pattern}", list.reference)).collect();
+        let wanted = |row: &FolderRow| {
+            (!list.select.subscribed || row.is_subscribed) && (!list.select.special_use || row.special_use.is_some())
+        };
+        for row in &rows {
+            if !patterns.iter().any(|pattern| matches(pattern, row.name.as_str())) {
+                continue;
+            }
+            let below: Vec<&FolderRow> = rows.iter().filter(|other| other.name.is_below(&row.name)).collect();
+            let has_wanted_below = list.select.recursive_match && below.iter().any(|other| wanted(other));
+            if !wanted(row) && !has_wanted_below {
+                continue;
+            }
+            if !row.exists && !list.select.subscribed && below.iter().all(|other| !other.exists) {
+                // Only a subscription to what was removed.
+                continue;
+            }
+            self.tell_row(row, list, has_wanted_below, out);
+            if !list.returns.status.is_empty() && row.exists {
+                let folder = self.folders.open(&row.name)?;
+                self.tell_status(&folder, &list.returns.status, out)?;
+            }
+        }
+        Ok(Progress::Done(None, "LIST completed"))
+    }
+
+    fn tell_row(&self, row: &FolderRow, list: &List, has_wanted_below: bool, out: &mut Vec<u8>) {
+        let mut attributes = Vec::new();
+        if !row.exists {
+            attributes.push(if list.extended || self.modes.rev2 { "\\NonExistent" } else { "\\Noselect" });
+        }
+        attributes.push(if row.has_children { "\\HasChildren" } else { "\\HasNoChildren" });
+        if row.is_subscribed && (list.select.subscribed || list.returns.subscribed) {
+            attributes.push("\\Subscribed");
+        }
+        attributes.extend(row.special_use.filter(|_| row.exists).map(SpecialUse::name));
+        tell_name(out, "LIST", &attributes, row.name.as_str(), self.names());
+        if has_wanted_below && list.select.recursive_match && list.select.subscribed {
+            out.truncate(out.len() - 2);
+            out.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))\r\n");
+        }
+    }
+
+    fn tell_list_row(&self, row: &FolderRow, out: &mut Vec<u8>) {
+        tell_name(out, "LIST", &[], row.name.as_str(), self.names());
+    }
+
+    /// LSUB (RFC 3501 section 6.3.9).
+    pub(super) fn lsub(&mut self, reference: &str, pattern: &str, out: &mut Vec<u8>) -> Result<Progress, Refusal> {
+        let pattern = format!("{reference}{pattern}");
+        let rows = self.folders.list()?;
+        let mut told = BTreeSet::new();
+        for row in rows.iter().filter(|row| row.is_subscribed) {
+            if matches(&pattern, row.name.as_str()) {
+                told.insert(row.name.clone());
+                tell_name(out, "LSUB", &[], row.name.as_str(), self.names());
+            }
+        }
+        // With `%` the levels above subscribed folders are told, too.
+        for row in rows.iter().filter(|row| row.is_subscribed) {
+            for above in row.name.parents() {
+                if matches(&pattern, above.as_str()) && told.insert(above.clone()) {
+                    tell_name(out, "LSUB", &["\\Noselect"], above.as_str(), self.names());
+                }
+            }
+        }
+        Ok(Progress::Done(None, "LSUB completed"))
+    }
+
+    /// CREATE.
+    pub(super) fn create(&mut self, name: &MailboxName, uses: &[String]) -> Result<Progress, Refusal> {
+        let name = folder_name(name)?;
+        let special_use = match uses {
+            [] => None,
+            [one] => Some(SpecialUse::from_name(&format!("\\{one}")).ok_or_else(use_refused)?),
+            _ => return Err(use_refused()),
+        };
+        self.folders.create(&name, special_use)?;
+        let id = mailbox_id(&self.folders.open(&name)?.status());
+        Ok(Progress::Done(Some(Code::MailboxId(id)), "CREATE completed"))
+    }
+
+    /// DELETE.
+    pub(super) fn delete(&mut self, name: &MailboxName) -> Result<Progress, Refusal> {
+        let name = folder_name(name)?;
+        if self.selected.as_ref().is_some_and(|selected| *selected.folder.name() == name) {
+            self.selected = None;
+        }
+        self.folders.delete(&name)?;
+        Ok(Progress::Done(None, "DELETE completed"))
+    }
+
+    /// RENAME.
+    pub(super) fn rename(&mut self, from: &MailboxName, to: &MailboxName) -> Result<Progress, Refusal> {
+        let (from, to) = (folder_name(from)?, folder_name(to)?);
+        self.folders.rename(&from, &to)?;
+        Ok(Progress::Done(None, "RENAME completed"))
+    }
+
+    /// SUBSCRIBE and UNSUBSCRIBE.
+    pub(super) fn subscribe(&mut self, name: &MailboxName, is_subscribed: bool) -> Result<Progress, Refusal> {
+        let name = folder_name(name)?;
+        if is_subscribed && !self.folders.exists(&name) {
+            return Err(FolderError::NoSuchFolder.into());
+        }
+        self.folders.subscribe(&name, is_subscribed)?;
+        Ok(Progress::Done(None, if is_subscribed { "SUBSCRIBE completed" } else { "UNSUBSCRIBE completed" }))
+    }
+
+    /// NAMESPACE: everything is personal.
+    pub(super) fn namespace(out: &mut Vec<u8>) -> Progress {
+        let _ = write!(out, "* NAMESPACE ((\"\" \"{SEPARATOR}\")) NIL NIL\r\n");
+        Progress::Done(None, "NAMESPACE completed")
+    }
+
+    /// GETQUOTA and GETQUOTAROOT (RFC 9208): one root, named "", for the account.
+    pub(super) fn quota(&mut self, mailbox: Option<&MailboxName>, out: &mut Vec<u8>) -> Result<Progress, Refusal> {
+        if let Some(mailbox) = mailbox {
+            out.extend_from_slice(b"* QUOTAROOT ");
+            encode::mailbox(out, mailbox.as_str(), self.names());
+            out.extend_from_slice(b" \"\"\r\n");
+        }
+        let limit = self.tables.fresh().user_tab(&self.account).mailbox_bytes_max();
+        out.extend_from_slice(b"* QUOTA \"\" (");
+        if let Some(limit) = limit {
+            let usage = self.mailboxes.usage(&self.account).map_err(FolderError::from)?;
+            let _ = write!(out, "STORAGE {} {}", usage.bytes.div_ceil(1024), limit / 1024);
+        }
+        out.extend_from_slice(b")\r\n");
+        Ok(Progress::Done(None, "completed"))
+    }
+}
+
+fn use_refused() -> Refusal {
+    Refusal::no(Some(Code::UseAttr), "A folder has one of the special uses Archive, Drafts, Flagged, Junk, Sent, Trash")
+}
+
+/// MAILBOXID (RFC 8474): the UIDVALIDITY, which no other folder of the account has or had, and a rename keeps.
+fn mailbox_id(status: &Status) -> String {
+    format!("F{}", status.uid_validity)
+}
+
+fn row_of(rows: &[FolderRow], name: &FolderName) -> FolderRow {
+    rows.iter().find(|row| row.name == *name).cloned().unwrap_or_else(|| FolderRow {
+        name: name.clone(),
+        exists: true,
+        is_subscribed: false,
+        special_use: None,
+        has_children: false,
+    })
+}
+
+fn tell_name(out: &mut Vec<u8>, verb: &str, attributes: &[&str], name: &str, names: super::grammar::NameEncoding) {
+    let _ = write!(out, "* {verb} ({}) \"{SEPARATOR}\" ", attributes.join(" "));
+    encode::mailbox(out, name, names);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// `*` stands for anything, `%` for anything within a level; INBOX in any case (RFC 9051 section 6.3.9).
+fn matches(pattern: &str, name: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let text: Vec<char> = name.chars().collect();
+    let first = name.split(SEPARATOR).next().unwrap_or_default();
+    let folds = first == "INBOX";
+    // Which places of the name the pattern so far can end at: linear in both, whatever the pattern.
+    let mut reached = vec![false; text.len() + 1];
+    reached[0] = true;
+    for &letter in &pattern {
+        let mut next = vec![false; text.len() + 1];
+        match letter {
+            '*' | '%' => {
+                let mut is_open = false;
+                for at in 0..=text.len() {
+                    is_open |= reached[at];
+                    next[at] = is_open;
+                    if letter == '%' && text.get(at) == Some(&SEPARATOR) {
+                        is_open = false;
+                    }
+                }
+            }
+            _ => {
+                for at in 0..text.len() {
+                    let is_same = text[at] == letter || (folds && at < 5 && text[at].eq_ignore_ascii_case(&letter));
+                    next[at + 1] = reached[at] && is_same;
+                }
+            }
+        }
+        reached = next;
+    }
+    reached[text.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, name, expected) in [
+            ("*", "a/b/c", true),
+            ("%", "a", true),
+            ("%", "a/b", false),
+            ("%/%", "a/b", true),
+            ("a%", "abc", true),
+            ("a*c", "a/b/c", true),
+            ("inbox", "INBOX", true),
+            ("inbox/x", "INBOX/x", true),
+            ("Sent", "sent", false),
+            ("%b", "a/b", false),
+            ("*b", "a/b", true),
+            ("", "a", false),
+            ("草%", "草稿", true),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+        }
+        assert!(!matches(&"*a".repeat(2000), &"a".repeat(300)));
+    }
+}

@@ -1,0 +1,616 @@
+//! SEARCH, SORT and THREAD (RFC 9051 section 6.4.4, RFC 5256, RFC 5182): the cheap conditions first, texts read last and
+//! only where they decide.
+
+use std::collections::VecDeque;
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::Timestamp;
+
+use super::command::{
+    DateKind, DateRelation, EnvelopeField, Flag, Search, SearchKey, SearchReturn, Sort, SortCriterion, SortKey, Thread,
+};
+use super::encode::{self, Code};
+use super::selected::Selected;
+use super::sets;
+use super::work::{Job, Progress, Refusal, Work};
+use crate::mailbox::folder::{Flags, Folder, Head, MessageState};
+use crate::mime::{self, Searcher, TextDecoder};
+
+/// Messages looked at in one step; of those whose texts are read fewer.
+const STEP_MESSAGES: usize = 1000;
+
+/// Octets of texts read in one step.
+const STEP_READ_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Octets read of a text at once.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// What is done with what was found.
+pub(super) enum Purpose {
+    Search { by_uid: bool, returns: Option<SearchReturn> },
+    Sort { by_uid: bool, returns: Option<SearchReturn>, criteria: Vec<SortCriterion> },
+    Thread { by_uid: bool, algorithm: String },
+}
+
+/// A search that is going on.
+pub(super) struct SearchJob {
+    tag: String,
+    purpose: Purpose,
+    charset: Option<String>,
+    key: Option<SearchKey>,
+    condition: Option<Condition>,
+    /// Sequence numbers and UIDs, from the next one on.
+    messages: VecDeque<(u32, u32)>,
+    found: Vec<Found>,
+    highest_modseq: u64,
+    asks_modseq: bool,
+}
+
+/// A message that fits.
+#[derive(Clone, Copy)]
+struct Found {
+    sequence: u32,
+    uid: u32,
+    arrival: i64,
+}
+
+impl SearchJob {
+    pub(super) fn search(tag: &str, search: Search) -> Self {
+        let purpose = Purpose::Search { by_uid: search.by_uid, returns: search.returns };
+        Self::new(tag, purpose, search.charset, search.key)
+    }
+
+    pub(super) fn sort(tag: &str, sort: Sort) -> Self {
+        let purpose = Purpose::Sort { by_uid: sort.by_uid, returns: sort.returns, criteria: sort.criteria };
+        Self::new(tag, purpose, Some(sort.charset), sort.key)
+    }
+
+    pub(super) fn thread(tag: &str, thread: Thread) -> Self {
+        let purpose = Purpose::Thread { by_uid: thread.by_uid, algorithm: thread.algorithm };
+        Self::new(tag, purpose, Some(thread.charset), thread.key)
+    }
+
+    fn new(tag: &str, purpose: Purpose, charset: Option<String>, key: SearchKey) -> Self {
+        Self {
+            tag: tag.to_owned(),
+            purpose,
+            charset,
+            asks_modseq: asks_modseq(&key),
+            key: Some(key),
+            condition: None,
+            messages: VecDeque::new(),
+            found: Vec::new(),
+            highest_modseq: 0,
+        }
+    }
+
+    fn start(&mut self, work: &mut Work, key: &SearchKey, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        if let Purpose::Thread { algorithm, .. } = &self.purpose
+            && !matches!(algorithm.as_str(), "REFERENCES" | "ORDEREDSUBJECT")
+        {
+            return Err(Refusal::bad("This algorithm is not known"));
+        }
+        if self.asks_modseq {
+            work.enable_condstore(out);
+        }
+        let now = work.clock.unix_secs();
+        let selected = work.selected()?;
+        if self.saves() {
+            // Whatever happens, the old result is gone (RFC 5182 section 2.1).
+            selected.saved.clear();
+        }
+        selected.keywords = selected.folder.keywords();
+        let charset = self.charset.as_deref().unwrap_or("UTF-8");
+        let maker = Maker { selected, charset, now };
+        self.condition = Some(maker.condition(key)?);
+        let all = selected.uids.iter().enumerate();
+        self.messages = all.map(|(index, &uid)| (u32::try_from(index + 1).unwrap_or(u32::MAX), uid)).collect();
+        Ok(())
+    }
+
+    fn saves(&self) -> bool {
+        match &self.purpose {
+            Purpose::Search { returns, .. } | Purpose::Sort { returns, .. } => returns.is_some_and(|returns| returns.save),
+            Purpose::Thread { .. } => false,
+        }
+    }
+
+    fn answer(&mut self, work: &mut Work, out: &mut Vec<u8>) -> Result<Progress, Refusal> {
+        let folder = Arc::clone(&work.selected()?.folder);
+        match &self.purpose {
+            Purpose::Search { by_uid, returns } => {
+                let numbers: Vec<u32> = self.found.iter().map(|found| found.number(*by_uid)).collect();
+                self.tell_numbers(work, out, "SEARCH", *by_uid, *returns, &numbers)?;
+                Ok(Progress::Done(None, "SEARCH completed"))
+            }
+            Purpose::Sort { by_uid, returns, criteria } => {
+                let sorted = sorted(&folder, &self.found, criteria)?;
+                let numbers: Vec<u32> = sorted.iter().map(|found| found.number(*by_uid)).collect();
+                self.tell_numbers(work, out, "SORT", *by_uid, *returns, &numbers)?;
+                Ok(Progress::Done(None, "SORT completed"))
+            }
+            Purpose::Thread { by_uid, algorithm } => {
+                out.extend_from_slice(b"* THREAD");
+                if !self.found.is_empty() {
+                    out.push(b' ');
+                    tell_threads(&folder, &self.found, *by_uid, algorithm, out)?;
+                }
+                out.extend_from_slice(b"\r\n");
+                Ok(Progress::Done(None, "THREAD completed"))
+            }
+        }
+    }
+
+    /// `* SEARCH 2 3`, or `* ESEARCH (TAG "a") ALL 2:3` (RFC 4731).
+    fn tell_numbers(
+        &self,
+        work: &mut Work,
+        out: &mut Vec<u8>,
+        verb: &str,
+        by_uid: bool,
+        returns: Option<SearchReturn>,
+        numbers: &[u32],
+    ) -> Result<(), Refusal> {
+        let modseq = (self.asks_modseq && !self.found.is_empty()).then_some(self.highest_modseq);
+        // A client of IMAP4rev2 gets ESEARCH always (RFC 9051 section 6.4.4).
+        let returns = returns.or((work.modes.rev2 && verb == "SEARCH").then_some(SearchReturn { all: true, ..Default::default() }));
+        let Some(returns) = returns else {
+            let _ = write!(out, "* {verb}");
+            for number in numbers {
+                let _ = write!(out, " {number}");
+            }
+            if let Some(modseq) = modseq {
+                let _ = write!(out, " (MODSEQ {modseq})");
+            }
+            out.extend_from_slice(b"\r\n");
+            return Ok(());
+        };
+        if returns.save {
+            self.save(work, returns)?;
+        }
+        let asks_nothing = !(returns.min || returns.max || returns.count || returns.all);
+        if returns.save && asks_nothing {
+            return Ok(());
+        }
+        out.extend_from_slice(b"* ESEARCH (TAG ");
+        encode::string(out, self.tag.as_bytes());
+        out.push(b')');
+        if by_uid {
+            out.extend_from_slice(b" UID");
+        }
+        if let (Some(first), Some(last)) = (numbers.first(), numbers.last()) {
+            if returns.min {
+                let _ = write!(out, " MIN {first}");
+            }
+            if returns.max {
+                let _ = write!(out, " MAX {last}");
+            }
+            if returns.all || asks_nothing {
+                // Ascending runs only: the order of SORT stays.
+                let _ = write!(out, " ALL {}", sets::to_text(numbers.iter().copied()));
+            }
+        }
+        if returns.count {
+            let _ = write!(out, " COUNT {}", numbers.len());
+        }
+        if let Some(modseq) = modseq {
+            let _ = write!(out, " MODSEQ {modseq}");
+        }
+        out.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// What `$` is from now on (RFC 5182 section 2.4).
+    fn save(&self, work: &mut Work, returns: SearchReturn) -> Result<(), Refusal> {
+        let selected = work.selected()?;
+        let ends_only = (returns.min || returns.max) && !returns.all && !returns.count;
+        let uids: Vec<u32> = self.found.iter().map(|found| found.uid).collect();
+        selected.saved = match (uids.first(), uids.last()) {
+            (Some(&first), Some(&last)) if ends_only => {
+                let mut ends = Vec::new();
+                if returns.min {
+                    ends.push(first);
+                }
+                if returns.max && !ends.contains(&last) {
+                    ends.push(last);
+                }
+                ends
+            }
+            _ => uids,
+        };
+        Ok(())
+    }
+}
+
+impl Job for SearchJob {
+    fn step(&mut self, work: &mut Work, out: &mut Vec<u8>) -> Result<Progress, Refusal> {
+        if let Some(key) = self.key.take() {
+            self.start(work, &key, out)?;
+        }
+        let folder = Arc::clone(&work.selected()?.folder);
+        let mut read_bytes = 0;
+        for _ in 0..STEP_MESSAGES {
+            let Some((sequence, uid)) = self.messages.pop_front() else { return self.answer(work, out) };
+            let Some(state) = folder.message(uid) else { continue };
+            let recent = uid >= work.selected()?.recent_from;
+            let mut message = Message { folder: &folder, sequence, recent, state, head: None, header: None, read_bytes: 0 };
+            if let Some(condition) = &self.condition
+                && message.fits(condition)?
+            {
+                self.found.push(Found { sequence, uid, arrival: state.internal_date });
+                self.highest_modseq = self.highest_modseq.max(state.modseq);
+            }
+            read_bytes += message.read_bytes;
+            if read_bytes > STEP_READ_BYTES {
+                break;
+            }
+        }
+        Ok(Progress::More)
+    }
+}
+
+impl Found {
+    fn number(&self, by_uid: bool) -> u32 {
+        if by_uid { self.uid } else { self.sequence }
+    }
+}
+
+/// A search key made ready: numbers resolved, strings decoded.
+enum Condition {
+    All,
+    None,
+    And(Vec<Condition>),
+    Or(Box<(Condition, Condition)>),
+    Not(Box<Condition>),
+    Flags(Flags),
+    Keyword(usize),
+    Recent,
+    Sequences(Vec<u32>),
+    Uids(Vec<u32>),
+    Address(EnvelopeField, String),
+    Header(String, String),
+    Body(String),
+    Text(String),
+    Arrived(DateRelation, Date),
+    Sent(DateRelation, Date),
+    ArrivedAfter(i64),
+    Larger(u64),
+    Smaller(u64),
+    ModSeq(u64),
+    EmailId(String),
+}
+
+struct Maker<'a> {
+    selected: &'a Selected,
+    charset: &'a str,
+    now: i64,
+}
+
+impl Maker<'_> {
+    fn condition(&self, key: &SearchKey) -> Result<Condition, Refusal> {
+        Ok(match key {
+            SearchKey::All => Condition::All,
+            SearchKey::And(keys) => {
+                let mut conditions: Vec<Condition> =
+                    keys.iter().map(|key| self.condition(key)).collect::<Result<_, _>>()?;
+                conditions.sort_by_key(Condition::cost);
+                Condition::And(conditions)
+            }
+            SearchKey::Or(one, other) => {
+                let mut pair = (self.condition(one)?, self.condition(other)?);
+                if pair.0.cost() > pair.1.cost() {
+                    pair = (pair.1, pair.0);
+                }
+                Condition::Or(Box::new(pair))
+            }
+            SearchKey::Not(key) => not(self.condition(key)?),
+            SearchKey::HasFlag(flag) => self.flag(flag),
+            SearchKey::LacksFlag(flag) => not(self.flag(flag)),
+            SearchKey::New => Condition::And(vec![Condition::Recent, not(Condition::Flags(Flags::SEEN))]),
+            SearchKey::Messages(set) => {
+                let found = self.selected.resolve(set, false)?;
+                Condition::Sequences(found.into_iter().map(|(sequence, _)| sequence).collect())
+            }
+            SearchKey::Uids(set) => {
+                Condition::Uids(self.selected.resolve(set, true)?.into_iter().map(|(_, uid)| uid).collect())
+            }
+            SearchKey::Envelope(field, text) => Condition::Address(*field, self.text(text)?),
+            SearchKey::Header { name, value } => Condition::Header(name.clone(), self.text(value)?),
+            SearchKey::Body(text) => Condition::Body(self.text(text)?),
+            SearchKey::Text(text) => Condition::Text(self.text(text)?),
+            SearchKey::Date(DateKind::Sent, relation, date) => Condition::Sent(*relation, *date),
+            // When a message came into the folder is not kept: RFC 8514 then takes the internal date.
+            SearchKey::Date(DateKind::Internal | DateKind::Saved, relation, date) => {
+                Condition::Arrived(*relation, *date)
+            }
+            SearchKey::SaveDateSupported | SearchKey::ThreadId(_) => Condition::None,
+            SearchKey::Larger(size) => Condition::Larger(*size),
+            SearchKey::Smaller(size) => Condition::Smaller(*size),
+            SearchKey::Younger(seconds) => Condition::ArrivedAfter(self.now - i64::from(*seconds)),
+            SearchKey::Older(seconds) => not(Condition::ArrivedAfter(self.now - i64::from(*seconds))),
+            SearchKey::ModSeq(modseq) => Condition::ModSeq(*modseq),
+            SearchKey::EmailId(id) => Condition::EmailId(id.clone()),
+        })
+    }
+
+    fn flag(&self, flag: &Flag) -> Condition {
+        match flag {
+            Flag::Recent => Condition::Recent,
+            Flag::Keyword(name) => {
+                let known = self.selected.keywords.iter().position(|known| known.eq_ignore_ascii_case(name));
+                known.map_or(Condition::None, Condition::Keyword)
+            }
+            named => Flags::from_name(&named.to_text()).map_or(Condition::None, Condition::Flags),
+        }
+    }
+
+    fn text(&self, octets: &[u8]) -> Result<String, Refusal> {
+        if !mime::charset_is_known(self.charset.as_bytes()) {
+            let known = vec!["US-ASCII".to_owned(), "UTF-8".to_owned()];
+            return Err(Refusal::no(Some(Code::BadCharset(known)), "This charset is not known"));
+        }
+        let mut decoder = mime::CharsetDecoder::new(Some(self.charset.as_bytes()));
+        let mut text = String::new();
+        decoder.push(octets, &mut text);
+        decoder.finish(&mut text);
+        Ok(text)
+    }
+}
+
+fn not(condition: Condition) -> Condition {
+    Condition::Not(Box::new(condition))
+}
+
+fn asks_modseq(key: &SearchKey) -> bool {
+    match key {
+        SearchKey::ModSeq(_) => true,
+        SearchKey::And(keys) => keys.iter().any(asks_modseq),
+        SearchKey::Or(one, other) => asks_modseq(one) || asks_modseq(other),
+        SearchKey::Not(key) => asks_modseq(key),
+        _ => false,
+    }
+}
+
+impl Condition {
+    /// What deciding it needs: 0 nothing, 1 the cache, 2 the header, 3 the text.
+    fn cost(&self) -> u8 {
+        match self {
+            Self::And(conditions) => conditions.iter().map(Self::cost).max().unwrap_or(0),
+            Self::Or(pair) => pair.0.cost().max(pair.1.cost()),
+            Self::Not(condition) => condition.cost(),
+            Self::Address(..) | Self::Sent(..) | Self::Larger(_) | Self::Smaller(_) | Self::EmailId(_) => 1,
+            Self::Header(..) => 2,
+            Self::Body(_) | Self::Text(_) => 3,
+            _ => 0,
+        }
+    }
+}
+
+/// A message that is looked at.
+struct Message<'a> {
+    folder: &'a Folder,
+    sequence: u32,
+    recent: bool,
+    state: MessageState,
+    head: Option<Head>,
+    header: Option<Vec<u8>>,
+    read_bytes: u64,
+}
+
+impl Message<'_> {
+    fn fits(&mut self, condition: &Condition) -> Result<bool, Refusal> {
+        Ok(match condition {
+            Condition::All => true,
+            Condition::None => false,
+            Condition::And(conditions) => {
+                for condition in conditions {
+                    if !self.fits(condition)? {
+                        return Ok(false);
+                    }
+                }
+                true
+            }
+            Condition::Or(pair) => self.fits(&pair.0)? || self.fits(&pair.1)?,
+            Condition::Not(condition) => !self.fits(condition)?,
+            Condition::Flags(flags) => self.state.flags.contains(*flags),
+            Condition::Keyword(index) => self.state.keywords.indexes().any(|known| known == *index),
+            Condition::Recent => self.recent,
+            Condition::Sequences(sequences) => sequences.binary_search(&self.sequence).is_ok(),
+            Condition::Uids(uids) => uids.binary_search(&self.state.uid).is_ok(),
+            Condition::Address(field, text) => self.envelope_has(*field, text)?,
+            Condition::Header(name, text) => self.header_has(name, text)?,
+            Condition::Body(text) => self.body_has(text)?,
+            Condition::Text(text) => self.any_header_has(text)? || self.body_has(text)?,
+            Condition::Arrived(relation, date) => compare(self.state.internal_date, *relation, *date),
+            Condition::Sent(relation, date) => {
+                let sent = self.head()?.and_then(|head| mime::sent_date(&head.envelope().date?));
+                sent.is_some_and(|sent| compare(sent, *relation, *date))
+            }
+            Condition::ArrivedAfter(at) => self.state.internal_date >= *at,
+            Condition::Larger(size) => self.head()?.is_some_and(|head| head.size() > *size),
+            Condition::Smaller(size) => self.head()?.is_some_and(|head| head.size() < *size),
+            Condition::ModSeq(modseq) => self.state.modseq >= *modseq,
+            Condition::EmailId(id) => self.head()?.is_some_and(|head| format!("M{:032x}", head.digest()) == *id),
+        })
+    }
+
+    fn head(&mut self) -> Result<Option<&Head>, Refusal> {
+        if self.head.is_none() {
+            self.head = self.folder.head(self.state.uid)?;
+        }
+        Ok(self.head.as_ref())
+    }
+
+    fn envelope_has(&mut self, field: EnvelopeField, text: &str) -> Result<bool, Refusal> {
+        let Some(head) = self.head()? else { return Ok(false) };
+        let envelope = head.envelope();
+        if field == EnvelopeField::Subject {
+            let subject = envelope.subject.as_deref().map(mime::decoded_header);
+            return Ok(subject.is_some_and(|subject| contains(&subject, text)));
+        }
+        let addresses = match field {
+            EnvelopeField::Bcc => &envelope.bcc,
+            EnvelopeField::Cc => &envelope.cc,
+            EnvelopeField::From => &envelope.from,
+            EnvelopeField::To | EnvelopeField::Subject => &envelope.to,
+        };
+        Ok(addresses.iter().any(|address| contains(&address_text(address), text)))
+    }
+
+    /// The header, read once.
+    fn header(&mut self) -> Result<&[u8], Refusal> {
+        if self.header.is_none() {
+            let end = self.head()?.map_or(0, |head| head.structure().header_bytes);
+            let mut header = Vec::new();
+            if let Some(text) = self.folder.text(self.state.uid)? {
+                text.take(end).read_to_end(&mut header)?;
+            }
+            self.read_bytes += end;
+            self.header = Some(header);
+        }
+        Ok(self.header.as_deref().unwrap_or_default())
+    }
+
+    fn header_has(&mut self, name: &str, text: &str) -> Result<bool, Refusal> {
+        let header = self.header()?;
+        let mut fields = mime::fields(header).filter(|field| field.is(name.as_bytes()));
+        Ok(fields.any(|field| text.is_empty() || contains(&mime::decoded_header(field.value), text)))
+    }
+
+    fn any_header_has(&mut self, text: &str) -> Result<bool, Refusal> {
+        let header = self.header()?;
+        let has = |field: mime::HeaderField<'_>| {
+            let name = String::from_utf8_lossy(field.name);
+            contains(&format!("{name}: {}", mime::decoded_header(field.value)), text)
+        };
+        Ok(mime::fields(header).any(has))
+    }
+
+    /// Streams the text parts through their decoders.
+    fn body_has(&mut self, wanted: &str) -> Result<bool, Refusal> {
+        let Some(head) = self.head()? else { return Ok(false) };
+        let structure = head.structure();
+        let Some(mut text) = self.folder.text(self.state.uid)? else { return Ok(false) };
+        let mut searcher = Searcher::new(wanted);
+        let mut at = 0;
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut decoded = String::new();
+        for part in structure.text_parts() {
+            if part.body.start < at {
+                continue;
+            }
+            at += text.skip(part.body.start - at)?;
+            let mut decoder = TextDecoder::new(part, false);
+            searcher.next_text();
+            while at < part.body.end {
+                let want = usize::try_from(part.body.end - at).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+                let count = text.read(&mut piece[..want])?;
+                if count == 0 {
+                    break;
+                }
+                at += count as u64;
+                self.read_bytes += count as u64;
+                decoded.clear();
+                decoder.push(&piece[..count], &mut decoded);
+                if searcher.push(&decoded) {
+                    return Ok(true);
+                }
+            }
+            decoded.clear();
+            decoder.finish(&mut decoded);
+            if searcher.push(&decoded) {
+                return Ok(true);
+            }
+        }
+        Ok(searcher.is_found())
+    }
+}
+
+fn contains(text: &str, wanted: &str) -> bool {
+    Searcher::new(wanted).push(text)
+}
+
+/// `Anna <anna@home.test>`, decoded.
+fn address_text(address: &mime::Address) -> String {
+    let text = |octets: &Option<Vec<u8>>| octets.as_deref().map(mime::decoded_header).unwrap_or_default();
+    format!("{} <{}@{}>", text(&address.name), text(&address.mailbox), text(&address.host))
+}
+
+/// Days as they are in UTC, for the zone of a date is disregarded.
+fn compare(unix_secs: i64, relation: DateRelation, date: Date) -> bool {
+    let Ok(at) = Timestamp::from_second(unix_secs) else { return false };
+    let day = at.to_zoned(TimeZone::UTC).date();
+    match relation {
+        DateRelation::Before => day < date,
+        DateRelation::On => day == date,
+        DateRelation::Since => day >= date,
+    }
+}
+
+fn sorted(folder: &Folder, found: &[Found], criteria: &[SortCriterion]) -> Result<Vec<Found>, Refusal> {
+    let criteria: Vec<mime::SortCriterion> = criteria
+        .iter()
+        .map(|criterion| mime::SortCriterion { key: sort_key(criterion.key), reverse: criterion.reverse })
+        .collect();
+    let mut sortable = Vec::with_capacity(found.len());
+    for message in found {
+        let Some(head) = folder.head(message.uid)? else { continue };
+        let one = mime::Sortable::new(message.sequence, message.arrival, head.size(), &head.envelope(), &criteria);
+        sortable.push(one);
+    }
+    mime::sort(&mut sortable, &criteria);
+    let by_sequence = |sequence: u32| {
+        found.binary_search_by_key(&sequence, |found| found.sequence).ok().map(|index| found[index])
+    };
+    Ok(sortable.into_iter().filter_map(|message| by_sequence(message.sequence)).collect())
+}
+
+fn sort_key(key: SortKey) -> mime::SortKey {
+    match key {
+        SortKey::Arrival => mime::SortKey::Arrival,
+        SortKey::Cc => mime::SortKey::Cc,
+        SortKey::Date => mime::SortKey::Date,
+        SortKey::From => mime::SortKey::From,
+        SortKey::Size => mime::SortKey::Size,
+        SortKey::Subject => mime::SortKey::Subject,
+        SortKey::To => mime::SortKey::To,
+        SortKey::DisplayFrom => mime::SortKey::DisplayFrom,
+        SortKey::DisplayTo => mime::SortKey::DisplayTo,
+    }
+}
+
+fn tell_threads(
+    folder: &Folder,
+    found: &[Found],
+    by_uid: bool,
+    algorithm: &str,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    let mut known = Vec::with_capacity(found.len());
+    for message in found {
+        let Some(head) = folder.head(message.uid)? else { continue };
+        let envelope = head.envelope();
+        let subject = envelope.subject.as_deref().map(mime::decoded_header).unwrap_or_default();
+        known.push((message, mime::base_subject(&subject), envelope));
+    }
+    let threadable: Vec<mime::Threadable<'_>> = known
+        .iter()
+        .map(|(message, subject, envelope)| mime::Threadable {
+            id: message.number(by_uid),
+            sent: envelope.date.as_deref().and_then(mime::sent_date).unwrap_or(message.arrival),
+            base_subject: &subject.text,
+            is_reply: subject.is_reply,
+            message_id: envelope.own_id(),
+            references: envelope.thread_parents(),
+        })
+        .collect();
+    let forest = match algorithm {
+        "REFERENCES" => mime::thread_references(&threadable),
+        _ => mime::thread_orderedsubject(&threadable),
+    };
+    forest.text(out);
+    Ok(())
+}

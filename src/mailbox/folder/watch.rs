@@ -1,0 +1,144 @@
+//! Hearing of changes in folders' directories while clients wait for them (IDLE).
+//!
+//! One watcher for the process looks at the directories of folders that somebody waits for. It says only that something has
+//! happened; [`Folder::look`] finds out what. Where the system does not watch (too many directories, a network file
+//! system), [`Watched::is_reliable`] is false and the one who waits has to look now and then.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+
+use super::state::Folder;
+
+/// The watcher of all folders. Clones are the same.
+#[derive(Clone, Default)]
+pub(in crate::mailbox) struct Watcher(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    system: Mutex<Option<RecommendedWatcher>>,
+    directories: Mutex<HashMap<PathBuf, Waiting>>,
+}
+
+/// Who waits for a directory.
+struct Waiting {
+    folder: Weak<Folder>,
+    count: usize,
+}
+
+/// A folder whose directories are watched until this is dropped.
+pub struct Watched {
+    watcher: Watcher,
+    paths: Vec<PathBuf>,
+    is_reliable: bool,
+}
+
+impl Watched {
+    /// Whether every change will be heard of.
+    pub fn is_reliable(&self) -> bool {
+        self.is_reliable
+    }
+}
+
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watched").field("paths", &self.paths).finish_non_exhaustive()
+    }
+}
+
+impl Folder {
+    /// From now on [`Folder::changed`] tells of changes by others, too. Look once after this.
+    pub fn watch(self: &Arc<Self>) -> Watched {
+        let watcher = self.mailboxes.watcher.clone();
+        let mut paths: Vec<PathBuf> = vec![self.places.new.clone()];
+        paths.extend(self.places.cur.clone());
+        // INBOX: the flags' table.
+        paths.extend(self.places.flags_table.as_deref().and_then(Path::parent).map(Path::to_owned));
+        let is_reliable = paths.iter().map(|path| watcher.add(path, self)).fold(true, |all, one| all && one);
+        Watched { watcher, paths, is_reliable }
+    }
+}
+
+impl Watcher {
+    /// Whether the directory is watched.
+    fn add(&self, path: &Path, folder: &Arc<Folder>) -> bool {
+        let mut directories = self.0.directories.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waiting) = directories.get_mut(path) {
+            waiting.count += 1;
+            waiting.folder = Arc::downgrade(folder);
+            return true;
+        }
+        let mut system = self.0.system.lock().unwrap_or_else(PoisonError::into_inner);
+        if system.is_none() {
+            *system = self.start();
+        }
+        let Some(system) = system.as_mut() else { return false };
+        if let Err(error) = system.watch(path, RecursiveMode::NonRecursive) {
+            tracing::debug!("{}: cannot be watched: {error}", path.display());
+            return false;
+        }
+        directories.insert(path.to_owned(), Waiting { folder: Arc::downgrade(folder), count: 1 });
+        true
+    }
+
+    fn start(&self) -> Option<RecommendedWatcher> {
+        let shared = Arc::downgrade(&self.0);
+        let heard = move |event: notify::Result<notify::Event>| {
+            let Some(shared) = shared.upgrade() else { return };
+            match event {
+                Ok(event) if event.need_rescan() => shared.tell_all(),
+                Ok(event) if !matches!(event.kind, EventKind::Access(_)) => {
+                    event.paths.iter().filter_map(|path| path.parent()).for_each(|parent| shared.tell(parent));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!("folders: {error}");
+                    shared.tell_all();
+                }
+            }
+        };
+        notify::recommended_watcher(heard)
+            .inspect_err(|error| tracing::warn!("folders cannot be watched: {error}"))
+            .ok()
+    }
+}
+
+impl Shared {
+    fn tell(&self, directory: &Path) {
+        let directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = directories.get(directory).and_then(|waiting| waiting.folder.upgrade());
+        drop(directories);
+        if let Some(folder) = folder {
+            folder.tell();
+        }
+    }
+
+    fn tell_all(&self) {
+        let directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+        let folders: Vec<Arc<Folder>> =
+            directories.values().filter_map(|waiting| waiting.folder.upgrade()).collect();
+        drop(directories);
+        folders.iter().for_each(|folder| folder.tell());
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let shared = &self.watcher.0;
+        for path in &self.paths {
+            let mut directories = shared.directories.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(waiting) = directories.get_mut(path) else { continue };
+            waiting.count -= 1;
+            if waiting.count > 0 {
+                continue;
+            }
+            directories.remove(path);
+            if let Some(system) = shared.system.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+                // A directory that is gone is no longer watched anyway.
+                let _ = system.unwatch(path);
+            }
+        }
+    }
+}
