@@ -111,7 +111,7 @@ impl FetchJob {
             return Ok(());
         };
         let mut lazy = Lazy { folder: &folder, uid, head: None };
-        let mut answer = Answer { pieces: VecDeque::new(), octets: Vec::new() };
+        let mut answer = Answer { pieces: VecDeque::new(), octets: Vec::new(), is_rev2: modes.rev2 };
         let _ = write!(answer.octets, "* {sequence} FETCH (");
         let mut count = 0;
         let implied_uid = self.fetch.by_uid && !self.fetch.items.contains(&FetchItem::Uid);
@@ -295,6 +295,7 @@ impl Lazy<'_> {
 struct Answer {
     pieces: VecDeque<Piece>,
     octets: Vec<u8>,
+    is_rev2: bool,
 }
 
 impl Answer {
@@ -321,7 +322,8 @@ impl Answer {
             FetchItem::Body | FetchItem::BodyStructure => {
                 let is_extended = *item == FetchItem::BodyStructure;
                 self.octets.extend_from_slice(if is_extended { b"BODYSTRUCTURE " } else { b"BODY " });
-                mime::body_structure_text(&lazy.head()?.structure(), is_extended, &mut self.octets);
+                let dialect = if self.is_rev2 { mime::Dialect::Rev2 } else { mime::Dialect::Rev1 };
+                mime::body_structure_text(&lazy.head()?.structure(), is_extended, dialect, &mut self.octets);
             }
             FetchItem::EmailId => {
                 let digest = lazy.head()?.digest();

@@ -5,3 +5,11 @@ pub mod command;
 pub mod encode;
 pub mod grammar;
 pub mod sets;
+
+mod append;
+mod changes;
+mod fetch;
+mod folders;
+mod search;
+mod selected;
+mod work;

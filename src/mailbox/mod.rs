@@ -55,6 +55,7 @@ pub struct Mailboxes {
     wire_sizes: Arc<WireSizes>,
     on_removal: Option<OnRemoval>,
     open_folders: folder::OpenFolders,
+    watcher: folder::Watcher,
 }
 
 /// Told the delivery names of messages that their owner has removed for good.
@@ -90,7 +91,7 @@ impl MailboxError {
 impl Mailboxes {
     /// The mailboxes below `root`.
     pub fn new(root: MailRoot, kind: Kind, disk: Disk) -> Self {
-        Self { root, kind, disk, wire_sizes: Arc::default(), on_removal: None, open_folders: Arc::default() }
+        Self { root, kind, disk, wire_sizes: Arc::default(), on_removal: None, open_folders: Arc::default(), watcher: folder::Watcher::default() }
     }
 
     /// The same mailboxes; `tell` gets the delivery names of messages whose removal by their owner is durable. Who keeps messages that

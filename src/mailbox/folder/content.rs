@@ -118,6 +118,17 @@ impl Folder {
         Head::unpack(&state.cache.read_head(place).ok()?)
     }
 
+    /// The octets of all texts. What is not known yet is read.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn size(&self) -> Result<u64, FolderError> {
+        let (messages, _) = self.messages();
+        messages.iter().try_fold(0, |sum, message| {
+            Ok(sum + self.head(message.uid)?.map_or(0, |head| head.size()))
+        })
+    }
+
     fn unreadable(&self, uid: u32, source: io::Error) -> FolderError {
         let path = self.path(uid).unwrap_or_else(|| self.places.new.clone());
         MailboxError { action: "read", path, source }.into()

@@ -37,6 +37,7 @@ mod name;
 mod state;
 mod table;
 mod tree;
+mod watch;
 
 pub use change::{FlagChange, How, Placed, Stored};
 pub use content::{Draft, Head, Text};
@@ -46,7 +47,10 @@ pub use state::{Changes, Folder, FolderError, MessageState, Status};
 pub use table::SpecialUse;
 pub use tree::{FolderRow, Folders};
 
+pub use watch::Watched;
+
 pub(super) use tree::OpenFolders;
+pub(super) use watch::Watcher;
 
 #[cfg(test)]
 mod tests;
