@@ -5,6 +5,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -151,7 +152,7 @@ impl Show {
         let state = history.state(self.number)?;
         if let Some(file) = &self.file {
             let version = history.version(&relative(&history, file), self.number)?;
-            return Ok(out.write_all(&version.unwrap_or_default())?);
+            return Ok(out.write_all(bytes(&version))?);
         }
         writeln!(out, "state {}  {}  {}", state.number, state.time, state.origin)?;
         for file in &state.files {
@@ -159,7 +160,7 @@ impl Show {
             match history.version_before(file, self.number)? {
                 Some(before) => print_diff(out, file, &before, &after)?,
                 None => {
-                    let bytes = after.map_or(0, |bytes| bytes.len());
+                    let bytes = bytes(&after).len();
                     writeln!(out, "\n{}: first recorded, {bytes} bytes (--file shows them)", file.display())?;
                 }
             }
@@ -172,8 +173,11 @@ impl Show {
 fn print_diff(out: &mut impl Write, file: &Path, before: &Version, after: &Version) -> io::Result<()> {
     let there = |version: &Version| if version.is_some() { "" } else { "  (no file)" };
     writeln!(out, "\n--- {}{}\n+++ {0}{}", file.display(), there(before), there(after))?;
-    let (before, after) = (before.as_deref().unwrap_or_default(), after.as_deref().unwrap_or_default());
-    write!(out, "{}", unified(before, after, 0))
+    write!(out, "{}", unified(bytes(before), bytes(after), 0))
+}
+
+fn bytes(version: &Version) -> &[u8] {
+    version.as_ref().map_or(b"", |bytes| bytes.as_slice())
 }
 
 /// A file that a rollback changes.
@@ -249,7 +253,7 @@ fn write(history: &History, steps: &[Step]) -> Result<Vec<PathBuf>, (EditError, 
 fn write_one(editor: &Editor, step: &Step) -> Result<(), EditError> {
     let mut edit = editor.begin(&step.file)?;
     let found = edit.existed().then(|| edit.to_bytes());
-    if found != step.now {
+    if found.as_ref() != step.now.as_deref() {
         return Err(EditError::ChangedMeanwhile { file: step.file.clone() });
     }
     match &step.target {
@@ -278,14 +282,14 @@ fn record(
 }
 
 fn bytes_max(history: &History) -> Result<Option<u64>, HistoryCommandError> {
-    let text = read(&history.root().path().join("server.tab"))?.unwrap_or_default();
-    let (server, _) = ServerTab::load(Path::new("server.tab"), &text);
+    let text = read(&history.root().path().join("server.tab"))?;
+    let (server, _) = ServerTab::load(Path::new("server.tab"), bytes(&text));
     Ok(server.kilobytes(&schema::server::HISTORY_MAX_SIZE))
 }
 
 fn read(path: &Path) -> Result<Version, HistoryCommandError> {
     match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
+        Ok(bytes) => Ok(Some(Arc::new(bytes))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(HistoryCommandError::Read { file: path.to_owned(), source }),
     }

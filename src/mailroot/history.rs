@@ -4,37 +4,45 @@
 //!
 //! ```text
 //! log.tab                       number, UTC time, origin, files that changed: one row for each state
-//! files/aliases.tab/12.whole    the file as of state 12, the newest that it changed in
-//! files/aliases.tab/12.back     how to get from there to the version before
-//! files/aliases.tab/7.back      and from that one to the version before it
+//! files/aliases.tab/7.whole     the file as of state 7
+//! files/aliases.tab/12.step     what state 12 changed in it, to be gone forward from 7 or back from 12
+//! files/aliases.tab/15.step     and the next one
+//! files/aliases.tab/15.whole    another whole version: the steps before it had become many
 //! lock                          held while something is recorded
 //! ```
 //!
-//! Only the newest version is whole; a change of one row of a large table costs a line diff, and forgetting the oldest
-//! state is the removal of its `.back` files and its row. A file that is gone has a version, too. The version before
-//! a file was first recorded is not known, unless our own edit told it.
+//! A change of one row of a large table costs that row, before and after, whatever the table's size; some versions are
+//! whole so that a damaged step has a whole version on both sides. All of these but the newest can be spared: they go
+//! first when room is short, each after the way back to it has been tried. Forgetting the oldest state is the removal
+//! of what leads to versions before it, and of its row. A file that is gone has a version, too. The version before a
+//! file was first recorded is not known, unless the server had it in service or our own edit told it.
 //!
 //! Origins: `hand` (an editor, a shell, rsync), `start` (found changed when the server started), `on` (the history was
 //! switched on), `ctl NAME`, `rollback N`, `recovered` (a crash came between the files and the row).
 //!
-//! Order of recording: `.back`, `.whole`, the row, removal of the older `.whole`; each is durable before the next. A
-//! crash leaves a version without a row, which gets one at the next recording, or a `.back` that nothing refers to.
+//! Order of recording: `.step`, `.whole` where one is due, the row; each is durable before the next. A crash leaves a
+//! version without a row, which gets one at the next recording. Histories made before there were steps are read as they
+//! are (`.back` beside the newest `.whole`: [`pieces`]) and continued with steps.
 //!
 //! Limits: `HistoryMaxSize` in `server.tab`; without it there is no history. A file above a quarter of it is not
-//! recorded. Tables hold passwords: directories are 0700, files 0600.
+//! recorded. At most [`STATES_MAX`] states. Tables hold passwords: directories are 0700, files 0600.
 //!
 //! Failures: every piece carries its length and checksum; a piece that is cut, altered or missing is an error that names
-//! it. Nothing here disturbs serving: the [`Recorder`] works on a thread of its own and logs what it cannot do.
+//! it, for versions that have no other way. The [`Recorder`] finds damage that the newest version stands on when the
+//! server starts, and keeps that version whole, which opens the way from behind. Nothing here disturbs serving: the
+//! recorder works on a thread of its own and logs what it cannot do.
 
-mod delta;
+mod back;
 mod pieces;
 mod recorder;
+mod step;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bstr::ByteSlice;
 use jiff::Timestamp;
@@ -55,11 +63,17 @@ pub const DEFAULT_MAX_KB: u64 = 65_536;
 /// A larger file would leave no room for its changes: one part in so many of the limit.
 const LARGEST_FILE_PART: u64 = 4;
 
+/// States that are kept at most: each costs a file of at least a block of the disk, and every recording lists them. Ours.
+pub const STATES_MAX: usize = 10_000;
+
+/// When states must be forgotten, one part in so many is made free, that the next recordings need not. Ours.
+const SLACK_PART: u64 = 32;
+
 /// The origin of a state whose row a crash has swallowed.
 const RECOVERED: &str = "recovered";
 
 /// One version of a file; `None`: there is no file.
-pub type Version = Option<Vec<u8>>;
+pub type Version = Option<Arc<Vec<u8>>>;
 
 /// One accepted state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +116,7 @@ pub enum HistoryError {
         number: u64,
     },
     /// A piece of the history is cut, altered or missing.
-    #[error("{}: {reason}; states before it cannot be read", path.display())]
+    #[error("{}: {reason}; what only it leads to cannot be read", path.display())]
     Damaged {
         /// The piece.
         path: PathBuf,
@@ -139,7 +153,7 @@ pub struct History {
 pub struct Change {
     /// Relative to the MailRoot.
     pub file: PathBuf,
-    /// What it held before, if that is known and has not been recorded.
+    /// What it held before, as far as that is known; it need not be what was recorded last.
     pub before: Option<Version>,
     /// What it holds now.
     pub after: Version,
@@ -200,7 +214,16 @@ impl History {
     /// [`HistoryError::NotRecorded`], [`HistoryError::Damaged`], or the system's.
     pub fn version(&self, file: &Path, number: u64) -> Result<Version, HistoryError> {
         let not_recorded = || HistoryError::NotRecorded { file: file.to_owned(), number };
-        self.pieces(file).as_of(number)?.ok_or_else(not_recorded)
+        let (version, found) = self.pieces(file).as_of(number)?.ok_or_else(not_recorded)?;
+        let states = self.states_or_none()?;
+        let changed = |state: &&State| state.number <= number && state.files.iter().any(|one| one == file);
+        match states.iter().rev().find(changed).map(|state| state.number) {
+            Some(expected) if expected > found => Err(HistoryError::Damaged {
+                path: self.pieces(file).path(expected, "step"),
+                reason: "it is missing",
+            }),
+            _ => Ok(version),
+        }
     }
 
     /// A file as it was before a state; `None` when that is not known.
@@ -208,7 +231,10 @@ impl History {
     /// # Errors
     /// As [`History::version`].
     pub fn version_before(&self, file: &Path, number: u64) -> Result<Option<Version>, HistoryError> {
-        self.pieces(file).as_of(number.saturating_sub(1))
+        match self.version(file, number.saturating_sub(1)) {
+            Err(HistoryError::NotRecorded { .. }) => Ok(None),
+            found => found.map(Some),
+        }
     }
 
     /// Every file that was ever recorded and is still kept, relative to the MailRoot.
@@ -236,14 +262,13 @@ impl History {
     /// The system's; the state may be recorded in part. Older states stay readable.
     pub fn record(
         &self,
-        _lock: &HistoryLock,
+        lock: &HistoryLock,
         changes: &[Change],
         origin: &str,
         now: Timestamp,
         bytes_max: u64,
     ) -> Result<Option<u64>, HistoryError> {
-        let states = self.states_or_none()?;
-        let number = states.last().map_or(1, |state| state.number + 1);
+        let number = self.next_number(lock, changes, now)?;
         let mut files = Vec::new();
         for change in changes {
             if is_too_large(change, bytes_max) {
@@ -258,13 +283,27 @@ impl History {
         if files.is_empty() {
             return Ok(None);
         }
-        let state = State { number, time: now.to_string(), origin: origin.to_owned(), files };
-        self.append(&state)?;
-        for file in &state.files {
-            self.pieces(file).tidy()?;
-        }
+        self.append(&State { number, time: now.to_string(), origin: origin.to_owned(), files })?;
         self.shrink(bytes_max)?;
         Ok(Some(number))
+    }
+
+    /// The number of the state to be recorded. What a failed recording left of one of these files gets its row first.
+    fn next_number(
+        &self,
+        lock: &HistoryLock,
+        changes: &[Change],
+        now: Timestamp,
+    ) -> Result<u64, HistoryError> {
+        let newest = || self.states_or_none().map(|states| states.last().map_or(0, |state| state.number));
+        let last = newest()?;
+        for change in changes {
+            if self.pieces(&change.file).newest()?.is_some_and(|newest| newest > last) {
+                self.recover(lock, now)?;
+                return newest().map(|last| last + 1);
+            }
+        }
+        Ok(last + 1)
     }
 
     fn append(&self, state: &State) -> Result<(), HistoryError> {
@@ -287,11 +326,13 @@ impl History {
         }
     }
 
-    /// Gives versions that a crash left without a row their row. To be called before the first recording.
+    /// Gives versions that a crash left without a row their row, and removes pieces that it left half-written. To be
+    /// called before the first recording.
     ///
     /// # Errors
     /// The system's.
     pub fn recover(&self, _lock: &HistoryLock, now: Timestamp) -> Result<(), HistoryError> {
+        pieces::remove_temporaries(&self.disk, &self.directory())?;
         let newest = self.states_or_none()?.last().map_or(0, |state| state.number);
         let mut lost: BTreeMap<u64, Vec<PathBuf>> = BTreeMap::new();
         for file in self.files()? {
@@ -305,29 +346,64 @@ impl History {
         Ok(())
     }
 
-    /// Forgets states from the oldest on. The newest one stays.
+    /// Makes the history fit: spare whole versions go first, the largest ones before the others, then states from the
+    /// oldest on. The newest one stays.
     fn shrink(&self, bytes_max: u64) -> Result<(), HistoryError> {
+        let states = self.states()?;
         let mut size = pieces::size_of(&self.directory())?;
+        if size <= bytes_max && states.len() <= STATES_MAX {
+            return Ok(());
+        }
+        if size > bytes_max {
+            size = self.drop_spares(size, bytes_max)?;
+        }
+        let mut kept = states.as_slice();
+        if size > bytes_max || kept.len() > STATES_MAX {
+            let (bytes_max, states_max) = (less(bytes_max), less(STATES_MAX as u64));
+            while let [oldest, rest @ ..] = kept
+                && !rest.is_empty()
+                && (size > bytes_max || kept.len() as u64 > states_max)
+            {
+                for file in &oldest.files {
+                    size = size.saturating_sub(self.pieces(file).forget_up_to(oldest.number)?);
+                }
+                size = size.saturating_sub(oldest.to_row()?.len() as u64);
+                kept = rest;
+            }
+            self.write_log(kept)?;
+        }
         if size <= bytes_max {
             return Ok(());
         }
-        let states = self.states()?;
-        let mut kept = states.as_slice();
-        while let [oldest, rest @ ..] = kept
-            && !rest.is_empty()
-            && size > bytes_max
-        {
-            for file in &oldest.files {
-                size = size.saturating_sub(self.pieces(file).forget_up_to(oldest.number)?);
-            }
-            size = size.saturating_sub(oldest.to_row()?.len() as u64);
-            kept = rest;
+        for file in self.files()? {
+            self.pieces(&file).keep_newest_only()?;
         }
+        let size = pieces::size_of(&self.directory())?;
         if size > bytes_max {
             tracing::warn!("the history needs {size} bytes, HistoryMaxSize gives it {bytes_max}");
         }
+        Ok(())
+    }
+
+    fn drop_spares(&self, mut size: u64, bytes_max: u64) -> Result<u64, HistoryError> {
+        let mut spares = Vec::new();
+        for file in self.files()? {
+            let found = self.pieces(&file).spare()?;
+            spares.extend(found.into_iter().map(|(number, bytes)| (bytes, file.clone(), number)));
+        }
+        spares.sort_by(|a, b| b.0.cmp(&a.0).then(a.2.cmp(&b.2)));
+        for (_, file, number) in spares {
+            if size <= bytes_max {
+                break;
+            }
+            size = size.saturating_sub(self.pieces(&file).drop_spare(number)?);
+        }
+        Ok(size)
+    }
+
+    fn write_log(&self, states: &[State]) -> Result<(), HistoryError> {
         let mut rows = Vec::new();
-        for state in kept {
+        for state in states {
             rows.extend(state.to_row()?);
         }
         self.disk
@@ -340,6 +416,10 @@ impl History {
 #[derive(Debug)]
 pub struct HistoryLock {
     _lock: FileLock,
+}
+
+fn less(limit: u64) -> u64 {
+    limit - limit / SLACK_PART
 }
 
 fn is_too_large(change: &Change, bytes_max: u64) -> bool {

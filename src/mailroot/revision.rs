@@ -10,6 +10,8 @@ use std::ops::Range;
 pub struct Change<'a> {
     /// How many lines at the head are the same.
     pub first_line: u32,
+    /// How many bytes these are.
+    pub head_bytes: usize,
     /// The old lines that are gone.
     pub old: &'a [u8],
     /// The new lines in their place.
@@ -34,6 +36,7 @@ impl<'a> Change<'a> {
         let tail = tail - cut;
         Self {
             first_line: u32::try_from(count_lines(head_text)).unwrap_or(u32::MAX),
+            head_bytes: head,
             old: &old[..old.len() - tail],
             new: &new[..new.len() - tail],
         }

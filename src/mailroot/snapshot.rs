@@ -53,7 +53,7 @@ use super::table::Table;
 use files::FileCache;
 pub use files::{CACHED_BYTES_MAX, CACHED_FILES_MAX, Observer};
 pub use loaded::Loaded;
-use loaded::{Found, Haste};
+use loaded::{Found, Haste, Taken};
 pub use stamp::TABLE_BYTES_MAX;
 pub use status::{TableState, TableStatus, brief};
 
@@ -111,7 +111,7 @@ macro_rules! root_tables {
                     if loaded.is_rejected() && loaded.differs_from(&self.$field) {
                         look.rejected.push($file);
                     }
-                    look.accepted.extend(accepted.map(|bytes| Accepted { file: $file, bytes }));
+                    look.accepted.extend(accepted.map(|taken| Accepted { file: $file, taken }));
                     next.get_or_insert_with(|| self.clone()).$field = loaded;
                 })*
                 next.map(|mut next| {
@@ -218,12 +218,12 @@ impl Snapshot {
 }
 
 /// A version of a root table that was taken into service.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Accepted {
     /// The file's name in the MailRoot.
     file: &'static str,
-    /// Its whole content.
-    bytes: Arc<Vec<u8>>,
+    /// Its content, and the one before.
+    taken: Taken,
 }
 
 /// What a look at the files has found.
@@ -393,7 +393,9 @@ impl Tables {
         let Some(observer) = self.observer() else { return };
         let _in_order = self.inner.telling.lock().unwrap_or_else(PoisonError::into_inner);
         let accepted = mem::take(&mut *self.inner.accepted.lock().unwrap_or_else(PoisonError::into_inner));
-        accepted.iter().for_each(|one| observer.accepted(Path::new(one.file), &one.bytes));
+        accepted
+            .iter()
+            .for_each(|one| observer.accepted(Path::new(one.file), &one.taken.before, &one.taken.bytes));
     }
 
     /// The right to look at the files; `None` when another thread has had it for all of `patience`.

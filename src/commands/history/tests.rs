@@ -31,7 +31,7 @@ impl Bench {
     fn state(&self, origin: &str, files: &[(&str, &str)]) {
         let change = |(file, text): &(&str, &str)| {
             self.write(file, text);
-            Change { file: file.into(), before: None, after: Some(text.as_bytes().to_owned()) }
+            Change { file: file.into(), before: None, after: Some(Arc::new(text.as_bytes().to_owned())) }
         };
         let changes: Vec<Change> = files.iter().map(change).collect();
         let time = "2026-11-23T15:00:00Z".parse().unwrap();
@@ -113,7 +113,7 @@ fn a_rollback_shows_writes_and_is_a_state_that_can_be_undone() {
     bench.rollback(3, &["domains.tab"], false);
     assert_eq!(bench.content("domains.tab").unwrap(), "\"a\"\n\"C\"\n");
     let unrecorded = bench.history.version(Path::new("domains.tab"), 5).unwrap();
-    assert_eq!(unrecorded, Some(b"\"unrecorded\"\n".to_vec()));
+    assert_eq!(unrecorded, Some(Arc::new(b"\"unrecorded\"\n".to_vec())));
     assert_eq!(bench.history.states().unwrap().last().unwrap().number, 6);
     let error = Rollback { root: bench.root(), number: 1, files: vec!["aliases.tab".into()], dry_run: false };
     let error = error.run(&mut Vec::new()).unwrap_err();
@@ -123,7 +123,8 @@ fn a_rollback_shows_writes_and_is_a_state_that_can_be_undone() {
 #[test]
 fn a_table_that_was_not_there_goes_again() {
     let bench = Bench::new();
-    let change = Change { file: "new.tab".into(), before: Some(None), after: Some(b"x\n".to_vec()) };
+    let change =
+        Change { file: "new.tab".into(), before: Some(None), after: Some(Arc::new(b"x\n".to_vec())) };
     bench.write("new.tab", "x\n");
     let lock = bench.history.lock().unwrap();
     bench.history.record(&lock, &[change], "hand", Clock::system().now(), 1 << 20).unwrap();

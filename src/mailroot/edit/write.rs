@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::merge::merge_by_key;
 use super::{Conflict, Edit, EditError, merge};
 use crate::durable::{Displaced, Writer};
-use crate::mailroot::history::Version;
 
 /// How long a program that has the file open may take to finish. Ours; `echo >>` and editors take milliseconds.
 pub(super) const WRITER_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -23,9 +22,12 @@ pub(super) const PAUSE: Duration = Duration::from_millis(5);
 /// same milliseconds. Ours.
 const ROUNDS_MAX: usize = 64;
 
+/// What a file held and what it holds now; `None`: there was none.
+pub(super) type Written = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// Writes `mine`, merged with what others wrote since `edit.original` was read.
 /// What the file held and what it holds now is returned, if it was written.
-pub(super) fn commit(edit: &Edit, mine: Vec<u8>) -> Result<Option<(Version, Version)>, EditError> {
+pub(super) fn commit(edit: &Edit, mine: Vec<u8>) -> Result<Option<Written>, EditError> {
     let theirs = settled_file(edit)?;
     if theirs.is_none() && edit.original.is_some() {
         return Err(edit.changed_meanwhile());

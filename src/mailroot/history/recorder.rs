@@ -88,7 +88,7 @@ struct Noted {
 #[derive(Debug)]
 enum Contents {
     /// Somebody outside wrote this; an empty file may be none at all.
-    Accepted(Arc<Vec<u8>>),
+    Accepted { before: Arc<Vec<u8>>, bytes: Arc<Vec<u8>> },
     /// An edit of ours.
     Saved { before: Version, after: Version },
 }
@@ -145,8 +145,8 @@ impl Shared {
         if let Contents::Saved { after, .. } = &noted.contents {
             // The tables may have seen the edit before it was told.
             let is_this_edit = |other: &Noted| match &other.contents {
-                Contents::Accepted(bytes) => {
-                    other.file == noted.file && after.as_ref().is_none_or(|after| *after == **bytes)
+                Contents::Accepted { bytes, .. } => {
+                    other.file == noted.file && after.as_ref().is_none_or(|after| after == bytes)
                 }
                 Contents::Saved { .. } => false,
             };
@@ -173,12 +173,13 @@ impl Shared {
 }
 
 impl Observer for Shared {
-    fn accepted(&self, file: &Path, bytes: &Arc<Vec<u8>>) {
-        let contents = Contents::Accepted(Arc::clone(bytes));
+    fn accepted(&self, file: &Path, before: &Arc<Vec<u8>>, bytes: &Arc<Vec<u8>>) {
+        let contents = Contents::Accepted { before: Arc::clone(before), bytes: Arc::clone(bytes) };
         self.note(Noted { file: file.to_owned(), origin: HAND.to_owned(), contents });
     }
 
-    fn saved(&self, file: &Path, before: Version, after: Version) {
+    fn saved(&self, file: &Path, before: Option<Vec<u8>>, after: Option<Vec<u8>>) {
+        let (before, after) = (before.map(Arc::new), after.map(Arc::new));
         self.note(Noted {
             file: file.to_owned(),
             origin: current_origin(),
@@ -260,9 +261,13 @@ impl Work {
         for noted in group {
             let (before, after) = match &noted.contents {
                 Contents::Saved { before, after } => (Some(before.clone()), after.clone()),
-                Contents::Accepted(_) if self.is_saved_by_us(&noted.file) => continue,
-                Contents::Accepted(bytes) if bytes.is_empty() => (None, self.read(&noted.file)?),
-                Contents::Accepted(bytes) => (None, Some(bytes.to_vec())),
+                Contents::Accepted { .. } if self.is_saved_by_us(&noted.file) => continue,
+                Contents::Accepted { before, bytes } => {
+                    let known = (!before.is_empty()).then(|| Some(Arc::clone(before)));
+                    let after =
+                        if bytes.is_empty() { self.read(&noted.file)? } else { Some(Arc::clone(bytes)) };
+                    (known, after)
+                }
             };
             match changes.iter_mut().find(|change| change.file == noted.file) {
                 Some(change) => change.after = after,
@@ -289,7 +294,7 @@ impl Work {
     fn read(&self, file: &Path) -> Result<Version, HistoryError> {
         let path = self.tables.current().root().path().join(file);
         match fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
+            Ok(bytes) => Ok(Some(Arc::new(bytes))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(HistoryError::Disk { path, source }),
         }

@@ -19,8 +19,9 @@ pub const CACHED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Hears of every file that got a new content which is now in use. It must not wait.
 pub trait Observer: fmt::Debug + Send + Sync {
-    /// This content of a file, relative to the MailRoot, was taken; a file that is gone is empty.
-    fn accepted(&self, file: &Path, bytes: &Arc<Vec<u8>>);
+    /// This content of a file, relative to the MailRoot, was taken instead of the one before; a file that is gone or
+    /// was not there is empty.
+    fn accepted(&self, file: &Path, before: &Arc<Vec<u8>>, bytes: &Arc<Vec<u8>>);
 
     /// An edit of ours replaced the content of a file.
     fn saved(&self, file: &Path, before: Option<Vec<u8>>, after: Option<Vec<u8>>);
@@ -88,8 +89,8 @@ impl FileCache {
             return known.map_or_else(Loaded::empty, |known| (*known).clone());
         };
         // What is read for the first time has not changed.
-        if let (Some(observer), Some(_), Some(bytes)) = (self.observer.get(), &known, &accepted) {
-            observer.accepted(relative, bytes);
+        if let (Some(observer), Some(_), Some(taken)) = (self.observer.get(), &known, &accepted) {
+            observer.accepted(relative, &taken.before, &taken.bytes);
         }
         let mut kept = self.lock();
         // An absent file costs one failing stat at the next look; remembering it would only fill the cache.

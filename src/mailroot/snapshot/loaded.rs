@@ -57,7 +57,15 @@ pub(super) enum Haste {
 /// What a look has found: the table from now on, and the bytes of a version that was taken.
 pub(super) struct Found<T> {
     pub(super) loaded: Loaded<T>,
-    pub(super) accepted: Option<Arc<Vec<u8>>>,
+    pub(super) accepted: Option<Taken>,
+}
+
+/// A version that was taken.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// What was in service before; empty where there was nothing.
+    pub(super) before: Arc<Vec<u8>>,
+    pub(super) bytes: Arc<Vec<u8>>,
 }
 
 impl<T> Clone for Loaded<T> {
@@ -313,7 +321,7 @@ impl<T: Table> Loaded<T> {
             return self.rejecting(stamp, problems);
         }
         let (content, since, suspect) = (Arc::new(bytes), SystemTime::now(), None);
-        let accepted = Some(Arc::clone(&content));
+        let accepted = Some(Taken { before: Arc::clone(&self.content), bytes: Arc::clone(&content) });
         let (table, problems) = (Arc::new(table), problems.into());
         let loaded = Self { table, rows, problems, since, stamp, content, suspect, kept_from: None };
         Found { loaded, accepted }
