@@ -1,11 +1,13 @@
 //! `aliasdomain.tab`, `aliases.tab`, `extaliases.tab`: where they lead, and which rows never count.
 
+use std::collections::BTreeMap;
+
 use super::access;
 use super::code::Fact;
 use super::finding::{Finding, Findings};
 use super::pattern;
 use super::site::Site;
-use crate::mailroot::accounts::AliasRow;
+use crate::mailroot::accounts::{AliasRow, DomainRow};
 use crate::tab::wildcard;
 
 const ALIASES: &str = "aliases.tab";
@@ -47,7 +49,9 @@ fn alias_domains(site: &Site<'_>, findings: &mut Findings) {
             };
             findings.add(Finding::of_field(ALIAS_DOMAINS, row.line, 1, fact));
         }
-        if let Some(own) = tables.domains.get(&row.alias) {
+        // Its own name in both columns keeps a domain out of patterns.
+        let is_itself = row.alias.eq_ignore_ascii_case(&row.domain);
+        if let Some(own) = tables.domains.get(&row.alias).filter(|_| !is_itself) {
             let fact = Fact::AliasDomainIsDomain { domain: row.alias.to_string(), line: own.line };
             findings.add(Finding::of_field(ALIAS_DOMAINS, row.line, 0, fact));
         }
@@ -60,6 +64,31 @@ fn alias_domains(site: &Site<'_>, findings: &mut Findings) {
         .map(|row| (row.line, row.alias.as_bytes()))
         .collect();
     access::shadowed_patterns(ALIAS_DOMAINS, &patterns, findings);
+    caught_domains(site, findings);
+}
+
+/// Domains of their own that a pattern renames: an alias domain is resolved before the command aliases are looked for,
+/// whether the domain is handled itself or not (`mailflow.md` 3.6); accounts and aliases of the domain as asked for go
+/// first. An exact row stands before all patterns.
+fn caught_domains(site: &Site<'_>, findings: &mut Findings) {
+    let tables = site.tables;
+    let mut caught: BTreeMap<u32, Vec<&DomainRow>> = BTreeMap::new();
+    for own in tables.domains.rows() {
+        if let Some(row) = tables.alias_domains.get(&own.domain)
+            && wildcard::is_pattern(row.alias.as_bytes())
+            && !row.domain.eq_ignore_ascii_case(&own.domain)
+        {
+            caught.entry(row.line).or_default().push(own);
+        }
+    }
+    for (line, domains) in caught {
+        let Some((first, others)) = domains.split_first() else { continue };
+        let more =
+            if others.is_empty() { String::new() } else { format!(", and {} more domains", others.len()) };
+        let fact =
+            Fact::AliasPatternCatchesDomain { domain: first.domain.to_string(), line: first.line, more };
+        findings.add(Finding::of_field(ALIAS_DOMAINS, line, 0, fact));
+    }
 }
 
 /// Whether the third column leads to an account (`mailroot.md` 7.4, decision 26).

@@ -210,9 +210,9 @@ loading! {
         "a row for every domain or account",
         "Restore the file; to empty it on purpose stop the server, or reload with force.";
     CountsForNothing = "TAB038" "counts-for-nothing" Warning,
-        "this part of the list is passed over, the others count",
+        "it is passed over, as in XMail; what stands beside it counts",
         "what the message says",
-        "Correct or remove the part.";
+        "Correct or remove it.";
     MoreProblems = "TAB028" "more-problems" Note,
         "only how many are shown differs",
         "",
@@ -474,6 +474,11 @@ meaning! {
         "the programs are never asked",
         "<domain>.tab as clients type the domain, or .tab for all",
         "Rename or remove the file.";
+    AliasPatternCatchesDomain { domain: Text, line: u32, more: Text } = "TAB127" "alias-pattern-catches-domain" Warning,
+        "the pattern also catches {domain} (domains.tab:{line}){more}",
+        "command aliases in cmdaliases/<domain> are never looked at, those of the real domain apply; its own accounts and aliases go first, then those of the real domain",
+        "a pattern that matches no domain of domains.tab, or an exact row beside it for each that it does",
+        "Narrow the pattern, or give the domain a row of its own: its name in both columns.";
 
     // Mailbox tree and spool.
     DirectoryMissing {} = "TAB201" "directory-missing" Note,

@@ -629,7 +629,7 @@ mod tests {
         assert_eq!(code("127.0.1.9"), Some(1));
         assert_eq!(code("127.0.2.9"), Some(5));
         assert_eq!(code("127.0.0.1"), None);
-        assert_eq!(problems, ["spammers.tab:5:29: \"Code\" is not one of: code"]);
+        assert_eq!(problems, ["spammers.tab:5:29: \"Code\" counts for nothing: accepted are code"]);
     }
 
     #[test]
@@ -661,12 +661,13 @@ mod tests {
         let eased = Properties { ease_tls: true, skip_sender_domain_check: true, ..none };
         assert_eq!(properties("127.0.0.8"), Some(eased));
         assert_eq!(properties("10.0.0.1"), None);
-        let accepted = "WhiteList, NoAuth, SenderDomainCheck, EaseTLS, EnableVRFY, EnableETRN";
+        let accepted =
+            "WhiteList, NoAuth, SenderDomainCheck, EaseTLS, EnableVRFY, EnableETRN";
         assert_eq!(
             problems,
             [
-                format!("smtp.ipprop.tab:3:49: \"whitelist\" is not one of: {accepted}"),
-                format!("smtp.ipprop.tab:4:12: \"255.255.255.255\" is not one of: {accepted}"),
+                format!("smtp.ipprop.tab:3:49: \"whitelist\" counts for nothing: accepted are {accepted}"),
+                format!("smtp.ipprop.tab:4:12: \"255.255.255.255\" counts for nothing: accepted are {accepted}"),
                 "smtp.ipprop.tab:4:1: is not an address filter (net/bits, or net and mask): \"10.0.0.1\"; the row never matches".to_owned(),
             ]
         );

@@ -415,7 +415,7 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "smtpauth.tab:2:21: \"r\" is not one of: M, R, V, T, Z, S",
+                "smtpauth.tab:2:21: \"r\" counts for nothing: accepted are M, R, V, T, Z, S",
                 "smtpauth.tab:3: needs 3 columns, has 2; the row is ignored"
             ]
         );

@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "filters.pre-data.tab:3:1: \"AEX\" is not one of: aex, wlex, timeo",
+                "filters.pre-data.tab:3:1: \"AEX\" counts for nothing: accepted are aex, wlex, timeo",
                 "filters.pre-data.tab:4: needs 2 columns, has 1; the row is ignored",
             ]
         );

@@ -220,7 +220,7 @@ mod tests {
             [
                 "pop3links.tab:1:1: lists no domains to look for, so nothing can be fetched",
                 "pop3links.tab:2:9: is not a password encoding (pairs of hex digits, or $argon2id$...); nobody can log in with it",
-                "pop3links.tab:2:13: \"leave\" is not one of: CLR, APOP, FAPOP, STLS, FSTLS, POP3S, Leave, OutBind",
+                "pop3links.tab:2:13: \"leave\" counts for nothing: accepted are CLR, APOP, FAPOP, STLS, FSTLS, POP3S, Leave, OutBind",
                 "pop3links.tab:2:13: is not an IP address: \"x\"",
                 "pop3links.tab:3:5: is not a host (host, host:port, host|port or [v6]:port): \"h:x\"",
                 "pop3links.tab:4: needs 6 columns, has 5; the row is ignored",

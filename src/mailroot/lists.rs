@@ -121,7 +121,7 @@ mod tests {
             problems,
             [
                 "mlusers.tab:7:1: is not a mail address: \"no address\"",
-                "mlusers.tab:7:14: \"w\" is not one of: R, W, A",
+                "mlusers.tab:7:14: \"w\" counts for nothing: accepted are R, W, A",
             ]
         );
     }

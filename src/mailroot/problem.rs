@@ -109,7 +109,7 @@ pub enum ProblemKind {
     /// A mail address was expected.
     #[error("is not a mail address: {0:?}")]
     BadAddress(String),
-    /// One of a fixed set of words was expected.
+    /// One of a fixed set of words was expected, and what another one does is not what it says.
     #[error("{found:?} is not one of: {accepted}")]
     UnknownWord {
         /// What stands there.
@@ -207,7 +207,7 @@ pub enum ProblemKind {
     /// A reply with its code was expected.
     #[error("does not begin with a reply code such as 554: {0:?}")]
     NoReplyCode(String),
-    /// A part of a list that is passed over.
+    /// A part of a list, an option, a letter or a command that nobody knows and everybody passes over.
     #[error("{found:?} counts for nothing: accepted are {accepted}")]
     CountsForNothing {
         /// What stands there.

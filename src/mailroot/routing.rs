@@ -315,6 +315,8 @@ impl GatewayOptions {
                     Some(address) => parsed.out_bind = Some(address),
                     None => note(ProblemKind::BadIpAddress(value.to_string())),
                 },
+                // An error although the option alone is passed over: where XMail does not split options off, it is
+                // taken as part of the host (`mailroot.md` 10.2), and mail meant for TLS would go without.
                 None => note(ProblemKind::UnknownWord {
                     found: option.name.to_string(),
                     accepted: options::GATEWAY.accepted,

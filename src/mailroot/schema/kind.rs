@@ -223,7 +223,7 @@ impl Kind {
             }
             Self::Letters(group) => {
                 if let Some(odd) = group.odd_letter(value) {
-                    note(ProblemKind::UnknownWord { found: odd.to_string(), accepted: group.accepted });
+                    note(ProblemKind::CountsForNothing { found: odd.to_string(), accepted: group.accepted });
                 }
             }
             Self::Options(group) => {
@@ -390,7 +390,11 @@ fn number(value: &[u8]) -> Option<i64> {
 
 fn note_option(group: &'static OptionGroup, option: &ListedOption, note: &mut dyn FnMut(ProblemKind)) {
     match (group.find(&option.name), &option.value) {
-        (None, _) => demand_known(false, &option.name, group.accepted, note),
+        // XMail passes it over, and so do we (`mailroot.md` 2.7).
+        (None, _) => {
+            let found = option.name.as_bstr().to_string();
+            note(ProblemKind::CountsForNothing { found, accepted: group.accepted });
+        }
         (Some(known), Some(value)) => known.kind.note(value, note),
         // A bare name means 1.
         (Some(known), None) => known.kind.note(b"1", note),

@@ -61,19 +61,11 @@ impl Variable {
         self.doc.trim_start()
     }
 
-    /// Notes what is wrong with a value. Empty is absent, except for a flag. Letters and options that XMail passes over
-    /// are a warning here; those of gateways are not, as mail would go the wrong way.
+    /// Notes what is wrong with a value. Empty is absent, except for a flag.
     pub fn note(&self, value: &[u8], note: &mut dyn FnMut(ProblemKind)) {
-        if value.is_empty() && !matches!(self.kind, Kind::Flag) {
-            return;
+        if !value.is_empty() || matches!(self.kind, Kind::Flag) {
+            self.kind.note(value, note);
         }
-        let is_tolerated = matches!(self.kind, Kind::Letters(_) | Kind::Options(_));
-        self.kind.note(value, &mut |problem| match problem {
-            ProblemKind::UnknownWord { found, accepted } if is_tolerated => {
-                note(ProblemKind::CountsForNothing { found, accepted });
-            }
-            other => note(other),
-        });
     }
 
     /// Whether `name` is this variable: its own name, or with an address behind it where it has such names.

@@ -340,10 +340,13 @@ impl<T: Table> Loaded<T> {
     /// The table for `bytes`, its problems and rows, when only a few of a large file's lines are new; no table when
     /// these lines bring errors; `None` when all must be read.
     fn revised(&self, file: &Path, bytes: &[u8]) -> Option<(Option<T>, Vec<Problem>, usize)> {
-        if !T::IS_REVISABLE || (bytes.len() as u64) < LARGE_BYTES || !are_of_single_rows(&self.problems) {
+        if !T::IS_REVISABLE || (bytes.len() as u64) < LARGE_BYTES {
             return None;
         }
         let change = Change::between(&self.content, bytes);
+        if !self.problems.iter().all(|problem| stays_true(problem, &change)) {
+            return None;
+        }
         if change.first_line > 0 && change.new.starts_with(BYTE_ORDER_MARK) {
             // Inside a file it is no mark.
             return None;
@@ -367,11 +370,27 @@ fn are_of_single_rows(problems: &[Problem]) -> bool {
     })
 }
 
+/// Whether a problem of an unchanged row is the same after the change: it depends on nothing but its row, or the row that
+/// wins over it stays where it is.
+fn stays_true(problem: &Problem, change: &Change<'_>) -> bool {
+    match problem.kind {
+        ProblemKind::MoreProblems(_) => false,
+        ProblemKind::Duplicate { first } => first <= change.first_line || first > change.last_old_line(),
+        _ => problem.line > 0,
+    }
+}
+
 /// The old problems outside of the change, and the `new` ones inside, with the lines they have now.
 fn problems_after(change: &Change<'_>, old: &[Problem], new: &[Problem]) -> Vec<Problem> {
     let moved = |problem: &Problem, by: i64| {
         let line = moved_line(problem.line, if problem.line > 0 { by } else { 0 });
-        Problem { line, ..problem.clone() }
+        let kind = match problem.kind {
+            ProblemKind::Duplicate { first } if first > change.last_old_line() => {
+                ProblemKind::Duplicate { first: moved_line(first, by) }
+            }
+            _ => problem.kind.clone(),
+        };
+        Problem { line, kind, ..problem.clone() }
     };
     let head = old.iter().filter(|problem| problem.line <= change.first_line).cloned();
     let part = new.iter().map(|problem| moved(problem, change.first_line.into()));

@@ -399,17 +399,45 @@ fn times_of_yesterday_and_of_tomorrow_hide_no_edit() {
     }
 }
 
+/// How many accounts of `now` were made from the file and not taken over.
+fn read_again(before: &Snapshot, now: &Snapshot) -> usize {
+    let is_kept =
+        |row: &&Arc<crate::mailroot::Account>| before.users.rows().iter().any(|old| Arc::ptr_eq(old, row));
+    now.users.rows().len() - now.users.rows().iter().filter(is_kept).count()
+}
+
+/// Options that XMail passes over are no reason to keep the old table; a word that makes the row mean something else is.
+#[test]
+fn an_edit_with_an_unknown_option_is_live() {
+    let check = |file: &str, text: &str, expected: TableState| {
+        let bench = bench("\"a\"\n");
+        for content in ["# nothing\n", text] {
+            bench.rename_over(file, content.as_bytes());
+            bench.tables.reload_now();
+        }
+        let status = bench.status(file);
+        assert_eq!((status.state, status.problems.len()), (expected, 1), "{file}: {text}");
+    };
+    check("smtp.ipprop.tab", "\"10.0.0.0/8\"\t\"WhitList=1\"\n", TableState::Live);
+    check("smtpauth.tab", "\"anna\"\t\"x\"\t\"MRQ\"\n", TableState::Live);
+    check("spammers.tab", "\"10.0.0.0/8\"\t\"cod=1\"\n", TableState::Live);
+    check("server.tab", "\"RotDomain\"\t\"x.test\"\n", TableState::Live);
+    check("smtp.ipmap.tab", "\"10.0.0.0/8\"\t\"-\"\t\"ALOW\"\t\"1\"\n", TableState::Rejected);
+    check("smtpfwd.tab", "\"*\"\t\"mx.test,NeedTsl=2\"\n", TableState::Rejected);
+}
+
 #[test]
 fn a_large_table_has_the_same_rows_after_each_kind_of_edit() {
     let bench = bench("");
     let mut lines: Vec<String> = users(500).lines().map(|line| format!("{line}\n")).collect();
     let check = |lines: &[String]| {
         bench.rename_over("mailusers.tab", lines.concat().as_bytes());
-        let (expected, problems) = MailUsers::load(Path::new("mailusers.tab"), lines.concat().as_bytes());
+        let (expected, problems, rows) =
+            MailUsers::load_counted(Path::new("mailusers.tab"), lines.concat().as_bytes());
         until(|| bench.tables.fresh().users.rows() == expected.rows());
         let now = bench.tables.current();
         assert_eq!(now.users.problems(), problems);
-        assert_eq!(bench.status("mailusers.tab").rows, expected.rows().len());
+        assert_eq!(bench.status("mailusers.tab").rows, rows);
         for row in expected.rows() {
             assert_eq!(now.users.get(&row.domain, &row.name), Some(row));
         }
@@ -434,6 +462,22 @@ fn a_large_table_has_the_same_rows_after_each_kind_of_edit() {
     let fourth = check(&lines);
     assert!(!third.users.problems().is_empty());
     assert!(Arc::ptr_eq(&third.users.rows()[0], &fourth.users.rows()[0]));
+    assert_eq!(read_again(&third, &fourth), 1);
+    // Nor does a row that another one hides, wherever the edit is.
+    lines.insert(200, lines[100].clone());
+    let mut before = check(&lines);
+    assert_eq!(before.users.problems().len(), 2);
+    for at in [50, 150, 400] {
+        lines[at] = lines[at].replace("1d08", "1f08");
+        let now = check(&lines);
+        assert_eq!(read_again(&before, &now), 1, "line {at}");
+        lines.insert(at, "# one more\n".into());
+        before = check(&lines);
+    }
+    // Without the row that hid it the hidden one counts, which the table does not know.
+    let hidden = lines.iter().position(|line| line.contains("\"user97\"")).unwrap();
+    lines.remove(hidden);
+    check(&lines);
     lines.truncate(10);
     check(&lines);
 }
