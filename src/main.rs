@@ -13,7 +13,7 @@ use tabmail::commands::{
     ctrlclnt,
     diff::Diff,
     explain::Explain,
-    history, local, mail_root_from_environment, mkusers, sendmail,
+    history, local, mail_root_from_environment, mkusers, root, sendmail,
     xmcrypt::XmCrypt,
 };
 use tabmail::options::{Options, command_line_words};
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         "MkUsers" => return with_text(words, |words| make_users(&called.to_string_lossy(), words)),
         _ if words.first().is_some_and(is_xmail_option) => as_xmail(&words),
         _ => {
-            let words = std::iter::once(called).chain(history::with_long_options(words));
+            let words = std::iter::once(called).chain(root::with_one_spelling(words));
             run(parse(words.collect()), &program)
         }
     };
@@ -46,11 +46,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// The command line. What cannot be used ends the process; `check` keeps 1 and 2 for what it finds.
+/// The command line. What cannot be used ends the process; some commands keep 1 and 2 for what they find.
 fn parse(words: Vec<OsString>) -> Cli {
-    let is_check = words.get(1).is_some_and(|word| word == "check");
+    let usage_code = match words.get(1).and_then(|word| word.to_str()) {
+        Some("check") => Some(COULD_NOT_CHECK),
+        Some("status" | "reload") => Some(USAGE),
+        _ => None,
+    };
     Cli::try_parse_from(words).unwrap_or_else(|error| {
-        let code = if is_check && error.use_stderr() { COULD_NOT_CHECK.into() } else { error.exit_code() };
+        let code = usage_code.filter(|_| error.use_stderr()).map_or_else(|| error.exit_code(), i32::from);
         // Nothing is left to do for a closed terminal.
         let _ = error.print();
         std::process::exit(code)
@@ -80,8 +84,8 @@ fn run(cli: Cli, program: &str) -> anyhow::Result<ExitCode> {
         Command::Sendmail(arguments) => Ok(send(&arguments.words)),
         Command::Ctl(arguments) if local::is_local(&arguments.words) => Ok(operate(&arguments.words)),
         Command::Ctl(arguments) => Ok(control("tabmail ctl", &arguments.words)),
-        Command::Status(arguments) => tell(local::status(&arguments.words)),
-        Command::Reload(arguments) => tell(local::reload(&arguments.words)),
+        Command::Status(arguments) => tell(local::status(&arguments)),
+        Command::Reload(arguments) => tell(local::reload(&arguments)),
         Command::Mkusers(arguments) => Ok(make_users("tabmail mkusers", &arguments.words)),
         Command::Help(topic) => {
             topic.run()?;
@@ -268,7 +272,7 @@ fn with_text(words: Vec<OsString>, program: impl FnOnce(&[String]) -> ExitCode) 
     }
 }
 
-/// CtrlClnt's exit code for a command line that cannot be used.
+/// CtrlClnt's exit code, and that of the commands that ask a server, for a command line that cannot be used.
 const USAGE: u8 = 3;
 
 fn to_text(words: &[OsString]) -> Vec<String> {

@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
+use super::root::{NoMailRoot, Root};
 use crate::check::{self, FINDINGS_OF_A_CODE_MAX, Finding, Findings, FixError, Progress, Repair};
 use crate::clock::Clock;
 use crate::mailroot::{MailRoot, Severity};
@@ -39,8 +40,12 @@ use crate::mailroot::{MailRoot, Severity};
 #[derive(Debug, Default, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Check {
-    /// The MailRoot; else the environment variable MAIL_ROOT
+    /// The MailRoot, as --mail-root names it
+    #[arg(conflicts_with = "mail_root")]
     pub directory: Option<PathBuf>,
+    /// The MailRoot.
+    #[command(flatten)]
+    pub root: Root,
     /// How findings are printed
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -126,9 +131,9 @@ pub const WIDTH: usize = 140;
 /// Why nothing was checked.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// Neither argument nor environment name a MailRoot.
-    #[error("which MailRoot? tabmail check DIR, or set MAIL_ROOT")]
-    NoDirectory,
+    /// Nothing names a MailRoot.
+    #[error(transparent)]
+    NoMailRoot(#[from] NoMailRoot),
     /// It cannot be looked into.
     #[error("{}: {source}", path.display())]
     Directory {
@@ -189,8 +194,7 @@ impl Check {
             terminal.out.flush()?;
             return Ok(0);
         }
-        let directory = self.directory.clone().or_else(super::mail_root_from_environment);
-        let directory = directory.ok_or(CheckError::NoDirectory)?;
+        let directory = self.directory.clone().map_or_else(|| self.root.path(), Ok)?;
         std::fs::read_dir(&directory)
             .map_err(|source| CheckError::Directory { path: directory.clone(), source })?;
         let root = MailRoot::new(&directory);

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::explain::Format;
 use super::local::{LocalError, serving_differences};
+use super::root::{NoMailRoot, Root};
 use crate::compare::{Differences, Side, diff};
 use crate::explain::rows::Rows;
 use crate::mailroot::{Citation, MailRoot, Snapshot};
@@ -18,14 +19,17 @@ use crate::mailroot::{Citation, MailRoot, Snapshot};
 #[command(after_help = AFTER_HELP)]
 pub struct Diff {
     /// The MailRoot as it is
-    #[arg(required_unless_present = "serving")]
+    #[arg(required_unless_present = "serving", conflicts_with = "mail_root")]
     pub old: Option<PathBuf>,
     /// The MailRoot as it is to be
-    #[arg(required_unless_present = "serving")]
+    #[arg(required_unless_present = "serving", conflicts_with = "mail_root")]
     pub new: Option<PathBuf>,
-    /// Compare what the running server of this MailRoot has in use with the files on the disk
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["old", "new"])]
-    pub serving: Option<PathBuf>,
+    /// Compare what the running server of the MailRoot has in use with the files on the disk
+    #[arg(long, conflicts_with_all = ["old", "new"])]
+    pub serving: bool,
+    /// The MailRoot of --serving.
+    #[command(flatten)]
+    pub root: Root,
     /// Text for people, or JSON for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -43,9 +47,9 @@ impl Diff {
     /// # Errors
     /// A directory that is none, standard output closed.
     pub fn run(&self) -> Result<bool, DiffError> {
-        match (&self.serving, &self.old, &self.new) {
-            (Some(root), ..) => self.run_serving(root),
-            (None, Some(old), Some(new)) => self.run_both(old, new),
+        match (self.serving, &self.old, &self.new) {
+            (true, ..) => self.run_serving(&self.root.path()?),
+            (false, Some(old), Some(new)) => self.run_both(old, new),
             // clap asks for both.
             _ => Ok(false),
         }
@@ -182,6 +186,9 @@ fn mail_root(path: &Path) -> Result<MailRoot, DiffError> {
 /// Why nothing is compared.
 #[derive(Debug, thiserror::Error)]
 pub enum DiffError {
+    /// Nothing names a MailRoot.
+    #[error(transparent)]
+    NoMailRoot(#[from] NoMailRoot),
     /// It is not there.
     #[error("{}: is not a directory", .0.display())]
     MissingMailRoot(PathBuf),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::mail_root_from_environment;
+use super::root::{NoMailRoot, Root};
 use crate::clock::Clock;
 use crate::dns::{Config as DnsConfig, Resolver, SetupError};
 use crate::durable::Disk;
@@ -25,9 +25,9 @@ use crate::server::dns_config;
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Explain {
-    /// The MailRoot (else -Ms of the server's options, else the environment variable MAIL_ROOT)
-    #[arg(long, global = true, value_name = "DIR")]
-    pub root: Option<PathBuf>,
+    /// The MailRoot; else that of the server's options.
+    #[command(flatten)]
+    pub root: Root,
     /// The server's XMail options, in one word (else MAIL_CMD_LINE): -Mm, -Sr, -Se, -Qt, -Qi, -Qr, -M6 count
     #[arg(long, global = true, value_name = "XMAIL OPTIONS", allow_hyphen_values = true)]
     pub options: Option<String>,
@@ -192,8 +192,8 @@ impl Explain {
         let from_environment = || std::env::var("MAIL_CMD_LINE").unwrap_or_default();
         let words = command_line_words(&self.options.clone().unwrap_or_else(from_environment));
         let (options, _) = Options::parse(&words)?;
-        let given = self.root.clone().or_else(|| options.mail_root.clone());
-        let path = given.or_else(mail_root_from_environment).ok_or(ExplainCommandError::NoMailRoot)?;
+        let given = self.root.mail_root.clone().or_else(|| options.mail_root.clone());
+        let path = Root { mail_root: given }.path()?;
         if !path.is_dir() {
             return Err(ExplainCommandError::MissingMailRoot(path));
         }
@@ -213,9 +213,9 @@ impl Explain {
 /// Why nothing is explained.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainCommandError {
-    /// No MailRoot is named.
-    #[error("no MailRoot: give --root DIR, or set MAIL_ROOT")]
-    NoMailRoot,
+    /// Nothing names a MailRoot.
+    #[error(transparent)]
+    NoMailRoot(#[from] NoMailRoot),
     /// It is not there.
     #[error("{}: is not a directory", .0.display())]
     MissingMailRoot(PathBuf),

@@ -9,20 +9,13 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::root::{NoMailRoot, Root};
 use crate::clock::Clock;
 use crate::durable::Disk;
 use crate::mailroot::edit::{EditError, Editor};
 use crate::mailroot::history::{Change, History, HistoryError, HistoryLock, Version};
 use crate::mailroot::line_diff::unified;
 use crate::mailroot::{MailRoot, ServerTab, Table, schema};
-
-/// The option that all three have. XMail's `-Ms DIR` is the same ([`with_long_options`]).
-#[derive(Debug, Args)]
-pub struct Root {
-    /// MailRoot, also -Ms DIR (else the environment variable MAIL_ROOT)
-    #[arg(long = "mail-root", value_name = "DIR")]
-    pub directory: Option<PathBuf>,
-}
 
 /// `tabmail log`.
 #[derive(Debug, Args)]
@@ -68,9 +61,9 @@ pub struct Rollback {
 /// Why a command about the history failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryCommandError {
-    /// Neither an option nor the environment names a MailRoot.
-    #[error("no MailRoot: name its directory with -Ms DIR or in the environment variable MAIL_ROOT")]
-    NoMailRoot,
+    /// Nothing names a MailRoot.
+    #[error(transparent)]
+    NoMailRoot(#[from] NoMailRoot),
     /// The history cannot be read or written.
     #[error(transparent)]
     History(#[from] HistoryError),
@@ -102,19 +95,8 @@ fn names(files: &[PathBuf]) -> String {
     files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// XMail's `-Ms DIR` as the option of these commands.
-pub fn with_long_options(words: Vec<std::ffi::OsString>) -> Vec<std::ffi::OsString> {
-    let is_ours = words.first().is_some_and(|word| word == "log" || word == "show" || word == "rollback");
-    let rename =
-        |word: std::ffi::OsString| if is_ours && word == "-Ms" { "--mail-root".into() } else { word };
-    words.into_iter().map(rename).collect()
-}
-
-impl Root {
-    fn open(&self) -> Result<History, HistoryCommandError> {
-        let path = self.directory.clone().or_else(super::mail_root_from_environment);
-        Ok(History::new(&MailRoot::new(path.ok_or(HistoryCommandError::NoMailRoot)?), Disk::default()))
-    }
+fn open(root: &Root) -> Result<History, HistoryCommandError> {
+    Ok(History::new(&MailRoot::new(root.path()?), Disk::default()))
 }
 
 /// A file as it is named in the history: an absolute path into the MailRoot is meant as well.
@@ -129,7 +111,7 @@ impl Log {
     /// # Errors
     /// [`HistoryCommandError`].
     pub fn run(&self, out: &mut impl Write) -> Result<(), HistoryCommandError> {
-        let history = self.root.open()?;
+        let history = open(&self.root)?;
         let file = self.file.as_deref().map(|file| relative(&history, file));
         let states = history.states()?;
         let wanted =
@@ -148,7 +130,7 @@ impl Show {
     /// # Errors
     /// [`HistoryCommandError`].
     pub fn run(&self, out: &mut impl Write) -> Result<(), HistoryCommandError> {
-        let history = self.root.open()?;
+        let history = open(&self.root)?;
         let state = history.state(self.number)?;
         if let Some(file) = &self.file {
             let version = history.version(&relative(&history, file), self.number)?;
@@ -193,7 +175,7 @@ impl Rollback {
     /// # Errors
     /// [`HistoryCommandError`]. What was written before an error stays written and recorded.
     pub fn run(&self, out: &mut impl Write) -> Result<(), HistoryCommandError> {
-        let history = self.root.open()?;
+        let history = open(&self.root)?;
         history.state(self.number)?;
         // Until the new state is recorded nobody else records it under another name.
         let lock = history.lock()?;

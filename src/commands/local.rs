@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bstr::{BString, ByteSlice as _};
+use clap::Args;
 
 use super::ctrlclnt::plain;
 use super::ctrlclnt::session::upload;
-use super::mail_root_from_environment;
+use super::root::{NoMailRoot, Root};
 use crate::ctrl::local;
 use crate::tab::{Record, Unrepresentable};
 
@@ -28,6 +29,9 @@ pub enum LocalError {
     /// The command line cannot be used.
     #[error("{0}")]
     Usage(&'static str),
+    /// Nothing names a MailRoot.
+    #[error(transparent)]
+    NoMailRoot(#[from] NoMailRoot),
     /// Nobody serves this MailRoot.
     #[error("{}: no server is running", .0.display())]
     NotRunning(PathBuf),
@@ -58,7 +62,7 @@ impl LocalError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NotRunning(_) => 2,
-            Self::Usage(_) => 3,
+            Self::Usage(_) | Self::NoMailRoot(_) => 3,
             _ => 4,
         }
     }
@@ -73,35 +77,57 @@ pub struct Outcome {
     pub exit_code: u8,
 }
 
-const STATUS_USAGE: &str = "usage: tabmail status [-Ms DIR]\n\
-    Says whether a server is running on the MailRoot, and which of its files are not what it serves.\n\
-    Exit codes: 0 all tables are live, 1 some file is not taken, 2 no server is running.";
-
-const RELOAD_USAGE: &str = "usage: tabmail reload [-Ms DIR] [--wait | --force]\n\
-    Looks at all tables now. Without an option half-written files are taken as they stand, if they bring no errors;\n\
-    --wait waits until their writers have finished; --force takes everything that can be read, errors included.\n\
-    Exit codes: 0 all tables are live, 1 some file is not taken, 2 no server is running.";
-
 /// `tabmail status`.
+#[derive(Debug, Default, Args)]
+#[command(after_help = STATUS_HELP)]
+pub struct Status {
+    /// The MailRoot.
+    #[command(flatten)]
+    pub root: Root,
+}
+
+const STATUS_HELP: &str = "\
+Says which of its files are not what the server has in use.
+Exit code: 0 all tables are live, 1 some file is not taken, 2 no server is running, 3 wrong usage, 4 no answer.";
+
+/// `tabmail reload`.
+#[derive(Debug, Default, Args)]
+#[command(after_help = RELOAD_HELP)]
+pub struct Reload {
+    /// The MailRoot.
+    #[command(flatten)]
+    pub root: Root,
+    /// Wait until the writers of half-written files have finished
+    #[arg(long, conflicts_with = "force")]
+    pub wait: bool,
+    /// Take everything that can be read, errors included
+    #[arg(long)]
+    pub force: bool,
+}
+
+const RELOAD_HELP: &str = "\
+Without an option half-written files are taken as they stand, if they bring no errors.
+Exit code: 0 all tables are live, 1 some file is not taken, 2 no server is running, 3 wrong usage, 4 no answer.";
+
+/// How the tables of the server stand.
 ///
 /// # Errors
 /// [`LocalError`].
-pub fn status(words: &[String]) -> Result<Outcome, LocalError> {
-    let (root, []) = options(words, [], STATUS_USAGE)?;
+pub fn status(asked: &Status) -> Result<Outcome, LocalError> {
+    let root = asked.root.path()?;
     Client::connect(&root)?.report(&root)
 }
 
-/// `tabmail reload`.
+/// Has the server look at its tables, and tells how they stand then.
 ///
 /// # Errors
 /// [`LocalError`].
-pub fn reload(words: &[String]) -> Result<Outcome, LocalError> {
-    let (root, [wait, force]) = options(words, ["--wait", "--force"], RELOAD_USAGE)?;
-    let command: &[&str] = match (wait, force) {
-        (true, true) => return Err(LocalError::Usage(RELOAD_USAGE)),
-        (true, false) => &["tabreload", "wait"],
-        (false, true) => &["tabreload", "force"],
-        (false, false) => &["tabreload"],
+pub fn reload(asked: &Reload) -> Result<Outcome, LocalError> {
+    let root = asked.root.path()?;
+    let command: &[&str] = match asked {
+        Reload { wait: true, .. } => &["tabreload", "wait"],
+        Reload { force: true, .. } => &["tabreload", "force"],
+        _ => &["tabreload"],
     };
     let mut client = Client::connect(&root)?;
     match client.ask(command) {
@@ -154,29 +180,6 @@ pub fn control(words: &[String], mut input: impl Read, mut output: impl Write) -
         output.write_all(b"\n")?;
     }
     Ok(output.flush()?)
-}
-
-/// The MailRoot and which of the `flags` are given.
-fn options<const N: usize>(
-    words: &[String],
-    flags: [&str; N],
-    usage: &'static str,
-) -> Result<(PathBuf, [bool; N]), LocalError> {
-    let (mut root, mut given) = (None, [false; N]);
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        if let Some(index) = flags.iter().position(|flag| flag == word) {
-            given[index] = true;
-        } else if word == "-Ms" {
-            root = Some(PathBuf::from(words.next().ok_or(LocalError::Usage(usage))?));
-        } else if !word.starts_with('-') && root.is_none() {
-            root = Some(PathBuf::from(word));
-        } else {
-            return Err(LocalError::Usage(usage));
-        }
-    }
-    let root = root.or_else(mail_root_from_environment).ok_or(LocalError::Usage(usage))?;
-    Ok((root, given))
 }
 
 const LINES_FOLLOW: u32 = 100;
@@ -341,22 +344,10 @@ mod tests {
     }
 
     #[test]
-    fn words_name_the_mail_root_and_flags() {
-        let parse = |line: &str| {
-            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-            options(&words, ["--wait"], "usage").ok()
-        };
-        assert_eq!(parse("-Ms /m --wait"), Some(("/m".into(), [true])));
-        assert_eq!(parse("/m"), Some(("/m".into(), [false])));
-        for wrong in ["-Ms", "/m --nosuch", "/m /n", "--help"] {
-            assert_eq!(parse(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
     fn nobody_there_is_code_2() {
         let dir = tempfile::tempdir().unwrap();
-        let error = status(&["-Ms".into(), dir.path().to_str().unwrap().into()]).unwrap_err();
+        let root = Root { mail_root: Some(dir.path().to_owned()) };
+        let error = status(&Status { root }).unwrap_err();
         assert_eq!(error.exit_code(), 2);
     }
 }

@@ -9,12 +9,13 @@ pub mod history;
 pub mod init;
 pub mod local;
 pub mod mkusers;
+pub mod root;
 pub mod sendmail;
 pub mod xmcrypt;
 
-use std::path::PathBuf;
-
 use clap::{Args, Parser, Subcommand};
+
+pub use root::mail_root_from_environment;
 
 /// A mail server whose only database is an XMail or JDMail MailRoot.
 #[derive(Debug, Parser)]
@@ -52,11 +53,9 @@ pub enum Command {
     #[command(disable_help_flag = true)]
     Ctl(Words),
     /// Say whether a server is running on a MailRoot, and how its tables stand
-    #[command(disable_help_flag = true)]
-    Status(Words),
+    Status(local::Status),
     /// Have a running server look at its tables now, and say whether they are live
-    #[command(disable_help_flag = true)]
-    Reload(Words),
+    Reload(local::Reload),
     /// Bring mail out of the journal of a server that was killed, as its next start would: before going back to XMail
     #[command(disable_help_flag = true)]
     Recover(Words),
@@ -89,7 +88,7 @@ pub struct Serve {
 
 const SERVE_HELP: &str = "\
 XMail's options (each is a word of its own, its value the next word; repeated ones: the last wins):
-  -Ms DIR        MailRoot (else the environment variable MAIL_ROOT)
+  -Ms DIR        MailRoot, also --mail-root DIR (else the environment variable MAIL_ROOT)
   -Md            talk about everything on standard error
   -Mr HOURS      hours in one log file (24)         -Mx N   spool split level (23)
   -MM | -Mm      Maildir (default) or mailbox       -MD N   directories of the MX cache (101)
@@ -114,9 +113,4 @@ pub struct Words {
     /// Options and recipients
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<String>,
-}
-
-/// The MailRoot that the environment names.
-pub fn mail_root_from_environment() -> Option<PathBuf> {
-    std::env::var_os("MAIL_ROOT").filter(|path| !path.is_empty()).map(PathBuf::from)
 }

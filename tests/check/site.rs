@@ -150,7 +150,12 @@ impl Site {
     }
 
     fn run(&self, check: &Check, answer: Option<&str>) -> Result<Outcome, CheckError> {
-        let check = Check { directory: Some(self.root()), explain: check.explain.clone(), ..*check };
+        let check = Check {
+            directory: Some(self.root()),
+            root: check.root.clone(),
+            explain: check.explain.clone(),
+            ..*check
+        };
         let mut out = Vec::new();
         let mut answers = answer.map(str::as_bytes);
         let exit = check.run_on(Terminal {

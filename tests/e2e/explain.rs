@@ -47,16 +47,16 @@ fn the_exit_code_tells_whether_mail_gets_somewhere_and_nothing_is_written() {
         (&["message", "S1"], 2, ""),
         (&["nonsense"], 2, ""),
     ] {
-        let output = tabmail(&[&["explain", "--root", root, "--no-dns"], words].concat());
+        let output = tabmail(&[&["explain", "--mail-root", root, "--no-dns"], words].concat());
         assert_eq!(output.status.code(), Some(code), "{words:?}: {output:?}");
         assert!(text(&output).contains(shown), "{words:?}: {}", text(&output));
     }
     let json =
-        tabmail(&["explain", "rcpt", "al@example.test", "--root", root, "--no-dns", "--format", "json"]);
+        tabmail(&["explain", "rcpt", "al@example.test", "--mail-root", root, "--no-dns", "--format", "json"]);
     let value: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(value["destinations"][0]["account"], "alice@example.test");
     assert_eq!(contents(Path::new(root)), before);
-    let missing = tabmail(&["explain", "rcpt", "a@b.test", "--root", "/nowhere"]);
+    let missing = tabmail(&["explain", "rcpt", "a@b.test", "--mail-root", "/nowhere"]);
     assert_eq!(missing.status.code(), Some(2));
     assert_eq!(tabmail(&["explain", "rcpt", "a@b.test"]).status.code(), Some(2), "no MailRoot is named");
 }
@@ -73,7 +73,7 @@ fn a_waiting_message_tells_its_next_attempt() {
     let path = house.spooled(&["rsnd"]).remove(0);
     let root = house.root();
     let (path, root) = (path.to_str().unwrap(), root.to_str().unwrap());
-    let options = ["--root", root, "--options", "-Qt 900 -Qr 7", "--no-dns"];
+    let options = ["--mail-root", root, "--options", "-Qt 900 -Qr 7", "--no-dns"];
     let output = tabmail(&[&["explain", "message", path], &options[..]].concat());
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     for shown in
