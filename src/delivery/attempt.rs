@@ -152,6 +152,10 @@ async fn deliver(
 
 fn start(services: Arc<Services>, mut attempt: Attempt, has_sent: Arc<AtomicBool>) -> Started {
     let snapshot = services.tables.current();
+    if attempt.is_over() {
+        log_disk(attempt.end_again());
+        return Started::Ended;
+    }
     attempt.begin();
     let loaded = attempt.load().and_then(|file| {
         let path = file.path().to_owned();
@@ -293,7 +297,7 @@ impl Job {
 
     /// The copy that the message carries, made at the first attempt, is what is worked off.
     fn start_with_copy(
-        self: Box<Self>,
+        mut self: Box<Self>,
         setting: Setting,
         kind: Private,
         copy: Option<Vec<u8>>,

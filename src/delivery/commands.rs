@@ -228,11 +228,12 @@ pub(super) async fn run(
     }
 }
 
-async fn save(job: Box<Job>, kind: Private, rows: Vec<CommandRow>) -> Option<Box<Job>> {
+async fn save(mut job: Box<Job>, kind: Private, rows: Vec<CommandRow>) -> Option<Box<Job>> {
     on_disk(move || match job.attempt.set_private(kind, &lines(&rows)) {
         Ok(()) => Some(job),
         Err(error) => {
             tracing::error!(%error, "the rest of a command file cannot be saved");
+            job.attempt.remember_private(kind, lines(&rows));
             None
         }
     })

@@ -330,6 +330,11 @@ impl DiskFile {
         self.file.set_modified(time)
     }
 
+    /// The file itself, for reading.
+    pub fn as_file(&self) -> &File {
+        &self.file
+    }
+
     /// The name it was created with.
     pub fn path(&self) -> &Path {
         &self.path

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::held::Held;
 use super::journal::Stored;
 use super::name::Name;
-use super::outbox::{Lane, Ready};
+use super::outbox::{Lane, Ready, Rest};
 use super::schedule::Next;
 use super::{BadSpoolFile, Spool, SpoolError, SpoolFile, State, slog};
 use crate::durable::FILE_MODE;
@@ -63,8 +63,26 @@ impl Attempt {
         Self { spool: spool.clone(), entry: Some(entry), lane, name, begun_unix_secs }
     }
 
+    /// Whether the message's delivery is over and only the disk stood in the way of its end: [`Attempt::end_again`].
+    pub fn is_over(&self) -> bool {
+        self.entry.as_ref().is_some_and(|entry| entry.rest.is_some())
+    }
+
+    /// Ends a message of which [`Attempt::is_over`] is true, without another delivery. Blocks.
+    ///
+    /// # Errors
+    /// The disk's; it is tried again after the usual wait.
+    pub fn end_again(self) -> Result<(), SpoolError> {
+        match self.entry.as_ref().and_then(|entry| entry.rest) {
+            Some(Rest::Freeze) => self.freeze(),
+            Some(Rest::Remove) => self.remove(),
+            None => Ok(()),
+        }
+    }
+
     /// Begins: counts the attempt and notes its time in the slog. A failing disk does not stop the attempt.
     pub fn begin(&mut self) {
+        self.spool.shared.leftovers.remove(self.spool.disk());
         let Some(entry) = &mut self.entry else { return };
         self.begun_unix_secs = self.spool.clock().unix_secs();
         entry.attempts.count = entry.attempts.count.saturating_add(1);
@@ -159,6 +177,10 @@ impl Attempt {
     /// # Errors
     /// The disk's.
     pub fn private(&self, kind: Private) -> Result<Option<Vec<u8>>, SpoolError> {
+        let unsaved = self.entry.iter().flat_map(|entry| &entry.unsaved).find(|(of, _)| *of == kind);
+        if let Some((_, bytes)) = unsaved {
+            return Ok(Some(bytes.clone()));
+        }
         if self.is_journaled() {
             return Ok(None);
         }
@@ -174,10 +196,23 @@ impl Attempt {
     ///
     /// # Errors
     /// The disk's.
-    pub fn set_private(&self, kind: Private, bytes: &[u8]) -> Result<(), SpoolError> {
+    pub fn set_private(&mut self, kind: Private, bytes: &[u8]) -> Result<(), SpoolError> {
         self.need_file()?;
         let path = self.spool.path(&self.name, kind.state());
-        self.spool.disk().replace(&path, bytes).map_err(SpoolError::disk("write", &path))
+        self.spool.disk().replace(&path, bytes).map_err(SpoolError::disk("write", &path))?;
+        if let Some(entry) = &mut self.entry {
+            entry.unsaved.retain(|(of, _)| *of != kind);
+        }
+        Ok(())
+    }
+
+    /// Keeps a private copy in memory that [`Attempt::set_private`] could not write: what is done already is not done
+    /// again by the next attempt.
+    pub fn remember_private(&mut self, kind: Private, bytes: Vec<u8>) {
+        if let Some(entry) = &mut self.entry {
+            entry.unsaved.retain(|(of, _)| *of != kind);
+            entry.unsaved.push((kind, bytes));
+        }
     }
 
     /// What follows if this attempt fails for now.
@@ -231,8 +266,13 @@ impl Attempt {
     /// Ends the attempt: the message is set aside in `froz` with its slog.
     ///
     /// # Errors
-    /// The disk's; the message then stays in the queue.
+    /// The disk's; the message then stays in the queue, not to be delivered but to be ended: [`Attempt::is_over`].
     pub fn freeze(mut self) -> Result<(), SpoolError> {
+        let frozen = self.move_to_froz();
+        self.keep_for(Rest::Freeze, frozen)
+    }
+
+    fn move_to_froz(&mut self) -> Result<(), SpoolError> {
         let written = self.held().map(|held| held.write_spool_file(&self.spool.shared, State::Froz));
         if written.transpose()? == Some(true) {
             self.entry = None;
@@ -249,13 +289,21 @@ impl Attempt {
     /// crash does not bring the message back.
     ///
     /// # Errors
-    /// The disk's; the message then stays in the queue.
+    /// As [`Attempt::freeze`].
     pub fn remove(mut self) -> Result<(), SpoolError> {
         if self.held().is_some_and(|held| held.finish(&self.spool.shared, None)) {
             self.entry = None;
             return Ok(());
         }
-        self.remove_file()
+        let removed = self.remove_file();
+        self.keep_for(Rest::Remove, removed)
+    }
+
+    fn keep_for(&mut self, rest: Rest, ended: Result<(), SpoolError>) -> Result<(), SpoolError> {
+        if let (Err(_), Some(entry)) = (&ended, &mut self.entry) {
+            entry.rest = Some(rest);
+        }
+        ended
     }
 
     /// Ends the attempt of a message whose mailbox file was not synced. The journal keeps the message until that has

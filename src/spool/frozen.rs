@@ -116,7 +116,7 @@ impl Spool {
         if path.is_file() { Ok((name, path)) } else { Err(missing()) }
     }
 
-    fn remove_if_there(&self, name: &Name, state: State) -> Result<(), SpoolError> {
+    pub(super) fn remove_if_there(&self, name: &Name, state: State) -> Result<(), SpoolError> {
         let path = self.path(name, state);
         match self.disk().remove(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::journal::{Content, Id, Mark, Stored};
 use super::name::Name;
 use super::{Shared, Spool, SpoolError, State};
-use crate::durable::FILE_MODE;
+use crate::durable::{DiskFile, FILE_MODE};
 
 /// One recipient's message.
 pub(super) struct Held {
@@ -41,7 +41,12 @@ pub(super) struct Parts {
 }
 
 enum Standing {
-    Journaled { content: Arc<Content>, slog: Vec<u8> },
+    Journaled {
+        content: Arc<Content>,
+        slog: Vec<u8>,
+        /// Where a try to make the spool file may have left one that could not be synced, nor removed.
+        strays: Vec<State>,
+    },
     Spooled,
     Over,
 }
@@ -54,7 +59,7 @@ impl std::fmt::Debug for Held {
 
 impl Held {
     pub(super) fn new(name: Arc<Name>, id: Id, content: Arc<Content>, parts: Parts) -> Self {
-        let standing = Mutex::new(Standing::Journaled { content, slog: Vec::new() });
+        let standing = Mutex::new(Standing::Journaled { content, slog: Vec::new(), strays: Vec::new() });
         Self { name, id, parts, segment: AtomicU64::new(0), standing }
     }
 
@@ -101,11 +106,20 @@ impl Held {
     /// The disk's; the message then stays in the journal.
     pub(super) fn write_spool_file(&self, spool: &Arc<Shared>, state: State) -> Result<bool, SpoolError> {
         let mut standing = self.lock();
-        let Standing::Journaled { content, slog } = &*standing else { return Ok(false) };
+        let Standing::Journaled { content, slog, strays } = &mut *standing else { return Ok(false) };
         let spool = Spool { shared: Arc::clone(spool) };
         let pieces = [&self.parts.header, &self.parts.fields, &self.parts.data];
         let pieces = pieces.map(|range| &content.payload[range.clone()]);
-        write(&spool, &self.name, &pieces, slog, state)?;
+        // A second file would be a second message after the next start.
+        while let Some(&stray) = strays.last() {
+            spool.remove_if_there(&self.name, stray)?;
+            strays.pop();
+        }
+        write(&spool, &self.name, &pieces, slog, state).inspect_err(|_| {
+            if spool.remove_if_there(&self.name, state).is_err() {
+                strays.push(state);
+            }
+        })?;
         *standing = Standing::Spooled;
         drop(standing);
         self.mark(&spool.shared, Mark::Over(self.id));
@@ -116,9 +130,8 @@ impl Held {
     /// still to be removed, after the mailbox was synced.
     pub(super) fn finish(&self, spool: &Shared, stored: Option<Stored>) -> bool {
         let mut standing = self.lock();
-        if !matches!(*standing, Standing::Journaled { .. }) {
-            return false;
-        }
+        let Standing::Journaled { strays, .. } = &mut *standing else { return false };
+        spool.leftovers.add(strays.drain(..).map(|state| spool.path(&self.name, state)));
         *standing = Standing::Over;
         drop(standing);
         self.mark(
@@ -142,12 +155,14 @@ impl Held {
     }
 }
 
-/// The slog first: a message whose attempts are not known is tried at once. Then as for new mail.
+/// The slog first: a message whose attempts are not known is tried at once. Then as for new mail. On an error the file
+/// may stand in `state` all the same.
 fn write(spool: &Spool, name: &Name, pieces: &[&[u8]], slog: &[u8], state: State) -> Result<(), SpoolError> {
     if !slog.is_empty() {
         let path = spool.path(name, State::Slog);
-        let appended = spool.disk().append(&path, FILE_MODE, slog, false);
-        appended.map_err(SpoolError::disk("write", &path))?;
+        // Not appended: an earlier try may have left it there, and its attempts would count twice.
+        let mut file = create_anew(spool, &path).map_err(SpoolError::disk("create", &path))?;
+        file.write_all(slog).map_err(SpoolError::disk("write", &path))?;
     }
     let temporary = spool.path(name, State::Temp);
     let to = spool.path(name, state);
@@ -174,15 +189,20 @@ pub(super) fn write_temporary(
         spool.make_place(name.place())?;
     }
     let write = || {
-        let mut file = match spool.disk().create_new(path, FILE_MODE) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                spool.disk().remove(path)?;
-                spool.disk().create_new(path, FILE_MODE)?
-            }
-            created => created?,
-        };
+        let mut file = create_anew(spool, path)?;
         file.write_all(&pieces.concat())?;
         if sync { file.sync() } else { Ok(()) }
     };
     write().map_err(SpoolError::disk("write", path))
+}
+
+/// Creates a file; what an earlier try has left there goes.
+fn create_anew(spool: &Spool, path: &Path) -> io::Result<DiskFile> {
+    match spool.disk().create_new(path, FILE_MODE) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            spool.disk().remove(path)?;
+            spool.disk().create_new(path, FILE_MODE)
+        }
+        created => created,
+    }
 }

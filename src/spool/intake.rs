@@ -103,6 +103,7 @@ impl Spool {
 
     /// Every recipient gets a file.
     fn submit_files(&self, messages: &[NewMessage], data: &MailData) -> Result<Vec<Name>, SpoolError> {
+        self.shared.leftovers.remove(self.disk());
         // One split directory for all recipients: one directory to sync.
         let place = self.shared.names.place();
         let names = self.names(place, messages.len());
@@ -187,5 +188,6 @@ fn remove_if_there(spool: &Spool, path: &Path) {
         && error.kind() != std::io::ErrorKind::NotFound
     {
         tracing::error!("{}: cannot be removed: {error}", path.display());
+        spool.shared.leftovers.add([path.to_owned()]);
     }
 }

@@ -43,6 +43,9 @@
 //!
 //! **A disk that refuses.** A batch that cannot be written or synced is answered 4yz as a whole and overwritten with
 //! zeros before anything else is written. Where the journal has no room (full disk, no slot), the spool files are tried.
+//! What a refused submission or a refused spool file has left under a visible name is removed as soon as that is possible,
+//! before anything could deliver it. A message whose delivery is over, but whose file cannot be removed or moved to `froz`,
+//! waits for that only: it is not delivered again, nor its sender told again, unless the process ends meanwhile.
 //! A mailbox file system whose sync fails gets its new files once more, each synced; until that works the segment stays.
 //!
 //! **Damage.** A record that cannot be read although a later batch says it was synced is reported, and its segment kept
@@ -58,6 +61,7 @@
 //!   replaces it. Twice only when the owner took and deleted the mail before the crash: by our POP3 and
 //!   before its QUIT was answered ([`Spool::taken`]); by another program within the seconds until the checkpoint.
 //! - *lists, redirects, notices*: the process stops between the submission of the copies and the mark of the original.
+//!   For these and for *remote* the window lasts as long as a disk refuses that mark.
 //!
 //! Going back to XMail needs a clean stop, or `tabmail recover` after a crash: XMail does not look at the journal.
 //!
@@ -75,6 +79,7 @@ pub mod inspect;
 mod intake;
 mod journal;
 mod kept;
+mod leftovers;
 mod name;
 mod number;
 mod outbox;
@@ -144,6 +149,7 @@ struct Shared {
     numbers: number::Counter,
     outbox: Outbox,
     journal: OnceLock<journal::Journal>,
+    leftovers: leftovers::Leftovers,
 }
 
 impl Spool {
@@ -155,10 +161,10 @@ impl Spool {
     pub fn open(mut config: Config) -> Result<(Self, Recovery), SpoolError> {
         config.split_levels = name::next_prime(config.split_levels.max(1));
         let names = name::Generator::new(config.split_levels);
-        let numbers = number::Counter::new(&config.root);
+        let numbers = number::Counter::new(&config.root, config.disk.clone());
         let outbox = Outbox::new(config.limits, config.clock.clone());
-        let spool =
-            Self { shared: Arc::new(Shared { config, names, numbers, outbox, journal: OnceLock::new() }) };
+        let (journal, leftovers) = (OnceLock::new(), leftovers::Leftovers::default());
+        let spool = Self { shared: Arc::new(Shared { config, names, numbers, outbox, journal, leftovers }) };
         let recovery = recovery::run(&spool)?;
         if let Some(sizes) = spool.shared.config.journal {
             let (disk, weak) = (spool.disk().clone(), Arc::downgrade(&spool.shared));
@@ -176,6 +182,7 @@ impl Spool {
     /// # Errors
     /// The disk's; the journal is left for the next start then.
     pub fn close(&self) -> Result<(), SpoolError> {
+        self.shared.leftovers.remove(self.disk());
         self.shared.journal.get().map_or(Ok(()), |journal| journal.close(&self.shared))
     }
 
@@ -225,11 +232,22 @@ impl Spool {
 
     /// `spool/<a>/<b>/<state>/<name>`, absolute.
     fn path(&self, name: &Name, state: State) -> PathBuf {
+        self.shared.path(name, state)
+    }
+
+    fn place_directory(&self, place: Place, state: State) -> PathBuf {
+        self.shared.place_directory(place, state)
+    }
+}
+
+impl Shared {
+    fn path(&self, name: &Name, state: State) -> PathBuf {
         self.place_directory(name.place(), state).join(name.file_name())
     }
 
     fn place_directory(&self, place: Place, state: State) -> PathBuf {
-        self.directory().join(place.to_path()).join(state.directory())
+        let spool = self.config.root.path().join("spool");
+        spool.join(place.to_path()).join(state.directory())
     }
 }
 

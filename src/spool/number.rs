@@ -6,14 +6,14 @@
 //! counting goes on from the last number known, and the file is mended.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use super::SpoolError;
-use crate::durable;
+use crate::durable::{Disk, DiskFile, FILE_MODE};
 use crate::mailroot::MailRoot;
 
 /// A message number such as `S1F`: the letter of its origin and upper-case hex digits.
@@ -51,6 +51,7 @@ impl fmt::Display for MessageNumber {
 /// The file's reader and writer; one at a time.
 pub(super) struct Counter {
     path: PathBuf,
+    disk: Disk,
     state: Mutex<State>,
 }
 
@@ -58,21 +59,22 @@ struct State {
     /// The last number known.
     last: u64,
     /// The file while it is this one, so that a number costs one look, one read and one write.
-    open: Option<(File, (u64, u64))>,
+    open: Option<(DiskFile, (u64, u64))>,
 }
 
 /// A number and CRLF take at most this many bytes; what stands behind is not ours.
 const CONTENT_BYTES_MAX: usize = 32;
 
 impl Counter {
-    pub(super) fn new(root: &MailRoot) -> Self {
-        Self { path: root.path().join("message.id"), state: Mutex::new(State { last: 1, open: None }) }
+    pub(super) fn new(root: &MailRoot, disk: Disk) -> Self {
+        let state = Mutex::new(State { last: 1, open: None });
+        Self { path: root.path().join("message.id"), disk, state }
     }
 
     pub(super) fn next(&self, origin: Origin) -> Result<MessageNumber, SpoolError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let file = self.open(&mut state).map_err(SpoolError::disk("open", &self.path))?;
-        let known = read(file).map_err(SpoolError::disk("read", &self.path))?;
+        let known = read(file.as_file()).map_err(SpoolError::disk("read", &self.path))?;
         let number = known.unwrap_or(state.last).wrapping_add(1);
         let Some((file, _)) = &state.open else { return Ok(MessageNumber { origin, number }) };
         let written = file.write_all_at(format!("{number}\r\n").as_bytes(), 0);
@@ -82,7 +84,7 @@ impl Counter {
     }
 
     /// The file that has the name now.
-    fn open<'a>(&self, state: &'a mut State) -> io::Result<&'a File> {
+    fn open<'a>(&self, state: &'a mut State) -> io::Result<&'a DiskFile> {
         let identity = match fs::metadata(&self.path) {
             Ok(meta) => Some((meta.dev(), meta.ino())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -90,13 +92,11 @@ impl Counter {
         };
         let is_open = identity.is_some() && state.open.as_ref().map(|(_, known)| *known) == identity;
         if !is_open {
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).truncate(false).mode(durable::FILE_MODE);
-            let file = options.open(&self.path)?;
+            let file = self.disk.open_or_create(&self.path, FILE_MODE)?;
             if identity.is_none() {
                 file.write_all_at(FIRST, 0)?;
             }
-            let meta = file.metadata()?;
+            let meta = file.as_file().metadata()?;
             state.open = Some((file, (meta.dev(), meta.ino())));
         }
         match &state.open {
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn numbers_follow_the_file() {
         let dir = tempfile::tempdir().unwrap();
-        let counter = Counter::new(&MailRoot::new(dir.path()));
+        let counter = Counter::new(&MailRoot::new(dir.path()), Disk::default());
         let file = dir.path().join("message.id");
         assert_eq!(counter.next(Origin::Smtp).unwrap().to_string(), "S2");
         assert_eq!(fs::read(&file).unwrap(), b"2\r\n");

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::attempt::Private;
 use super::held::Held;
 use super::name::Name;
 use super::slog::Attempts;
@@ -53,6 +54,17 @@ pub(super) struct Ready {
     pub(super) found: bool,
     /// The message itself, when it has no spool file.
     pub(super) held: Option<Arc<Held>>,
+    /// Its delivery is over; the disk did not let us do this.
+    pub(super) rest: Option<Rest>,
+    /// The private copies that could not be written: what is left to be done.
+    pub(super) unsaved: Vec<(Private, Vec<u8>)>,
+}
+
+/// What is left to do of a message whose delivery is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    Remove,
+    Freeze,
 }
 
 impl Ready {
@@ -65,6 +77,8 @@ impl Ready {
             resent: false,
             found: false,
             held: None,
+            rest: None,
+            unsaved: Vec::new(),
         }
     }
 }
@@ -236,6 +250,14 @@ impl Outbox {
         let state = self.lock();
         let remote: usize = state.remote.values().map(|lane| lane.ready.len()).sum();
         (state.local.ready.len() + remote, state.waiting.len())
+    }
+
+    /// Whether nothing is ready and no delivery under way; what waits for its time does not count.
+    pub fn is_idle(&self) -> bool {
+        let state = self.lock();
+        let is_ready =
+            !state.local.ready.is_empty() || state.remote.values().any(|lane| !lane.ready.is_empty());
+        !is_ready && state.local.active == 0 && state.remote_active == 0
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
