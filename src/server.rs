@@ -212,6 +212,7 @@ impl Server {
             clock: self.clock.clone(),
             logs: logs.clone(),
             disk: disk.clone(),
+            taken: pickup::Taken::default(),
         };
         self.tasks.push(tokio::spawn(pickup::run(services, self.options.pickup_interval, self.stop.clone())));
         if let Some(options) = self.options.psync {
@@ -229,6 +230,7 @@ impl Server {
                 disk: disk.clone(),
                 schedule,
                 stop: self.stop.clone(),
+                unsaved: psync::Unsaved::default(),
             };
             self.tasks.push(tokio::spawn(psync::run(services)));
         }

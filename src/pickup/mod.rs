@@ -11,13 +11,16 @@
 //! ```
 //!
 //! The directory is read every few seconds (`-Lt`). Producers write in `spool/temp` and rename. A file is removed only
-//! after its message is on stable storage in the queue; one that is not a message is moved to `spool/failed/` and
+//! after its message is on stable storage in the queue; one that cannot be removed is not taken again ([`Taken`]); one that is not a message is moved to `spool/failed/` and
 //! named in the log, where XMail deletes it. Lines end in CRLF or LF; the message is stored dot-stuffed and with CRLF
 //! (decision 1).
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bstr::{BString, ByteSlice};
@@ -55,6 +58,38 @@ pub struct Services {
     pub logs: Logs,
     /// The disk.
     pub disk: Disk,
+    /// Files whose messages are in the queue, but which cannot be removed: `Taken::default()`.
+    pub taken: Taken,
+}
+
+/// Files that were taken and could not be removed. Taking them again at every round would multiply their messages; so
+/// only the removal is tried again, as long as they are what they were. Forgotten at the end of the process.
+#[derive(Clone, Debug, Default)]
+pub struct Taken(Arc<Mutex<HashMap<PathBuf, Identity>>>);
+
+/// Device, inode, size in bytes and time of change: another file under the same name differs in one of them.
+type Identity = (u64, u64, u64, i64, i64);
+
+impl Taken {
+    fn identity(file: &Path) -> io::Result<Identity> {
+        let meta = fs::symlink_metadata(file)?;
+        Ok((meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
+    }
+
+    fn contains(&self, file: &Path) -> bool {
+        let known = self.lock().get(file).copied();
+        known.is_some() && known == Self::identity(file).ok()
+    }
+
+    fn insert(&self, file: &Path) {
+        if let Ok(identity) = Self::identity(file) {
+            self.lock().insert(file.to_owned(), identity);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Identity>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Why a dropped file is not a message.
@@ -118,6 +153,10 @@ impl Services {
         files.sort_unstable();
         let mut took_any = false;
         for file in files {
+            if self.taken.contains(&file) {
+                self.remove(&file);
+                continue;
+            }
             match self.take(&file) {
                 Ok(()) => {
                     took_any = true;
@@ -167,8 +206,12 @@ impl Services {
     }
 
     fn remove(&self, file: &Path) {
-        if let Err(error) = self.disk.remove(file) {
-            tracing::error!("{}: cannot be removed and will be taken again: {error}", file.display());
+        match self.disk.remove(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::error!("{}: is in the queue, but cannot be removed: {error}", file.display());
+                self.taken.insert(file);
+            }
+            _ => drop(self.taken.lock().remove(file)),
         }
     }
 
@@ -274,7 +317,6 @@ mod tests {
     use super::*;
     use crate::mailroot::MailRoot;
     use crate::spool::{Config, Lane, Limits, RetryPlan, SPLIT_LEVELS, SpoolFile};
-    use std::sync::Arc;
 
     fn services(root: &Path) -> Services {
         fs::create_dir_all(root.join("spool/local")).unwrap();
@@ -292,7 +334,8 @@ mod tests {
             clock: clock.clone(),
         };
         let spool = Spool::open(config).unwrap().0;
-        Services { tables: Tables::open(&root), spool, clock, logs: Logs::none(), disk: Disk::default() }
+        let (logs, disk, taken) = (Logs::none(), Disk::default(), Taken::default());
+        Services { tables: Tables::open(&root), spool, clock, logs, disk, taken }
     }
 
     async fn next(services: &Services) -> (SpoolFile, String) {

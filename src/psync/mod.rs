@@ -57,6 +57,7 @@ use error::SyncError;
 use fetch::{Session, blocking};
 use lock::LinkLock;
 use seen::Seen;
+pub use seen::Unsaved;
 
 /// The file that asks for a run now.
 const TRIGGER: &str = ".psync-trigger";
@@ -85,6 +86,8 @@ pub struct Services {
     pub schedule: Schedule,
     /// Cancelled when the server stops.
     pub stop: CancellationToken,
+    /// What could not be remembered on the disk: `Unsaved::default()`.
+    pub unsaved: Unsaved,
 }
 
 /// `-Yi`, `-Yt`, `-YT`.
@@ -119,6 +122,18 @@ pub async fn run(services: Services) {
         while sessions.try_join_next().is_some() {}
     }
     while sessions.join_next().await.is_some() {}
+}
+
+/// Works every link once, and waits for the ends.
+#[cfg(test)]
+pub(crate) async fn run_once(services: &Services) {
+    let slots = Arc::new(Semaphore::new(services.schedule.links_at_once.max(1)));
+    let mut sessions = JoinSet::new();
+    work_all(services, &slots, &mut sessions, &mut None).await;
+    while let Some(ended) = sessions.join_next().await {
+        // A panic has been logged by the runtime.
+        drop(ended);
+    }
 }
 
 /// Says when the next run is due.
@@ -247,6 +262,7 @@ type Prepared = (LinkLock, Option<Seen>, Plan);
 
 async fn prepare(services: &Services, link: &Pop3Link) -> Result<Option<Prepared>, SyncError> {
     let (tables, disk, link) = (services.tables.clone(), services.disk.clone(), link.clone());
+    let unsaved = services.unsaved.clone();
     blocking(move || {
         // The run may have waited long for a slot.
         let snapshot = tables.current();
@@ -259,7 +275,7 @@ async fn prepare(services: &Services, link: &Pop3Link) -> Result<Option<Prepared
             return Ok(None);
         };
         let (user, password) = login(&link)?;
-        let seen = link.options.leave.then(|| Seen::of(root, &link, &disk)).transpose()?;
+        let seen = link.options.leave.then(|| Seen::of(root, &link, &disk, &unsaved)).transpose()?;
         let known = seen.as_ref().map_or_else(|| Ok(HashSet::new()), Seen::load)?;
         Ok(Some((lock, seen, Plan { options: link.options, user, password, seen: known })))
     })

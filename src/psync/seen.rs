@@ -11,10 +11,11 @@
 //!
 //! A session that breaks forgets nothing (XMail rewrites the file with what it has seen so far).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bstr::{BString, ByteSlice};
 
@@ -30,21 +31,53 @@ use crate::mailroot::links::Pop3Link;
 pub(super) struct Seen {
     path: PathBuf,
     disk: Disk,
+    unsaved: Unsaved,
+}
+
+/// UIDLs of messages in the queue that the disk refused to take down, by file. Without them a full disk, which may take
+/// the message but not its UIDL, would bring the same message at every run. Forgotten at the end of the process.
+#[derive(Clone, Debug, Default)]
+pub struct Unsaved(Arc<Mutex<HashMap<PathBuf, HashSet<BString>>>>);
+
+impl Unsaved {
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, HashSet<BString>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Seen {
     /// Where the memory of a link is.
-    pub(super) fn of(root: &MailRoot, link: &Pop3Link, disk: &Disk) -> Result<Self, SyncError> {
+    pub(super) fn of(
+        root: &MailRoot,
+        link: &Pop3Link,
+        disk: &Disk,
+        unsaved: &Unsaved,
+    ) -> Result<Self, SyncError> {
         let (host, file) = (plain(&link.remote_host), format!("{}.uidb", plain(&link.remote_user)));
         if !is_plain_name(&host) || !is_plain_name(&file) {
             return Err(SyncError::BadName);
         }
         let path = root.path().join("msgsync").join(host).join(file);
-        Ok(Self { path, disk: disk.clone() })
+        Ok(Self { path, disk: disk.clone(), unsaved: unsaved.clone() })
     }
 
-    /// What is remembered; a file that is not there is an empty one.
+    /// What is remembered; a file that is not there is an empty one. What could not be written before is, if possible.
     pub(super) fn load(&self) -> Result<HashSet<BString>, SyncError> {
+        let mut uids = self.load_file()?;
+        let unsaved = self.unsaved.lock().remove(&self.path).unwrap_or_default();
+        for uid in unsaved {
+            if !uids.contains(&uid) && self.add(&uid).is_err() {
+                tracing::warn!(
+                    "{}: cannot be written; a UIDL is remembered in memory only",
+                    self.path.display()
+                );
+            }
+            uids.insert(uid);
+        }
+        Ok(uids)
+    }
+
+    fn load_file(&self) -> Result<HashSet<BString>, SyncError> {
         let content = match fs::read(&self.path) {
             Ok(content) => content,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
@@ -60,8 +93,14 @@ impl Seen {
         Ok(uids)
     }
 
-    /// Adds one message.
+    /// Adds one message. After an error it is remembered until the process ends.
     pub(super) fn add(&self, uid: &BString) -> Result<(), SyncError> {
+        self.append(uid).inspect_err(|_| {
+            self.unsaved.lock().entry(self.path.clone()).or_default().insert(uid.clone());
+        })
+    }
+
+    fn append(&self, uid: &BString) -> Result<(), SyncError> {
         let line = [uid.as_slice(), b"\n"].concat();
         self.make_directory()?;
         self.disk.append(&self.path, FILE_MODE, &line, true).map_err(|error| self.failed(error))
@@ -104,7 +143,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, content).unwrap();
         }
-        (dir, Seen { path, disk: Disk::default() })
+        (dir, Seen { path, disk: Disk::default(), unsaved: Unsaved::default() })
     }
 
     fn set(uids: &str) -> HashSet<BString> {

@@ -64,6 +64,7 @@ impl Bench {
             disk: Disk::default(),
             schedule: Schedule { interval: Duration::ZERO, links_at_once: 8, timeout: TIMEOUT },
             stop: CancellationToken::new(),
+            unsaved: Unsaved::default(),
         };
         Self { dir, services }
     }
