@@ -6,6 +6,8 @@
 
 mod listeners;
 mod process;
+#[cfg(test)]
+mod refusing_disk;
 
 use std::io;
 use std::path::{Path, PathBuf};
