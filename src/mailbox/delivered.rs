@@ -56,7 +56,8 @@ impl Mailboxes {
     /// is kept, another (a crash may leave a part, or nothing) is replaced.
     ///
     /// # Errors
-    /// The disk's; nothing of the message is visible then.
+    /// The disk's; nothing of the message is visible then, or, when only the last sync failed, all of it: the next attempt
+    /// finds it.
     pub fn deliver(&self, account: &Account, mut delivery: Delivery<'_>) -> Result<Delivered, MailboxError> {
         let earlier = match delivery.may_have_arrived {
             true => self.arrived(account, delivery.name),

@@ -1,15 +1,17 @@
 //! The mailbox lock of a POP3 session: `pop3locks/<name>@<domain>.lock` (`mailroot.md` 4).
 //!
-//! The file's existence is the lock; its content (a decimal number and a NUL) is never read. Stale locks are removed
-//! when the POP3 service starts.
+//! The file's existence is the lock; its content (a decimal number and a NUL) is never read, so a disk that is full does
+//! not keep out who wants to delete mail. Stale locks are removed when the POP3 service starts; a lock that the disk did
+//! not let us remove is taken over by the next session.
 
-use std::fs::{self, OpenOptions};
+use std::collections::HashSet;
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{MailboxError, Mailboxes};
-use crate::durable::{DIR_MODE, FILE_MODE};
+use crate::durable::{DIR_MODE, Disk, FILE_MODE};
 use crate::mailroot::Account;
 use crate::mailroot::accounts::is_plain_name;
 
@@ -17,7 +19,12 @@ use crate::mailroot::accounts::is_plain_name;
 #[derive(Debug)]
 pub struct MailboxLock {
     path: PathBuf,
+    disk: Disk,
+    abandoned: Abandoned,
 }
+
+/// Locks of sessions that are over whose files could not be removed.
+pub(super) type Abandoned = Arc<Mutex<HashSet<PathBuf>>>;
 
 impl Mailboxes {
     /// Takes the lock of an account's mailbox; `None` when another session has it.
@@ -31,7 +38,9 @@ impl Mailboxes {
         if !is_plain_name(&name) {
             return Err(MailboxError::on("lock", &path)(io::ErrorKind::InvalidInput.into()));
         }
-        let create = || OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&path);
+        let lock =
+            |path| MailboxLock { path, disk: self.disk.clone(), abandoned: Arc::clone(&self.abandoned) };
+        let create = || self.disk.create_new(&path, FILE_MODE);
         let opened = match create() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.disk.create_dir(&directory, DIR_MODE).map_err(MailboxError::on("create", &directory))?;
@@ -41,12 +50,15 @@ impl Mailboxes {
         };
         match opened {
             Ok(mut file) => {
-                let lock = MailboxLock { path };
-                file.write_all(format!("{}\0", std::process::id()).as_bytes())
-                    .map_err(MailboxError::on("write", &lock.path))?;
-                Ok(Some(lock))
+                if let Err(error) = file.write_all(format!("{}\0", std::process::id()).as_bytes()) {
+                    tracing::warn!("{}: is empty: {error}", path.display());
+                }
+                Ok(Some(lock(path)))
             }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let is_ours = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner).remove(&path);
+                Ok(is_ours.then(|| lock(path)))
+            }
             Err(error) => Err(MailboxError::on("lock", &path)(error)),
         }
     }
@@ -64,8 +76,11 @@ impl Mailboxes {
 
 impl Drop for MailboxLock {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.path) {
+        if let Err(error) = self.disk.remove(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             tracing::warn!("{}: cannot be removed: {error}", self.path.display());
+            self.abandoned.lock().unwrap_or_else(PoisonError::into_inner).insert(self.path.clone());
         }
     }
 }

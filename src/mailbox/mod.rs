@@ -56,6 +56,7 @@ pub struct Mailboxes {
     on_removal: Option<OnRemoval>,
     open_folders: folder::OpenFolders,
     watcher: folder::Watcher,
+    abandoned: lock::Abandoned,
 }
 
 /// Told the delivery names of messages that their owner has removed for good.
@@ -91,7 +92,16 @@ impl MailboxError {
 impl Mailboxes {
     /// The mailboxes below `root`.
     pub fn new(root: MailRoot, kind: Kind, disk: Disk) -> Self {
-        Self { root, kind, disk, wire_sizes: Arc::default(), on_removal: None, open_folders: Arc::default(), watcher: folder::Watcher::default() }
+        Self {
+            root,
+            kind,
+            disk,
+            wire_sizes: Arc::default(),
+            on_removal: None,
+            open_folders: folder::OpenFolders::default(),
+            watcher: folder::Watcher::default(),
+            abandoned: lock::Abandoned::default(),
+        }
     }
 
     /// The same mailboxes; `tell` gets the delivery names of messages whose removal by their owner is durable. Who keeps messages that

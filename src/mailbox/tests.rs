@@ -2,8 +2,8 @@
 
 use std::io::Cursor;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
@@ -176,6 +176,32 @@ fn only_one_session_has_the_lock() {
         mailbox.mailboxes.remove_stale_locks();
         assert!(mailbox.mailboxes.lock(&mailbox.account).unwrap().is_some());
     });
+}
+
+#[test]
+fn a_lock_on_a_disk_that_refuses_keeps_nobody_out_afterwards() {
+    struct Refuse(Mutex<&'static str>);
+    impl Faults for Refuse {
+        fn before(&self, step: Step<'_>) -> io::Result<()> {
+            let kind = match step {
+                Step::Write(_) => "write",
+                Step::Remove(_) => "remove",
+                _ => "",
+            };
+            if kind == *self.0.lock().unwrap() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+    }
+    let faults = Arc::new(Refuse(Mutex::new("write")));
+    let test = Box::with_disk(Kind::Maildir, Disk::with_faults(faults.clone()));
+    let lock = test.mailboxes.lock(&test.account).unwrap().expect("who wants to delete mail gets in");
+    *faults.0.lock().unwrap() = "remove";
+    assert!(test.mailboxes.lock(&test.account).unwrap().is_none());
+    drop(lock);
+    *faults.0.lock().unwrap() = "nothing";
+    let lock = test.mailboxes.lock(&test.account).unwrap().expect("its session is over");
+    assert!(test.mailboxes.lock(&test.account).unwrap().is_none());
+    drop(lock);
+    assert!(test.mailboxes.lock(&test.account).unwrap().is_some());
 }
 
 #[test]

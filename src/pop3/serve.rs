@@ -334,14 +334,18 @@ impl<'a> Client<'a> {
         let mailboxes = self.services.mailboxes.clone();
         let removed = spawn_blocking(move || {
             let mut farewell = Farewell::AllRemoved;
+            // Of these only: who keeps a message elsewhere goes on keeping one that stays in the mailbox.
+            let mut removed = Vec::new();
             for message in marked.iter().filter_map(|&index| mailbox.messages.get(index)) {
-                if let Err(error) = mailboxes.remove(message) {
-                    tracing::error!("{error}");
-                    farewell = Farewell::SomeLeft;
+                match mailboxes.remove(message) {
+                    Ok(()) => removed.push(message),
+                    Err(error) => {
+                        tracing::error!("{error}");
+                        farewell = Farewell::SomeLeft;
+                    }
                 }
             }
-            let removed = marked.iter().filter_map(|&index| mailbox.messages.get(index));
-            if let Err(error) = mailboxes.sync_removals(removed) {
+            if let Err(error) = mailboxes.sync_removals(removed.into_iter()) {
                 tracing::error!("{error}");
                 farewell = Farewell::SomeLeft;
             }

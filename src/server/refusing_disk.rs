@@ -220,6 +220,30 @@ fn mail_removed_by_pop3() {
     }
 }
 
+/// The power fails before the mailbox is synced: only the journal has the message then.
+#[test]
+fn mail_that_could_not_be_removed_is_still_kept_by_the_journal() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let one = |at| async move {
+        let refusal = Refusal { at, reason: REASONS[2], extent: Extent::One };
+        let mut house = House::open(journaled(), format!("kept {at}"), Some(refusal)).await;
+        house.send(Letter::new("first", &["anna"])).await;
+        house.settle().await;
+        house.faults.arm();
+        house.take_by_pop3("first").await;
+        house.faults.disarm();
+        let is_left = house.forget_unsynced("anna");
+        house.restart(true).await;
+        house.finish_retries().await;
+        if is_left {
+            house.check_arrived();
+        }
+        is_left
+    };
+    let left = (1..=6).filter(|&at| runtime.block_on(one(at))).count();
+    assert!(left >= 2, "neither the log-in nor the removal was refused");
+}
+
 #[test]
 fn mail_dropped_by_programs() {
     for (name, setup) in [("pickup, journal", journaled()), ("pickup, files", in_files())] {

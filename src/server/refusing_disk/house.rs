@@ -557,6 +557,15 @@ impl House {
         }
     }
 
+    /// What a power cut does to mail in a mailbox that is not synced; whether there was any.
+    pub(super) fn forget_unsynced(&mut self, user: &str) -> bool {
+        // Its end is not known to the owner, or not even tried.
+        self.taken = None;
+        let files = files_in(&self.inbox(user));
+        files.iter().for_each(|path| fs::remove_file(path).unwrap());
+        !files.is_empty()
+    }
+
     fn in_box(&self, user: &str, is_wanted: impl Fn(&[u8]) -> bool) -> usize {
         files_in(&self.inbox(user)).iter().filter(|path| is_wanted(&fs::read(path).unwrap())).count()
     }
