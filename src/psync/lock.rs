@@ -6,12 +6,12 @@
 //! pop3links/<rmtuser>@<rmthost>.disabled              other links; no character is replaced
 //! ```
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::SyncError;
+use super::seen::Unsaved;
 use crate::durable::{DIR_MODE, Disk, FILE_MODE};
 use crate::mailroot::accounts::is_plain_name;
 use crate::mailroot::links::{LinkTarget, Pop3Link};
@@ -24,11 +24,19 @@ const LOCKS: &str = "pop3linklocks";
 #[derive(Debug)]
 pub(super) struct LinkLock {
     path: PathBuf,
+    disk: Disk,
+    unsaved: Unsaved,
 }
 
 impl LinkLock {
-    /// Takes the lock of a link; `None` when somebody has it. Blocks.
-    pub(super) fn take(root: &MailRoot, link: &Pop3Link, disk: &Disk) -> Result<Option<Self>, SyncError> {
+    /// Takes the lock of a link; `None` when somebody has it. Blocks. One that an earlier session of ours could not
+    /// remove is taken over.
+    pub(super) fn take(
+        root: &MailRoot,
+        link: &Pop3Link,
+        disk: &Disk,
+        unsaved: &Unsaved,
+    ) -> Result<Option<Self>, SyncError> {
         let name = plain(&format!("{}@{}.lock", link.remote_user, link.remote_host));
         if !is_plain_name(&name) {
             return Err(SyncError::BadName);
@@ -37,13 +45,17 @@ impl LinkLock {
         let path = directory.join(name);
         let failed = |source| SyncError::Disk { path: path.clone(), source };
         disk.create_dir(&directory, DIR_MODE).map_err(failed)?;
-        match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&path) {
+        let lock = || Self { path: path.clone(), disk: disk.clone(), unsaved: unsaved.clone() };
+        match disk.create_new(&path, FILE_MODE) {
             Ok(mut file) => {
-                let lock = Self { path: path.clone() };
+                let lock = lock();
                 file.write_all(format!("{}\0", std::process::id()).as_bytes()).map_err(failed)?;
                 Ok(Some(lock))
             }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let is_ours = unsaved.lock().locks.remove(&path);
+                Ok(is_ours.then(lock))
+            }
             Err(error) => Err(failed(error)),
         }
     }
@@ -51,8 +63,11 @@ impl LinkLock {
 
 impl Drop for LinkLock {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!("{}: cannot be removed: {error}; the link stays locked", self.path.display());
+        if let Err(error) = self.disk.remove(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("{}: cannot be removed: {error}", self.path.display());
+            self.unsaved.lock().locks.insert(self.path.clone());
         }
     }
 }

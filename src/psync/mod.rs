@@ -270,7 +270,7 @@ async fn prepare(services: &Services, link: &Pop3Link) -> Result<Option<Prepared
         if lock::is_disabled(&snapshot, &link) {
             return Ok(None);
         }
-        let Some(lock) = LinkLock::take(root, &link, &disk)? else {
+        let Some(lock) = LinkLock::take(root, &link, &disk, &unsaved)? else {
             tracing::debug!(line = link.line, "pop3links.tab: this remote account is being worked already");
             return Ok(None);
         };

@@ -34,13 +34,21 @@ pub(super) struct Seen {
     unsaved: Unsaved,
 }
 
-/// UIDLs of messages in the queue that the disk refused to take down, by file. Without them a full disk, which may take
-/// the message but not its UIDL, would bring the same message at every run. Forgotten at the end of the process.
+/// What the disk refused to take down. Forgotten at the end of the process.
 #[derive(Clone, Debug, Default)]
-pub struct Unsaved(Arc<Mutex<HashMap<PathBuf, HashSet<BString>>>>);
+pub struct Unsaved(Arc<Mutex<Facts>>);
+
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// UIDLs of messages in the queue, by file. Without them a full disk, which may take the message but not its UIDL,
+    /// would bring the same message at every run.
+    uids: HashMap<PathBuf, HashSet<BString>>,
+    /// Locks of sessions that are over whose files could not be removed.
+    pub(super) locks: HashSet<PathBuf>,
+}
 
 impl Unsaved {
-    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, HashSet<BString>>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Facts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -64,7 +72,7 @@ impl Seen {
     /// What is remembered; a file that is not there is an empty one. What could not be written before is, if possible.
     pub(super) fn load(&self) -> Result<HashSet<BString>, SyncError> {
         let mut uids = self.load_file()?;
-        let unsaved = self.unsaved.lock().remove(&self.path).unwrap_or_default();
+        let unsaved = self.unsaved.lock().uids.remove(&self.path).unwrap_or_default();
         for uid in unsaved {
             if !uids.contains(&uid) && self.add(&uid).is_err() {
                 tracing::warn!(
@@ -96,7 +104,7 @@ impl Seen {
     /// Adds one message. After an error it is remembered until the process ends.
     pub(super) fn add(&self, uid: &BString) -> Result<(), SyncError> {
         self.append(uid).inspect_err(|_| {
-            self.unsaved.lock().entry(self.path.clone()).or_default().insert(uid.clone());
+            self.unsaved.lock().uids.entry(self.path.clone()).or_default().insert(uid.clone());
         })
     }
 
