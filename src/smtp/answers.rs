@@ -224,8 +224,13 @@ fn fits_quota(
 /// An account without its mailbox directory takes no mail, as XMail has it (golden boxes_wrongmode).
 fn refuse_without_mailbox(mailboxes: &Mailboxes, account: &Account) -> Result<(), RecipientRefusal> {
     let directory = mailboxes.directory(account);
-    if directory.is_dir() {
-        return Ok(());
+    match std::fs::metadata(&directory) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        // It cannot be looked at, which says nothing about what is there: mail waits in the queue until it can.
+        Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(());
+        }
+        _ => {}
     }
     tracing::warn!(account = account.address(), "{}: is missing; mail is refused", directory.display());
     Err(RecipientRefusal::MailboxFull)
