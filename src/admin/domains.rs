@@ -60,7 +60,11 @@ impl Admin {
         self.editor.remove_rows(Path::new(ALIAS_DOMAINS), |row| {
             row.value(1).eq_ignore_ascii_case(domain.as_bytes())
         })?;
-        self.editor.remove_rows(Path::new(DOMAINS), |row| row.has_key(&[domain]))?;
+        let dropped = self.editor.remove_rows(Path::new(DOMAINS), |row| row.has_key(&[domain]));
+        // An edit that failed in its last sync has taken place all the same: then the directories go as well.
+        if dropped.is_err() && self.snapshot().domains.get(domain).is_some() {
+            return dropped.map(drop).map_err(Into::into);
+        }
         // The accounts are not told of one by one (golden `pop3_extauth`).
         self.tell(AccountChange::DomainRemoved { domain });
         for account in accounts {
@@ -70,7 +74,7 @@ impl Admin {
             self.remove_directory(&MailRoot::domain_directory(domain))?;
             self.remove_directory(&Path::new("cmdaliases").join(domain.to_ascii_lowercase()))?;
         }
-        Ok(())
+        dropped.map(drop).map_err(Into::into)
     }
 
     /// The domains that match any of the patterns, in file order; all of them for none (`domainlist`).

@@ -66,13 +66,18 @@ impl Admin {
         let directory = MailRoot::account_directory(&account);
         self.make_account_directory(&directory)?;
         let made = self.fill_account_directory(&account).and_then(|()| self.add_user_row(&account));
-        if made.is_err() {
+        if made.is_err() && !self.has_row(domain, name) {
             // The directory is ours, made a moment ago, and no row names it.
             self.remove_directory(&directory)?;
         }
         made?;
         self.tell(AccountChange::UserAdded { domain, name, password, directory: &directory });
         Ok(())
+    }
+
+    /// Whether the table has the account now: an edit that failed in its last sync has taken place all the same.
+    fn has_row(&self, domain: &str, name: &str) -> bool {
+        self.snapshot().users.get(domain, name).is_some()
     }
 
     fn make_account_directory(&self, directory: &Path) -> Result<(), AdminError> {
@@ -145,8 +150,11 @@ impl Admin {
             return Err(AdminError::DomainNotHandled);
         }
         let account = tables.users.get(domain, name).ok_or(AdminError::UserNotFound)?;
-        self.drop_account_rows(&tables, account)?;
+        let dropped = self.drop_account_rows(&tables, account);
         let (domain, name) = (&*account.domain, &*account.name);
+        if dropped.is_err() && self.has_row(domain, name) {
+            return dropped;
+        }
         let directory = &MailRoot::account_directory(account);
         self.tell(AccountChange::UserRemoved { domain, name, directory });
         let is_shared = tables.users.rows().iter().any(|other| {
@@ -154,19 +162,21 @@ impl Admin {
         });
         if is_shared {
             // A hand-edited table: the directory is another account's as well.
-            return Ok(());
+            return dropped;
         }
-        self.remove_directory(directory)
+        self.remove_directory(directory)?;
+        dropped
     }
 
-    /// Removes a row of `mailusers.tab` and all rows that hang on it; its own first: from then on no mail is taken for
-    /// the account.
+    /// Removes a row of `mailusers.tab` and all rows that hang on it; its own last, so that a removal that failed in the
+    /// middle can be repeated.
     pub(super) fn drop_account_rows(&self, tables: &Snapshot, account: &Account) -> Result<(), AdminError> {
         let key = [&*account.domain, &*account.name];
-        self.editor.remove_rows(Path::new(MAIL_USERS), |row| row.has_key(&key))?;
         self.remove_aliases_of(account)?;
         self.remove_ext_aliases_of(account)?;
-        self.remove_links_of(tables, account)
+        self.remove_links_of(tables, account)?;
+        self.editor.remove_rows(Path::new(MAIL_USERS), |row| row.has_key(&key))?;
+        Ok(())
     }
 
     /// Changes the password of an account (`userpasswd`).

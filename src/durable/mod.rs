@@ -219,14 +219,15 @@ impl Disk {
     /// Makes one directory (its parent must exist) and makes its name durable. One that exists already is fine.
     ///
     /// # Errors
-    /// What the system says; `AlreadyExists` when the name is taken by something that is not a directory.
+    /// What the system says, and there is no directory then, unless that cannot be removed either; `AlreadyExists` when the name is taken by something that is not a directory.
     pub fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
         if path.is_dir() {
             return Ok(());
         }
         self.before(Step::CreateDir(path))?;
         match DirBuilder::new().mode(mode).create(path) {
-            Ok(()) => self.sync_dir(parent(path)),
+            // Not left behind: who has to make a new one would take it for somebody's.
+            Ok(()) => self.sync_dir(parent(path)).inspect_err(|_| drop(fs::remove_dir(path))),
             // Somebody else may have made it meanwhile.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
             Err(error) => Err(error),

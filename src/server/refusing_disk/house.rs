@@ -65,7 +65,7 @@ struct State {
 }
 
 impl Refusals {
-    fn new(plan: Option<Refusal>) -> Arc<Self> {
+    pub(super) fn new(plan: Option<Refusal>) -> Arc<Self> {
         Arc::new(Self { state: Mutex::new(State { plan, ..State::default() }) })
     }
 
@@ -159,9 +159,7 @@ struct Life {
 
 impl House {
     pub(super) async fn open(setup: Setup, what: String, plan: Option<Refusal>) -> Self {
-        // Thousands of syncs: in memory, where the system has files there.
-        let memory = Path::new("/dev/shm");
-        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let dir = directory();
         let (sink, sink_address) = Sink::start().await;
         write_tables(dir.path(), sink_address, setup.kind);
         let dns = Stub::start(Zone::new()).await.unwrap();
@@ -627,7 +625,13 @@ fn write_tables(root: &Path, sink: SocketAddr, kind: Kind) {
     fs::remove_file(root.join("spool/local/.keep")).unwrap();
 }
 
-fn door(tls: &Arc<TlsStore>) -> (SocketAddr, Door) {
+/// For thousands of syncs: in memory, where the system has files there.
+pub(super) fn directory() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+}
+
+pub(super) fn door(tls: &Arc<TlsStore>) -> (SocketAddr, Door) {
     let address = BindAddress::from(SocketAddr::from(([127, 0, 0, 1], 0)));
     let listener = Listener::bind(address, &ListenOptions::default()).unwrap();
     let (at, sessions) = (listener.local_addr(), SessionCounter::default());
