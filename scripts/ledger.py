@@ -116,6 +116,8 @@ class Lines:
             if not line.startswith(wanted):
                 if line.endswith(b"\n") and line[:1] in (b"5", b"-"):
                     raise Refused(line.decode(errors="replace"))
+                if line.endswith(b"\n") and line[:1] == b"4":
+                    raise Later(line)
                 raise ConnectionError(line)
             if line[3:4] != b"-":
                 return line
@@ -142,6 +144,10 @@ class Refused(Exception):
     """The server said no where it has no reason to."""
 
 
+class Later(ConnectionError):
+    """The server said 4yz: not ours, and to be sent again."""
+
+
 class Load:
     """Senders and the reader, until told to stop. The server may die and come back at any time."""
 
@@ -149,6 +155,8 @@ class Load:
         """`drop(serial, places, path)` gives a message to the `sendmail` program; true when that ended with 0."""
         self.server, self.ledger, self.drop = server, ledger, drop
         self.stopping, self.failures = threading.Event(), []
+        # How often which 4yz was said.
+        self.deferred = collections.Counter()
         jobs = [self.send] * SENDERS + [self.read] + ([self.drop_one] if drop else [])
         self.threads = [threading.Thread(target=self.repeat, args=(job,), daemon=True) for job in jobs]
         for thread in self.threads:
@@ -161,6 +169,9 @@ class Load:
             except Refused as refused:
                 self.failures.append(str(refused))
                 return
+            except Later as later:
+                self.deferred[later.args[0][:3]] += 1
+                time.sleep(0.01)
             except OSError:
                 # The server was killed, or is not up again yet.
                 time.sleep(0.01)
@@ -240,12 +251,12 @@ class Load:
             raise SystemExit(f"FAIL: {self.failures[:3]}")
 
 
-def sendmail(server, places, path):
-    """Runs the `sendmail` program."""
+def sendmail(server, places, path, stderr=None):
+    """Runs the `sendmail` program; true when it has taken the message."""
     command = [server.program, "sendmail", "-i", "-f", "script@script.test", "--input-file", path]
     command += ["--"] + [recipient(place) for place in places]
     environment = {**os.environ, "MAIL_ROOT": str(server.root)}
-    return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL).returncode == 0
+    return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stderr=stderr).returncode == 0
 
 
 class Deferring(Sink):

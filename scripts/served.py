@@ -32,6 +32,8 @@ class Server:
         self.output = pathlib.Path(work) / "server.log"
         self.smtp_port, self.ctrl_port = free_port(), free_port()
         self.process = None
+        # Other than ours, if anybody.
+        self.user = self.group = None
         # Where an account's mail is; "mailbox" for a server with -Mm.
         self.box = "Maildir/new"
         subprocess.run(
@@ -69,6 +71,9 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                user=self.user,
+                group=self.group,
+                extra_groups=None if self.user is None else [],
             )
 
     def start(self):
