@@ -177,8 +177,8 @@ impl Attempt {
     /// # Errors
     /// The disk's.
     pub fn private(&self, kind: Private) -> Result<Option<Vec<u8>>, SpoolError> {
-        let unsaved = self.entry.iter().flat_map(|entry| &entry.unsaved).find(|(of, _)| *of == kind);
-        if let Some((_, bytes)) = unsaved {
+        let unsaved = self.entry.as_ref().and_then(|entry| entry.unsaved.as_ref()?.of(kind));
+        if let Some(bytes) = unsaved {
             return Ok(Some(bytes.clone()));
         }
         if self.is_journaled() {
@@ -200,8 +200,8 @@ impl Attempt {
         self.need_file()?;
         let path = self.spool.path(&self.name, kind.state());
         self.spool.disk().replace(&path, bytes).map_err(SpoolError::disk("write", &path))?;
-        if let Some(entry) = &mut self.entry {
-            entry.unsaved.retain(|(of, _)| *of != kind);
+        if let Some(unsaved) = self.entry.as_mut().and_then(|entry| entry.unsaved.as_mut()) {
+            unsaved.set(kind, None);
         }
         Ok(())
     }
@@ -210,8 +210,7 @@ impl Attempt {
     /// again by the next attempt.
     pub fn remember_private(&mut self, kind: Private, bytes: Vec<u8>) {
         if let Some(entry) = &mut self.entry {
-            entry.unsaved.retain(|(of, _)| *of != kind);
-            entry.unsaved.push((kind, bytes));
+            entry.unsaved.get_or_insert_default().set(kind, Some(bytes));
         }
     }
 

@@ -57,7 +57,30 @@ pub(super) struct Ready {
     /// Its delivery is over; the disk did not let us do this.
     pub(super) rest: Option<Rest>,
     /// The private copies that could not be written: what is left to be done.
-    pub(super) unsaved: Vec<(Private, Vec<u8>)>,
+    pub(super) unsaved: Option<Box<Unsaved>>,
+}
+
+/// Private copies in memory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unsaved {
+    mprc: Option<Vec<u8>>,
+    cust: Option<Vec<u8>>,
+}
+
+impl Unsaved {
+    pub(super) fn of(&self, kind: Private) -> Option<&Vec<u8>> {
+        match kind {
+            Private::Mprc => self.mprc.as_ref(),
+            Private::Cust => self.cust.as_ref(),
+        }
+    }
+
+    pub(super) fn set(&mut self, kind: Private, bytes: Option<Vec<u8>>) {
+        match kind {
+            Private::Mprc => self.mprc = bytes,
+            Private::Cust => self.cust = bytes,
+        }
+    }
 }
 
 /// What is left to do of a message whose delivery is over.
@@ -78,7 +101,7 @@ impl Ready {
             found: false,
             held: None,
             rest: None,
-            unsaved: Vec::new(),
+            unsaved: None,
         }
     }
 }
