@@ -11,8 +11,15 @@ use crate::spool::Shared;
 
 /// Works until the queue says stop; what is pending then is still written.
 pub(super) fn run(inner: &Inner, spool: &Weak<Shared>) {
-    let mut committer =
-        Committer { inner, spool, segment: None, last_slot: None, watermark: 1, patience_until: None };
+    let mut committer = Committer {
+        inner,
+        spool,
+        segment: None,
+        last_slot: None,
+        watermark: 1,
+        patience_until: None,
+        quiet_until: None,
+    };
     while let Some(work) = next_work(inner) {
         committer.commit(work);
     }
@@ -59,6 +66,8 @@ struct Committer<'a> {
     watermark: u64,
     /// No new slot is made before.
     patience_until: Option<Instant>,
+    /// That marks cannot be written is not said again before: they are tried every [`MARKS_WAIT`].
+    quiet_until: Option<Instant>,
 }
 
 impl Committer<'_> {
@@ -190,8 +199,15 @@ impl Committer<'_> {
             return self.put_back(marks);
         }
         if let Err(error) = self.write_record(&payload, sync) {
-            tracing::warn!(%error, "the journal cannot be written");
+            self.complain(&error);
             self.put_back(marks);
+        }
+    }
+
+    fn complain(&mut self, error: &io::Error) {
+        if self.quiet_until.is_none_or(|until| Instant::now() >= until) {
+            tracing::warn!(%error, "the journal cannot be written; what was delivered is noted later");
+            self.quiet_until = Some(Instant::now() + COMPLAINT_PAUSE);
         }
     }
 
@@ -222,7 +238,7 @@ impl Committer<'_> {
         }
         let before = std::mem::replace(&mut self.watermark, watermark);
         if let Err(error) = self.write_record(&[], true) {
-            tracing::warn!(%error, "the journal cannot be written");
+            self.complain(&error);
             self.watermark = before;
             return;
         }
@@ -326,6 +342,9 @@ impl Committer<'_> {
         Ok(())
     }
 }
+
+/// How often the same trouble is worth a line of the log. Ours.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
 
 /// How long after a failure, mostly a full disk, no new slot is tried.
 const NEW_SLOT_PAUSE: Duration = Duration::from_secs(5);
