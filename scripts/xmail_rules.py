@@ -30,6 +30,7 @@ TABLES = {
     "spam-address.tab": (1, 1, 510),
     "smtp.ipmap.tab": (4, 4, 510),
     "pop3.ipmap.tab": (4, 4, 510),
+    "imap.ipmap.tab": (4, 4, 510),
     "ctrl.ipmap.tab": (4, 4, 510),
     "finger.ipmap.tab": (4, 4, 510),
     "smtp.ipprop.tab": (1, None, 1022),
@@ -44,6 +45,8 @@ TABLES = {
     "filters.post-data.tab": (1, None, 1022),
     "mailproc.tab": (1, None, 510),
 }
+# Tabmail's own, which XMail passes over.
+OURS_IN_ACCOUNTS = ["imap.ipmap.tab", "imapfolders.tab", "imapflags.tab", "imapcache"]
 COMMAND_FILE = (1, None, 1022)
 # These must exist, or XMail does not start, or takes no mail.
 REQUIRED = ["domains.tab", "aliasdomain.tab", "mailusers.tab", "aliases.tab", "extaliases.tab", "server.tab", "spammers.tab"]
@@ -245,7 +248,7 @@ class Check:
 
     def home(self, home, kind):
         boxes = ["tmp", "new", "cur"] if self.kind == "Maildir" else []
-        known = ["user.tab", "mailproc.tab", "pop3.ipmap.tab", ".ipconn"]
+        known = ["user.tab", "mailproc.tab", "pop3.ipmap.tab", ".ipconn", *OURS_IN_ACCOUNTS]
         if kind == b"M":
             known.append("mlusers.tab")
             self.must((home / "mlusers.tab").is_file(), home, "a list without mlusers.tab: XMail cannot deliver")
@@ -267,7 +270,9 @@ class Check:
             last = (home / ".ipconn").read_bytes()
             self.must(re.fullmatch(rb"[0-9a-fA-F.:]+\n", last), home / ".ipconn", "not one address and LF")
         for box in home.glob(f"{self.kind}/**/*"):
-            if box.is_file() and not box.name.startswith("."):
+            # XMail passes over names with a dot in front, so also our folders.
+            hidden = any(part.startswith(".") for part in box.relative_to(home).parts)
+            if box.is_file() and not hidden:
                 self.mailbox_file(box)
 
     def members(self, path, rows):
@@ -290,7 +295,7 @@ class Check:
             self.must(known, "extaliases.tab", f"{name.decode()}@{domain.decode()} is no account")
         for _, password in rows.get("ctrlaccounts.tab", []):
             self.password("ctrlaccounts.tab", password, empty_is_one=False)
-        for name in ["smtp", "pop3", "ctrl", "finger"]:
+        for name in ["smtp", "pop3", "imap", "ctrl", "finger"]:
             for row in rows.get(f"{name}.ipmap.tab", []):
                 self.must(re.fullmatch(rb"\d+", row[3]), f"{name}.ipmap.tab", "precedence is not a number from 0")
         for name in ["filters.in.tab", "filters.out.tab"]:

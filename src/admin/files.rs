@@ -8,7 +8,8 @@
 //! custdomains/*.tab  cmdaliases/<domain>/*.tab  filters/*.tab
 //! userauth/pop3/*.tab  userauth/smtp/*.tab
 //! domains/<domain>/{userdef,mailproc}.tab
-//! domains/<domain>/<account>/{user,mlusers,mailproc,pop3.ipmap}.tab
+//! domains/<domain>/<account>/{user,mlusers,mailproc,pop3.ipmap,imap.ipmap}.tab
+//! domains/<domain>/<account>/{imapfolders,imapflags}.tab, and imapkeywords.tab of its folders (ours)
 //! ```
 
 use std::fs;

@@ -14,6 +14,7 @@ pub(super) fn check(site: &Site<'_>, findings: &mut Findings) {
     let tables = site.tables;
     ip_map("smtp.ipmap.tab", &tables.smtp_ipmap, findings);
     ip_map("pop3.ipmap.tab", &tables.pop3_ipmap, findings);
+    ip_map("imap.ipmap.tab", &tables.imap_ipmap, findings);
     ip_map("ctrl.ipmap.tab", &tables.ctrl_ipmap, findings);
     ip_map("finger.ipmap.tab", &tables.finger_ipmap, findings);
     relay(site, findings);

@@ -21,6 +21,7 @@ use super::site::{Entry, File, Site, entries};
 use super::{OnProgress, Progress};
 use crate::mailroot::access::IpMap;
 use crate::mailroot::accounts::is_plain_name;
+use crate::mailroot::folders::{ImapFlags, ImapFolders, ImapKeywords};
 use crate::mailroot::lists::ListMembers;
 use crate::mailroot::{Account, AccountKind, MailRoot, UserTab};
 use crate::tab::wildcard;
@@ -36,7 +37,18 @@ const TOLD_EVERY: usize = 500;
 
 /// The tables of a domain's directory, and those of an account's.
 const OF_DOMAIN: &[&str] = &["userdef.tab", "mailproc.tab"];
-const OF_ACCOUNT: &[&str] = &["user.tab", "mlusers.tab", "mailproc.tab", "pop3.ipmap.tab"];
+const OF_ACCOUNT: &[&str] = &[
+    "user.tab",
+    "mlusers.tab",
+    "mailproc.tab",
+    "pop3.ipmap.tab",
+    "imap.ipmap.tab",
+    "imapfolders.tab",
+    "imapflags.tab",
+];
+
+/// The tables of an IMAP folder's directory.
+const OF_FOLDER: &[&str] = &["imapkeywords.tab"];
 
 /// The accounts of the domains, by the name of the domain's directory.
 type ByDomain = BTreeMap<String, Vec<Arc<Account>>>;
@@ -193,11 +205,17 @@ fn check_account(site: &Site<'_>, account: &Account, findings: &mut Findings) {
     if has(&entries, "user.tab") {
         site.load::<UserTab>(&directory.join("user.tab"), findings);
     }
-    if has(&entries, "pop3.ipmap.tab") {
-        let file = directory.join("pop3.ipmap.tab");
+    for name in ["pop3.ipmap.tab", "imap.ipmap.tab"].into_iter().filter(|name| has(&entries, name)) {
+        let file = directory.join(name);
         if let File::Table(map) = site.load::<IpMap>(&file, findings) {
             access::ip_map(&file.display().to_string(), &map, findings);
         }
+    }
+    if has(&entries, "imapfolders.tab") {
+        site.load::<ImapFolders>(&directory.join("imapfolders.tab"), findings);
+    }
+    if has(&entries, "imapflags.tab") {
+        site.load::<ImapFlags>(&directory.join("imapflags.tab"), findings);
     }
     if has(&entries, "mailproc.tab") {
         let address = account.address();
@@ -211,6 +229,10 @@ fn check_account(site: &Site<'_>, account: &Account, findings: &mut Findings) {
 
 fn mailbox(site: &Site<'_>, directory: &Path, entries: &[Entry], findings: &mut Findings) {
     let is_maildir = has(entries, "Maildir");
+    // Without that table nobody has made folders by IMAP, and one directory less is read.
+    if has(entries, "imapfolders.tab") {
+        folders(site, &directory.join(if is_maildir { "Maildir" } else { "mailbox" }), findings);
+    }
     match (is_maildir, has(entries, "mailbox")) {
         (false, false) => {
             let fix = Fix::MakeDirectories(maildir(directory));
@@ -225,6 +247,21 @@ fn mailbox(site: &Site<'_>, directory: &Path, entries: &[Entry], findings: &mut 
             }
         }
         _ => {}
+    }
+}
+
+/// The tables of IMAP folders.
+fn folders(site: &Site<'_>, mailbox: &Path, findings: &mut Findings) {
+    let inside = entries(&site.path(mailbox));
+    for folder in inside.iter().filter(|entry| entry.is_directory && entry.name.starts_with('.')) {
+        let directory = mailbox.join(&folder.name);
+        let of_folder = entries(&site.path(&directory));
+        for entry in &of_folder {
+            misspelt(&directory, entry, OF_FOLDER, findings);
+        }
+        if has(&of_folder, "imapkeywords.tab") {
+            site.load::<ImapKeywords>(&directory.join("imapkeywords.tab"), findings);
+        }
     }
 }
 

@@ -70,6 +70,7 @@ const TEMPLATE: &[(&str, &str)] = &[
     ("userdef.tab", include_str!("../../mailroot-template/userdef.tab")),
     ("smtp.ipmap.tab", include_str!("../../mailroot-template/smtp.ipmap.tab")),
     ("pop3.ipmap.tab", include_str!("../../mailroot-template/pop3.ipmap.tab")),
+    ("imap.ipmap.tab", include_str!("../../mailroot-template/imap.ipmap.tab")),
     ("ctrl.ipmap.tab", include_str!("../../mailroot-template/ctrl.ipmap.tab")),
     ("finger.ipmap.tab", include_str!("../../mailroot-template/finger.ipmap.tab")),
     ("smtprelay.tab", include_str!("../../mailroot-template/smtprelay.tab")),

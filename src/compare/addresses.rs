@@ -9,6 +9,7 @@ use std::thread;
 
 use super::{Change, Side, Subject, secret};
 use crate::address::{ForwardPath, Mailbox};
+use crate::mailroot::access::IpMap;
 use crate::mailroot::command_file::CommandRow;
 use crate::mailroot::schema::user;
 use crate::mailroot::{Account, AccountKind, Citation, Fact, MailRoot, Snapshot, Step, Trail};
@@ -204,6 +205,14 @@ fn options(host: &Host) -> String {
     words.join(" ")
 }
 
+/// Says that an account has an IP map of its own, with what tells one map from another.
+fn own_ipmap(name: &str, map: &IpMap) -> Option<String> {
+    let rows = map.rows().iter().map(|row| format!("{:?} {} {}", row.filter, row.allowed, row.precedence));
+    let mut peers = DefaultHasher::new();
+    rows.for_each(|row| peers.write(row.as_bytes()));
+    (!map.rows().is_empty()).then(|| format!("a {name} of its own ({:08x})", peers.finish() >> 32))
+}
+
 /// What an account may do.
 fn permissions(snapshot: &Snapshot, account: &Account) -> Side {
     let side = with_rows(|trail| {
@@ -214,11 +223,6 @@ fn permissions(snapshot: &Snapshot, account: &Account) -> Side {
             SizeRule::Unlimited => "any size".to_owned(),
             SizeRule::Bytes(bytes) => format!("messages of {bytes} bytes"),
         };
-        let ipmap = snapshot.pop3_ipmap_of(account);
-        let rows =
-            ipmap.rows().iter().map(|row| format!("{:?} {} {}", row.filter, row.allowed, row.precedence));
-        let mut peers = DefaultHasher::new();
-        rows.for_each(|row| peers.write(row.as_bytes()));
         trail.note(|| {
             let fact =
                 Fact::Account { address: account.address(), is_list: account.kind != AccountKind::User };
@@ -228,11 +232,11 @@ fn permissions(snapshot: &Snapshot, account: &Account) -> Side {
             format!("permissions \"{}\"", grant.perms),
             size,
             format!("POP3 {}", if user.flag(&user::POP_ENABLE) { "on" } else { "off" }),
+            format!("IMAP {}", if user.flag(&user::IMAP_ENABLE) { "on" } else { "off" }),
             if account.password.is_empty() { "no password" } else { "a password" }.to_owned(),
         ];
-        if !ipmap.rows().is_empty() {
-            facts.push(format!("a pop3.ipmap.tab of its own ({:08x})", peers.finish() >> 32));
-        }
+        facts.extend(own_ipmap("pop3.ipmap.tab", &snapshot.pop3_ipmap_of(account)));
+        facts.extend(own_ipmap("imap.ipmap.tab", &snapshot.imap_ipmap_of(account)));
         facts
     });
     Side { secret: secret([account.password.as_slice()]), ..side }

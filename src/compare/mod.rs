@@ -95,6 +95,7 @@ impl Subject {
             Self::SmtpPeers(name) => ("SMTP peers", name),
             Self::RelayPeers(name) => ("relaying peers", name),
             Self::Peers("pop3.ipmap.tab", name) => ("POP3 peers", name),
+            Self::Peers("imap.ipmap.tab", name) => ("IMAP peers", name),
             Self::Peers("ctrl.ipmap.tab", name) => ("CTRL peers", name),
             Self::Peers(_, name) => ("FINGER peers", name),
             Self::SmtpLogin(name) => ("SMTP log-in", name),

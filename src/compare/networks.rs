@@ -17,6 +17,7 @@ pub(super) fn compare(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
     let mut changes = pieces(old, new, smtp_filters, smtp_side, Subject::SmtpPeers);
     changes.extend(pieces(old, new, relay_filters, relay_side, Subject::RelayPeers));
     changes.extend(other_service(old, new, "pop3.ipmap.tab", |snapshot| &snapshot.pop3_ipmap));
+    changes.extend(other_service(old, new, "imap.ipmap.tab", |snapshot| &snapshot.imap_ipmap));
     changes.extend(other_service(old, new, "ctrl.ipmap.tab", |snapshot| &snapshot.ctrl_ipmap));
     changes.extend(other_service(old, new, "finger.ipmap.tab", |snapshot| &snapshot.finger_ipmap));
     changes

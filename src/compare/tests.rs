@@ -118,7 +118,7 @@ fn permissions_change() {
     check(
         &[("domains/home.test/anna/user.tab", "\"SmtpPerms\"\t\"M\"\n\"PopEnable\"\t\"0\"\n")],
         &[
-            "Account(\"anna@home.test\"): permissions \"MRVZ\"; any size; POP3 on; a password -> permissions \"M\"; the server's size limit; POP3 off; a password [mailusers.tab:1 | domains/home.test/anna/user.tab:1 mailusers.tab:1]",
+            "Account(\"anna@home.test\"): permissions \"MRVZ\"; any size; POP3 on; IMAP on; a password -> permissions \"M\"; the server's size limit; POP3 off; IMAP on; a password [mailusers.tab:1 | domains/home.test/anna/user.tab:1 mailusers.tab:1]",
         ],
     );
     let passwords = TABLES[3].1.replacen("1d0a", "1d0b", 1);
@@ -144,6 +144,7 @@ fn networks_are_compared_by_what_they_may_do() {
             ("smtp.ipmap.tab", "\"0.0.0.0/0\"\t\"-\"\t\"ALLOW\"\t1\n\"10.1.0.0/16\"\t\"-\"\t\"DENY\"\t2\n"),
             ("spammers.tab", "\"192.0.2.7/32\"\n"),
             ("pop3.ipmap.tab", "\"192.0.2.0/24\"\t\"-\"\t\"DENY\"\t1\n"),
+            ("imap.ipmap.tab", "\"198.51.100.0/24\"\t\"-\"\t\"DENY\"\t1\n"),
         ],
         &[
             "SmtpPeers(\"10.0.0.0 - 10.0.255.255\"): refused -> served [smtp.ipmap.tab:2 | smtp.ipmap.tab:1]",
@@ -151,6 +152,7 @@ fn networks_are_compared_by_what_they_may_do() {
             "SmtpPeers(\"192.0.2.7\"): served -> refused [smtp.ipmap.tab:1 | smtp.ipmap.tab:1 spammers.tab:1]",
             "RelayPeers(\"127.128.0.0 - 127.255.255.255\"): may relay ->  [smtprelay.tab:1 | ]",
             "RelayPeers(\"2001:db8:: - 2001:db8:ffff:ffff:ffff:ffff:ffff:ffff\"):  -> may relay [ | smtprelay.tab:2]",
+            "Peers(\"imap.ipmap.tab\", \"198.51.100.0 - 198.51.100.255\"): may connect -> may not connect [ | imap.ipmap.tab:1]",
             "Peers(\"pop3.ipmap.tab\", \"192.0.2.0 - 192.0.2.255\"): may connect -> may not connect [ | pop3.ipmap.tab:1]",
         ],
     );

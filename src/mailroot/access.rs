@@ -140,7 +140,7 @@ fn embedded(address: Ipv6Addr) -> Option<(u128, Ipv4Addr)> {
     }
 }
 
-/// `smtp.ipmap.tab`, `pop3.ipmap.tab`, `ctrl.ipmap.tab`, `finger.ipmap.tab`: who may connect.
+/// `smtp.ipmap.tab`, `pop3.ipmap.tab`, `imap.ipmap.tab`, `ctrl.ipmap.tab`, `finger.ipmap.tab`: who may connect.
 #[derive(Clone, Debug, Default)]
 pub struct IpMap {
     rows: Vec<IpMapRow>,

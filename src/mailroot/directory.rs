@@ -151,6 +151,11 @@ impl Snapshot {
         self.file(&MailRoot::account_directory(account).join("pop3.ipmap.tab"))
     }
 
+    /// The `imap.ipmap.tab` in an account's directory.
+    pub fn imap_ipmap_of(&self, account: &Account) -> Loaded<super::access::IpMap> {
+        self.file(&MailRoot::account_directory(account).join("imap.ipmap.tab"))
+    }
+
     /// The command file `cmdaliases/<real domain>/<name>.tab` for an address, if it exists (`mailroot.md` 13.1).
     pub fn cmdalias(&self, domain: &str, name: &str) -> Option<Loaded<CommandFile>> {
         self.cmdalias_noting(domain, name, &mut ()).map(|(_, file)| file)

@@ -13,6 +13,7 @@ pub mod directory;
 pub mod dnsroots;
 pub mod edit;
 pub mod filters;
+pub mod folders;
 pub mod history;
 mod index;
 pub mod line_diff;

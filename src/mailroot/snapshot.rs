@@ -173,6 +173,8 @@ root_tables! {
     smtp_ipmap: IpMap = "smtp.ipmap.tab",
     /// `pop3.ipmap.tab`.
     pop3_ipmap: IpMap = "pop3.ipmap.tab",
+    /// `imap.ipmap.tab`.
+    imap_ipmap: IpMap = "imap.ipmap.tab",
     /// `ctrl.ipmap.tab`.
     ctrl_ipmap: IpMap = "ctrl.ipmap.tab",
     /// `finger.ipmap.tab`.

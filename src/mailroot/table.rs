@@ -178,7 +178,7 @@ pub(super) fn load_text<T: Table>(file: &str, text: &str) -> (T, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mailroot::{access, accounts, authentication, command_file, dnsroots, filters};
+    use crate::mailroot::{access, accounts, authentication, command_file, dnsroots, filters, folders};
     use crate::mailroot::{links, lists, profile, routing, server_tab};
     use proptest::prelude::*;
 
@@ -217,6 +217,9 @@ mod tests {
         lines_are_real::<links::Pop3Links>(bytes);
         lines_are_real::<lists::ListMembers>(bytes);
         lines_are_real::<dnsroots::DnsRoots>(bytes);
+        lines_are_real::<folders::ImapFolders>(bytes);
+        lines_are_real::<folders::ImapFlags>(bytes);
+        lines_are_real::<folders::ImapKeywords>(bytes);
     }
 
     /// Pieces that reach the parsers behind the grammar, which random bytes rarely do.

@@ -96,6 +96,43 @@ fn a_mailroot_without_fault_is_silent() {
     assert_eq!((text.as_str(), exit), ("MailRoot: 0 errors, 0 warnings, 0 notes in 0 files\n", 0));
 }
 
+/// Folders and their tables belong to an account; what is wrong in the tables is said.
+#[test]
+fn the_folders_of_imap_are_known() {
+    let site = Site::new();
+    let home = "domains/home.test/anna";
+    for directory in ["Maildir/.Sent/new", "Maildir/.Sent/cur", "Maildir/.Sent/tmp"] {
+        site.mkdir(&format!("{home}/{directory}"));
+    }
+    let folders = "\"\"\t\"7\"\n\"Sent\"\t\"7\"\t\"S\"\t\"\\Sent\"\n";
+    site.write("imap.ipmap.tab", "\"192.0.2.0/24\"\t\"-\"\t\"ALLOW\"\t\"1\"\n");
+    site.write(&format!("{home}/imap.ipmap.tab"), "\"192.0.2.0/24\"\t\"-\"\t\"ALLOW\"\t\"1\"\n");
+    site.write(&format!("{home}/imapfolders.tab"), folders);
+    site.write(&format!("{home}/imapflags.tab"), "\"1.2.host\"\t\"FS\"\t\"work\"\n\"1.2.host\"\t\"\"\n");
+    site.write(&format!("{home}/Maildir/.Sent/imapkeywords.tab"), "\"a\"\t\"work\"\n");
+    site.write(&format!("{home}/imapcache"), "anything");
+    site.write(&format!("{home}/Maildir/.Sent/imapcache"), "anything");
+    let Outcome { text, exit, .. } = site.check(&Check::default());
+    assert_eq!((text.as_str(), exit), ("MailRoot: 0 errors, 0 warnings, 0 notes in 0 files\n", 0));
+    for (file, content) in [
+        ("imap.ipmap.tab", "\"nonsense\"\t\"-\"\t\"ALLOW\"\t\"1\"\n"),
+        ("imapfolders.tab", "\"Sent\"\t\"none\"\n"),
+        ("imapflags.tab", "\"1.2.host\"\t\"Q\"\n"),
+        ("Maildir/.Sent/imapkeywords.tab", "\"work\"\t\"a\"\n"),
+        ("imapflag.tab", ""),
+    ] {
+        let file = format!("{home}/{file}");
+        let kept = std::fs::read(site.path(&file)).ok();
+        site.write(&file, content);
+        let text = site.check(&Check::default()).text;
+        assert!(text.contains(&file) && !text.contains(" 0 errors, 0 warnings"), "{file}: {text}");
+        match kept {
+            Some(kept) => std::fs::write(site.path(&file), kept).unwrap(),
+            None => site.remove(&file),
+        }
+    }
+}
+
 #[test]
 fn the_level_hides_what_is_below_also_from_the_exit_code() {
     let site = Site::new();

@@ -46,7 +46,7 @@ pub static OTHER_FILES: &[OtherFile] = &[
     xmail("domains/<domain>/<account>/Maildir/", "The mailbox, if the server runs with -MM."),
     xmail(
         "domains/<domain>/<account>/.ipconn",
-        "The address of the last POP3 log-in; the file's time is that of the log-in.",
+        "The address of the last POP3 or IMAP log-in; the file's time is that of the log-in.",
     ),
     xmail("domains/<domain>/<account>/<user>@<host>.disabled", "A link of pop3links.tab that rests."),
     xmail("pop3links/<user>@<host>.disabled", "A link of pop3links.tab with @, ? or & that rests."),
@@ -69,6 +69,16 @@ pub static OTHER_FILES: &[OtherFile] = &[
     xmail("logs/", "The log files, one for each kind and day."),
     xmail("tmp/", "Files of the moment."),
     ours("spool/failed/", "Files from spool/local that are no messages."),
+    ours(
+        "domains/<domain>/<account>/Maildir/.<folder>/",
+        "An IMAP folder, with new, cur and tmp (Maildir++). XMail passes it over.",
+    ),
+    ours("domains/<domain>/<account>/mailbox/.<folder>/", "The same, if the server runs with -Mm."),
+    ours(
+        "domains/<domain>/<account>/imapcache",
+        "UIDs and headers of INBOX for IMAP. May be deleted: the mailbox then gets a new UIDVALIDITY, and mail readers fetch it anew.",
+    ),
+    ours("domains/<domain>/<account>/Maildir/.<folder>/imapcache", "The same of a folder."),
     ours(".tabmail.edit.lock", "Locked while a table is edited. Empty; it stays."),
     jdmail(
         "domains/<domain>/.avscan",

@@ -81,6 +81,22 @@ options! {
         LINK_OUT_BIND = "OutBind", Kind::IpAddress;
     }
 
+    /// Flags in Maildir file names, and in `imapflags.tab`.
+    MAILDIR_FLAGS {
+        /// A draft.
+        FLAG_DRAFT = "D", Kind::Flag;
+        /// Flagged.
+        FLAG_FLAGGED = "F", Kind::Flag;
+        /// Passed on.
+        FLAG_PASSED = "P", Kind::Flag;
+        /// Replied to.
+        FLAG_REPLIED = "R", Kind::Flag;
+        /// Seen.
+        FLAG_SEEN = "S", Kind::Flag;
+        /// Marked for removal.
+        FLAG_TRASHED = "T", Kind::Flag;
+    }
+
     /// Options of a gateway (`mailroot.md` 10.3).
     GATEWAY {
         /// 0: no STARTTLS. 1: STARTTLS where the server offers it. 2: no mail without STARTTLS.

@@ -44,7 +44,7 @@ variables! {
         "SmtpServerDomain", Kind::Domain,
         "the handled domain that ends the host name of the address connected to (from DNS), else that name, else RootDomain",
     );
-    /// The domain of POP3 log-ins and FINGER queries that name none.
+    /// The domain of POP3 and IMAP log-ins and FINGER queries that name none.
     POP3_DOMAIN: Text = text(
         "POP3Domain", Kind::Domain,
         "the handled domain that ends the host name of the address connected to (from DNS), else that name, else RootDomain",
@@ -97,7 +97,7 @@ variables! {
     ALLOW_SMTP_VRFY: Flag = flag("AllowSmtpVRFY", false);
     /// Everybody may use ETRN.
     ALLOW_SMTP_ETRN: Flag = flag("AllowSmtpETRN", false);
-    /// A POP3 log-in opens SMTP for the same account from the same address for a while (`-Se`).
+    /// A POP3 or IMAP log-in opens SMTP for the same account from the same address for a while (`-Se`).
     ENABLE_AUTH_SMTP_POP3: Flag = flag("EnableAuthSMTP-POP3", true);
     /// What authenticated clients may do whose account has no `SmtpPerms`.
     DEFAULT_SMTP_PERMS: Text = text_or("DefaultSmtpPerms", Kind::Letters(&options::SMTP_PERMS), "MRVZ");
@@ -131,9 +131,9 @@ variables! {
     SMTP_MIN_DISK_SPACE: Kilobytes = kilobytes("SmtpMinDiskSpace").without("not looked at");
     /// New SMTP sessions need this much free virtual memory.
     SMTP_MIN_VIRT_MEM_SPACE: Kilobytes = kilobytes("SmtpMinVirtMemSpace").without("not looked at");
-    /// New POP3 sessions need this much free virtual memory.
+    /// New POP3 and IMAP sessions need this much free virtual memory.
     POP3_MIN_VIRT_MEM_SPACE: Kilobytes = kilobytes("Pop3MinVirtMemSpace").without("not looked at");
-    /// Passwords in the POP3 log. 0: none. 1: those of failed log-ins. 2: all.
+    /// Passwords in the POP3 and IMAP logs. 0: none. 1: those of failed log-ins. 2: all.
     POP3_LOG_PASSWD: Integer = integer("Pop3LogPasswd", 0, (0, 2), "");
     /// Gets fetched mail of `?` and `&` links for which no recipient is found.
     POP3_SYNC_ERROR_ACCOUNT: Text = text("Pop3SyncErrorAccount", Kind::Address, "such mail stays on its server");
@@ -151,6 +151,10 @@ variables! {
     ENABLE_SMTP_TLS: Flag = flag("EnableSMTP-TLS", true);
     /// POP3 offers STLS.
     ENABLE_POP3_TLS: Flag = flag("EnablePOP3-TLS", true);
+    /// IMAP offers STARTTLS.
+    ENABLE_IMAP_TLS: Flag = flag("EnableIMAP-TLS", true).from(Origin::Tabmail, "RFC 9051 6.2.1");
+    /// IMAP log-ins need TLS: without it the server says LOGINDISABLED and refuses LOGIN and AUTHENTICATE.
+    IMAP_LOGIN_NEEDS_TLS: Flag = flag("ImapLoginNeedsTls", false).from(Origin::Tabmail, "RFC 9051 6.2.3");
     /// CTRL offers `#!TLS`.
     ENABLE_CTRL_TLS: Flag = flag("EnableCTRL-TLS", true);
     /// Certificates in `certs.pem` are trusted as well.
@@ -175,6 +179,10 @@ variables! {
     POP3_LISTEN: Text = listen("POP3-Listen");
     /// Where POP3S listens; as `SMTP-Listen`, and `-BI`.
     POP3S_LISTEN: Text = listen("POP3S-Listen");
+    /// Where IMAP listens; as `SMTP-Listen`, and `-II`.
+    IMAP_LISTEN: Text = listen("IMAP-Listen");
+    /// Where IMAPS listens; as `SMTP-Listen`, and `-JI`.
+    IMAPS_LISTEN: Text = listen("IMAPS-Listen");
     /// Where CTRL listens; as `SMTP-Listen`, and `-CI`.
     CTRL_LISTEN: Text = listen("CTRL-Listen");
     /// Where CTRLS listens; as `SMTP-Listen`, and `-WI`.

@@ -92,9 +92,11 @@ fn every_file_is_described() {
         ("spam-address.tab", 1, 510),
         ("smtp.ipmap.tab", 4, 510),
         ("pop3.ipmap.tab", 4, 510),
+        ("imap.ipmap.tab", 4, 510),
         ("ctrl.ipmap.tab", 4, 510),
         ("finger.ipmap.tab", 4, 510),
         ("domains/home.test/anna/pop3.ipmap.tab", 4, 510),
+        ("domains/home.test/anna/imap.ipmap.tab", 4, 510),
         ("smtp.ipprop.tab", 1, 1022),
         ("smtp.hnprop.tab", 1, 1022),
         ("smtpauth.tab", 3, 510),
@@ -117,6 +119,10 @@ fn every_file_is_described() {
         ("userauth/pop3/.tab", 2, 1022),
         ("userauth/smtp/mx.test.tab", 1, 510),
         ("dnsroots", 1, 254),
+        ("domains/home.test/anna/imapfolders.tab", 2, 4096),
+        ("domains/home.test/anna/imapflags.tab", 2, 4096),
+        ("domains/home.test/anna/Maildir/.Sent/imapkeywords.tab", 2, 4096),
+        ("domains/home.test/anna/mailbox/.Sent.2026/imapkeywords.tab", 2, 4096),
     ] {
         let table = table::of_file(Path::new(file)).unwrap_or_else(|| panic!("{file}"));
         assert_eq!(

@@ -3,7 +3,7 @@
 
 use super::kind::Kind;
 use super::options;
-use super::variable::{Flag, Integer, Kilobytes, Text, flag, integer, kilobytes, text, variables};
+use super::variable::{Flag, Integer, Kilobytes, Origin, Text, flag, integer, kilobytes, text, variables};
 
 /// Why a variable for address books does nothing.
 const FOR_PEOPLE: &str = "it is there for people and other programs";
@@ -31,6 +31,8 @@ variables! {
     RECEIVE_ENABLE: Flag = flag("ReceiveEnable", true);
     /// The user may log in to POP3. For users.
     POP_ENABLE: Flag = flag("PopEnable", true);
+    /// The user may log in to IMAP. For users.
+    IMAP_ENABLE: Flag = flag("ImapEnable", true).from(Origin::Tabmail, "IMAP");
     /// Above 0 POP3 also lists `Maildir/cur`. For users.
     POP3_SCAN_CUR: Integer = integer("Pop3ScanCur", 0, (0, 1), "");
     /// The log-in name is not written into the user's messages (`X-AuthUser`). For users.

@@ -14,11 +14,13 @@ pub static IPMAP: TableSchema = TableSchema {
     files: &[
         "smtp.ipmap.tab",
         "pop3.ipmap.tab",
+        "imap.ipmap.tab",
         "ctrl.ipmap.tab",
         "finger.ipmap.tab",
         "domains/<domain>/<account>/pop3.ipmap.tab",
+        "domains/<domain>/<account>/imap.ipmap.tab",
     ],
-    summary: "Which addresses may connect to a service, or log in to one account by POP3.",
+    summary: "Which addresses may connect to a service, or log in to one account by POP3 or IMAP.",
     rows: RowSpec::at_least(4, 510),
     columns: &[
         Column::new("address", Kind::Network, "The peers."),
@@ -45,6 +47,7 @@ pub static IPMAP: TableSchema = TableSchema {
     written_by: "CTRL cfgfileset; JDMail's pages of SMTP and POP access.",
     notes: &[
         "The map of a service holds for its TLS port as well. What becomes of peers that smtp.ipmap.tab denies is said by SMTP-IpMapDropCode in server.tab.",
+        "XMail does not know the two files imap.ipmap.tab and passes them over.",
         FAMILIES,
     ],
     load: problems_of::<IpMap>,

@@ -78,7 +78,7 @@ pub static MAILUSERS: TableSchema = TableSchema {
     missing: "There are no accounts.",
     written_by: "CTRL useradd, userdel, userpasswd, domaindel; mkusers.",
     notes: &[
-        "Whether an account may receive mail or log in to POP3 is said in its user.tab (ReceiveEnable, PopEnable).",
+        "Whether an account may receive mail or log in to POP3 or IMAP is said in its user.tab (ReceiveEnable, PopEnable, ImapEnable).",
     ],
     load: problems_of::<MailUsers>,
     examples: &[

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod accounts;
 pub mod authentication;
+pub mod folders;
 pub mod processing;
 pub mod routing;
 pub mod variables;
@@ -57,6 +58,9 @@ pub static TABLES: &[&TableSchema] = &[
     &accounts::EXTALIASES,
     &variables::USER,
     &variables::USERDEF,
+    &folders::IMAPFOLDERS,
+    &folders::IMAPFLAGS,
+    &folders::IMAPKEYWORDS,
     &accounts::MLUSERS,
     &routing::SMTPGW,
     &routing::SMTPFWD,

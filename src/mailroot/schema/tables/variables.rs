@@ -23,7 +23,7 @@ pub static SERVER: TableSchema = TableSchema {
     variables: server::VARIABLES,
     key: NAME,
     lookup: "By name; the first row of a name counts. Flags and numbers that are no numbers count as 0.",
-    missing: "SMTP and POP3 sessions are refused.",
+    missing: "SMTP, POP3 and IMAP sessions are refused.",
     written_by: "CTRL cfgfileset.",
     notes: &[
         "A change holds for sessions that begin after it. Variables that are not listed here do nothing.",

@@ -1,0 +1,214 @@
+//! The tables of IMAP folders: `imapfolders.tab`, `imapflags.tab`, `imapkeywords.tab`. Ours; XMail never reads them.
+//!
+//! Shape:
+//!
+//! ```text
+//! imapfolders.tab    "Sent" TAB "1795430250" TAB "S" TAB "\Sent"    a folder: name, UIDVALIDITY, subscribed or not, special use
+//!                    "" TAB "1795430250" TAB "" TAB ""            the greatest UIDVALIDITY ever given
+//! imapflags.tab      "1795430250.1.host" TAB "FS" TAB "work" a message of INBOX: file, Maildir letters, keywords; the last row counts
+//! imapkeywords.tab   "a" TAB "work"                          a folder's letter in Maildir flags, and the keyword it stands for
+//! ```
+//!
+//! The rows are as they stand in the file; what they mean together is for the room that keeps the folders.
+
+use super::problem::{ProblemKind, Problems};
+use super::schema::Words;
+use super::schema::tables::folders::{IMAPFLAGS, IMAPFOLDERS, IMAPKEYWORDS, SPECIAL_USES, SUBSCRIBED};
+use super::table::{Row, RowSpec, Table};
+
+/// `imapfolders.tab` of one account.
+#[derive(Clone, Debug, Default)]
+pub struct ImapFolders {
+    rows: Vec<ImapFolderRow>,
+}
+
+/// A row of `imapfolders.tab`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImapFolderRow {
+    /// The line, from 1.
+    pub line: u32,
+    /// The folder; empty in the row that holds the greatest UIDVALIDITY given.
+    pub name: Box<str>,
+    /// Its UIDVALIDITY; 0 when it was never opened.
+    pub uid_validity: u32,
+    /// `S`: subscribed.
+    pub subscribed: bool,
+    /// A special use (RFC 6154), such as `\Sent`.
+    pub special_use: Option<Box<str>>,
+}
+
+/// `imapflags.tab` of one account.
+#[derive(Clone, Debug, Default)]
+pub struct ImapFlags {
+    rows: Vec<ImapFlagsRow>,
+}
+
+/// A row of `imapflags.tab`. Of equal names the last row counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImapFlagsRow {
+    /// The line, from 1.
+    pub line: u32,
+    /// The name of the message's file.
+    pub file: Vec<u8>,
+    /// Maildir letters, such as `FS`.
+    pub letters: Box<str>,
+    /// The keywords.
+    pub keywords: Vec<Box<str>>,
+}
+
+/// `imapkeywords.tab` of one folder.
+#[derive(Clone, Debug, Default)]
+pub struct ImapKeywords {
+    rows: Vec<ImapKeywordRow>,
+}
+
+/// A row of `imapkeywords.tab`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImapKeywordRow {
+    /// The line, from 1.
+    pub line: u32,
+    /// `a` to `z`.
+    pub letter: char,
+    /// The keyword.
+    pub keyword: Box<str>,
+}
+
+impl ImapFolders {
+    /// All rows in file order.
+    pub fn rows(&self) -> &[ImapFolderRow] {
+        &self.rows
+    }
+}
+
+impl ImapFlags {
+    /// All rows in file order.
+    pub fn rows(&self) -> &[ImapFlagsRow] {
+        &self.rows
+    }
+}
+
+impl ImapKeywords {
+    /// All rows in file order.
+    pub fn rows(&self) -> &[ImapKeywordRow] {
+        &self.rows
+    }
+}
+
+impl Table for ImapFolders {
+    const SPEC: RowSpec = IMAPFOLDERS.rows;
+
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
+        let Some(name) = row.text(0, problems) else { return };
+        let number = row.bytes(1).to_string();
+        let Ok(uid_validity) = number.parse::<u32>() else {
+            return problems.note(row.line, row.column(1), ProblemKind::NotANumber(number));
+        };
+        let mut known = |index: usize, words: Words| {
+            let found = words.find(row.bytes(index)).map(|known| known.word);
+            if found.is_none() && !row.bytes(index).is_empty() {
+                let (found, accepted) = (row.bytes(index).to_string(), words.accepted);
+                problems.note(row.line, row.column(index), ProblemKind::UnknownWord { found, accepted });
+            }
+            found
+        };
+        let subscribed = known(2, SUBSCRIBED).is_some();
+        let special_use = known(3, SPECIAL_USES).map(Into::into);
+        if let Some(first) = self.rows.iter().find(|other| other.name == name) {
+            problems.note(row.line, row.column(0), ProblemKind::Duplicate { first: first.line });
+        }
+        self.rows.push(ImapFolderRow { line: row.line, name, uid_validity, subscribed, special_use });
+    }
+}
+
+impl Table for ImapFlags {
+    const SPEC: RowSpec = IMAPFLAGS.rows;
+
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
+        let (Some(letters), Some(keywords)) = (row.text(1, problems), row.str(2, problems)) else { return };
+        IMAPFLAGS.check(&row, [1], problems);
+        let keywords = keywords.split(' ').filter(|word| !word.is_empty()).map(Into::into).collect();
+        self.rows.push(ImapFlagsRow { line: row.line, file: row.bytes(0).to_vec(), letters, keywords });
+    }
+}
+
+impl Table for ImapKeywords {
+    const SPEC: RowSpec = IMAPKEYWORDS.rows;
+
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
+        let Some(keyword) = row.text(1, problems) else { return };
+        let &[letter @ b'a'..=b'z'] = &**row.bytes(0) else {
+            let found = row.bytes(0).to_string();
+            return problems.note(
+                row.line,
+                row.column(0),
+                ProblemKind::UnknownWord { found, accepted: "a letter from a to z" },
+            );
+        };
+        let letter = char::from(letter);
+        if let Some(first) = self.rows.iter().find(|other| other.letter == letter) {
+            problems.note(row.line, row.column(0), ProblemKind::Duplicate { first: first.line });
+        }
+        self.rows.push(ImapKeywordRow { line: row.line, letter, keyword });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailroot::table::load_text;
+
+    #[test]
+    fn folders() {
+        let text = "\"\"\t\"9\"\t\"\"\t\"\"\n\"Sent\"\t\"7\"\t\"S\"\t\"\\Sent\"\n\"Été\"\t\"0\"\t\"\"\n\"Sent\"\t\"9\"\n\"x\"\t\"-\"\n\"y\"\t\"1\"\t\"T\"\t\"Sent\"\n";
+        let (table, problems) = load_text::<ImapFolders>("imapfolders.tab", text);
+        let shown: Vec<String> = table
+            .rows()
+            .iter()
+            .map(|row| format!("{} {} {} {:?}", row.name, row.uid_validity, row.subscribed, row.special_use))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                " 9 false None",
+                "Sent 7 true Some(\"\\\\Sent\")",
+                "Été 0 false None",
+                "Sent 9 false None",
+                "y 1 false None"
+            ]
+        );
+        assert_eq!(
+            problems,
+            [
+                "imapfolders.tab:4:1: has the same key as line 2, which wins",
+                "imapfolders.tab:5:5: is not a decimal number: \"-\"",
+                "imapfolders.tab:6:9: \"T\" is not one of: S",
+                "imapfolders.tab:6:13: \"Sent\" is not one of: \\Archive, \\Drafts, \\Flagged, \\Junk, \\Sent, \\Trash",
+            ]
+        );
+    }
+
+    #[test]
+    fn flags_of_one_file_may_stand_twice() {
+        let text = "\"1.2.h\"\t\"FS\"\t\"work  later\"\n\"1.2.h\"\t\"\"\n\"x\"\t\"Q\"\n";
+        let (table, problems) = load_text::<ImapFlags>("imapflags.tab", text);
+        let rows = table.rows();
+        assert_eq!((&*rows[0].letters, rows[0].keywords.len(), &*rows[1].letters), ("FS", 2, ""));
+        assert_eq!(rows[0].file, b"1.2.h");
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with("imapflags.tab:3:5:"), "{problems:?}");
+    }
+
+    #[test]
+    fn keywords_have_one_small_letter() {
+        let text = "\"a\"\t\"work\"\n\"A\"\t\"later\"\n\"a\"\t\"again\"\n";
+        let (table, problems) = load_text::<ImapKeywords>("imapkeywords.tab", text);
+        assert_eq!(table.rows()[0], ImapKeywordRow { line: 1, letter: 'a', keyword: "work".into() });
+        assert_eq!(
+            problems,
+            [
+                "imapkeywords.tab:2:1: \"A\" is not one of: a letter from a to z",
+                "imapkeywords.tab:3:1: has the same key as line 1, which wins",
+            ]
+        );
+    }
+}
