@@ -15,12 +15,11 @@ use std::time::Duration;
 use memchr::memchr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::TlsAcceptor;
 
 use super::IO_TIMEOUT;
 use super::deflate::Deflate;
 use super::stream::{Link, Stream};
-use super::tls::{ClientTls, TlsError};
+use super::tls::{Acceptor, ClientTls, TlsError};
 
 /// A [`Stream`] with a read buffer that finds lines and a write buffer that collects replies.
 #[derive(Debug)]
@@ -204,11 +203,13 @@ impl Connection {
     ///
     /// # Errors
     /// [`TlsError`]; the connection is broken then.
-    pub async fn upgrade_to_tls(&mut self, acceptor: &TlsAcceptor) -> Result<(), TlsError> {
+    pub async fn upgrade_to_tls(&mut self, acceptor: &Acceptor) -> Result<(), TlsError> {
         let socket = self.leave_plain().await?;
-        let tls =
-            timeout(IO_TIMEOUT, acceptor.accept(socket)).await.map_err(|_| TlsError::HandshakeTimeout)?;
-        self.stream.put(Link::ServerTls(Box::new(tls.map_err(TlsError::Handshake)?)));
+        let tls = timeout(IO_TIMEOUT, acceptor.tls().accept(socket))
+            .await
+            .map_err(|_| TlsError::HandshakeTimeout)?;
+        let tls = tls.map_err(TlsError::Handshake)?;
+        self.stream.put(Link::ServerTls(Box::new(tls), acceptor.end_point()));
         Ok(())
     }
 
@@ -518,6 +519,19 @@ mod tests {
         server.queue(b"220 go\r\n");
         let _ = server.upgrade_to_tls(&acceptor).await;
         (server, client.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn both_ends_have_the_same_channel_bindings() {
+        let (server, client) = handshake(b"", ClientVerify::default()).await;
+        let client = client.unwrap();
+        let bindings = server.stream().channel_bindings();
+        assert_eq!(bindings, client.stream().channel_bindings());
+        assert_eq!(bindings.tls_exporter.as_ref().unwrap().len(), 32);
+        assert_eq!(bindings.tls_server_end_point.as_ref().unwrap().len(), 32);
+        let (other, _client) = handshake(b"", ClientVerify::default()).await;
+        assert_ne!(bindings.tls_exporter, other.stream().channel_bindings().tls_exporter);
+        assert!(pair().await.1.stream().channel_bindings().is_empty());
     }
 
     #[tokio::test]

@@ -31,7 +31,7 @@ pub use listener::{BindAddress, BindAddressError, ListenOptions, Listener};
 pub use machine::{free_memory_bytes, host_name};
 pub use service::{Arrival, Door, Link, Seat, SessionCounter, stamp};
 pub use stream::Stream;
-pub use tls::TlsStore;
+pub use tls::{ChannelBindings, TlsStore};
 
 /// How long any input or output inside a session may take, other than waiting for a command (mailflow.md 1.1).
 pub const IO_TIMEOUT: Duration = Duration::from_secs(90);

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::listener::prepare;
+use super::tls::{ChannelBindings, end_point, exporter};
 
 /// A connected socket, plain or under TLS on either side, that remembers both its addresses.
 #[derive(Debug)]
@@ -24,7 +26,8 @@ pub struct Stream {
 pub(super) enum Link {
     Plain(TcpStream),
     Local(UnixStream),
-    ServerTls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+    /// With the channel binding `tls-server-end-point` of our certificate.
+    ServerTls(Box<tokio_rustls::server::TlsStream<TcpStream>>, Option<Arc<[u8]>>),
     ClientTls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
     /// A handshake was begun and did not end well: nothing more can be read or written.
     Broken,
@@ -75,13 +78,13 @@ impl Stream {
 
     /// Whether the octets are encrypted.
     pub fn is_tls(&self) -> bool {
-        matches!(self.link, Link::ServerTls(_) | Link::ClientTls(_))
+        matches!(self.link, Link::ServerTls(..) | Link::ClientTls(_))
     }
 
     /// The TLS protocol and cipher suite for logs and trace headers, e.g. `TLSv1_3`, `TLS13_AES_256_GCM_SHA384`.
     pub fn tls_parameters(&self) -> Option<(String, String)> {
         let (version, suite) = match &self.link {
-            Link::ServerTls(tls) => {
+            Link::ServerTls(tls, _) => {
                 (tls.get_ref().1.protocol_version(), tls.get_ref().1.negotiated_cipher_suite())
             }
             Link::ClientTls(tls) => {
@@ -90,6 +93,25 @@ impl Stream {
             Link::Plain(_) | Link::Local(_) | Link::Broken => return None,
         };
         Some((version?.as_str()?.to_owned(), suite?.suite().as_str()?.to_owned()))
+    }
+
+    /// What both ends of the TLS session know; empty without TLS.
+    pub fn channel_bindings(&self) -> ChannelBindings {
+        match &self.link {
+            Link::ServerTls(tls, leaf) => ChannelBindings {
+                tls_exporter: exporter(tls.get_ref().1),
+                tls_server_end_point: leaf.as_deref().map(<[u8]>::to_vec),
+            },
+            Link::ClientTls(tls) => {
+                let connection = tls.get_ref().1;
+                let leaf = connection.peer_certificates().and_then(|chain| chain.first());
+                ChannelBindings {
+                    tls_exporter: exporter(connection),
+                    tls_server_end_point: leaf.and_then(|leaf| end_point(leaf)),
+                }
+            }
+            Link::Plain(_) | Link::Local(_) | Link::Broken => ChannelBindings::default(),
+        }
     }
 
     /// Takes the plain socket out for a handshake; until [`Stream::put`] the stream is broken.
@@ -117,7 +139,7 @@ impl AsyncRead for Stream {
         match &mut self.link {
             Link::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
             Link::Local(socket) => Pin::new(socket).poll_read(cx, buf),
-            Link::ServerTls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Link::ServerTls(tls, _) => Pin::new(tls).poll_read(cx, buf),
             Link::ClientTls(tls) => Pin::new(tls).poll_read(cx, buf),
             Link::Broken => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
@@ -129,7 +151,7 @@ impl AsyncWrite for Stream {
         match &mut self.link {
             Link::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
             Link::Local(socket) => Pin::new(socket).poll_write(cx, buf),
-            Link::ServerTls(tls) => Pin::new(tls).poll_write(cx, buf),
+            Link::ServerTls(tls, _) => Pin::new(tls).poll_write(cx, buf),
             Link::ClientTls(tls) => Pin::new(tls).poll_write(cx, buf),
             Link::Broken => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
@@ -139,7 +161,7 @@ impl AsyncWrite for Stream {
         match &mut self.link {
             Link::Plain(socket) => Pin::new(socket).poll_flush(cx),
             Link::Local(socket) => Pin::new(socket).poll_flush(cx),
-            Link::ServerTls(tls) => Pin::new(tls).poll_flush(cx),
+            Link::ServerTls(tls, _) => Pin::new(tls).poll_flush(cx),
             Link::ClientTls(tls) => Pin::new(tls).poll_flush(cx),
             Link::Broken => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
@@ -149,7 +171,7 @@ impl AsyncWrite for Stream {
         match &mut self.link {
             Link::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Link::Local(socket) => Pin::new(socket).poll_shutdown(cx),
-            Link::ServerTls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Link::ServerTls(tls, _) => Pin::new(tls).poll_shutdown(cx),
             Link::ClientTls(tls) => Pin::new(tls).poll_shutdown(cx),
             Link::Broken => Poll::Ready(Ok(())),
         }

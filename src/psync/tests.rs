@@ -510,7 +510,7 @@ async fn tls_is_used_where_asked() {
     use crate::net::tls::{TlsStore, ensure_self_signed};
     let bench = Bench::new("");
     ensure_self_signed(bench.dir.path(), &["pop.test".to_owned()]).unwrap();
-    let acceptor = TlsStore::new(bench.dir.path()).acceptor().unwrap();
+    let acceptor = TlsStore::new(bench.dir.path()).acceptor().unwrap().tls().clone();
     for options in ["FSTLS", "POP3S"] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();

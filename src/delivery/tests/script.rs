@@ -150,5 +150,5 @@ async fn silence(stream: &mut BufReader<Box<dyn Both>>) -> Duration {
 fn acceptor() -> TlsAcceptor {
     let directory = tempfile::tempdir().unwrap();
     ensure_self_signed(directory.path(), &["sink.test".to_owned()]).unwrap();
-    TlsStore::new(directory.path()).acceptor().unwrap()
+    TlsStore::new(directory.path()).acceptor().unwrap().tls().clone()
 }

@@ -9,6 +9,7 @@
 //!
 //! Source: mailflow.md 13; decision 6 (STARTTLS is offered only when it works).
 
+mod binding;
 mod client;
 mod store;
 
@@ -20,8 +21,10 @@ use rustls::crypto::CryptoProvider;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+pub use binding::ChannelBindings;
+pub(in crate::net) use binding::{end_point, exporter};
 pub use client::{ClientTls, ClientVerify, SYSTEM_CERTIFICATES};
-pub use store::{SERVER_CERT, SERVER_KEY, TlsStore, ensure_self_signed};
+pub use store::{Acceptor, SERVER_CERT, SERVER_KEY, TlsStore, ensure_self_signed};
 
 /// What stands between us and an encrypted connection.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-use super::{TlsError, provider, read, read_certificates};
+use super::{TlsError, end_point, provider, read, read_certificates};
 
 /// The server's certificate (PEM, leaf first, chain may follow) in the MailRoot.
 pub const SERVER_CERT: &str = "server.cert";
@@ -33,12 +33,31 @@ pub struct TlsStore {
 struct Loaded {
     /// The files as they were when last tried, with or without success.
     stamp: Option<[FileStamp; 2]>,
-    acceptor: Option<TlsAcceptor>,
+    acceptor: Option<Acceptor>,
 }
 
 impl std::fmt::Debug for Loaded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Loaded").field("available", &self.acceptor.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// A pair of files that handshakes can be done with.
+#[derive(Clone)]
+pub struct Acceptor {
+    tls: TlsAcceptor,
+    /// The channel binding `tls-server-end-point` of its connections.
+    end_point: Option<Arc<[u8]>>,
+}
+
+impl Acceptor {
+    /// What does the handshakes.
+    pub fn tls(&self) -> &TlsAcceptor {
+        &self.tls
+    }
+
+    pub(in crate::net) fn end_point(&self) -> Option<Arc<[u8]>> {
+        self.end_point.clone()
     }
 }
 
@@ -52,7 +71,7 @@ impl TlsStore {
     }
 
     /// The acceptor for the next handshake, or `None` when no good pair was ever there.
-    pub fn acceptor(&self) -> Option<TlsAcceptor> {
+    pub fn acceptor(&self) -> Option<Acceptor> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = [file_stamp(&self.cert), file_stamp(&self.key)];
         if loaded.stamp != Some(stamp) {
@@ -82,15 +101,16 @@ impl TlsStore {
         self.load().map(|_| chain)
     }
 
-    fn load(&self) -> Result<TlsAcceptor, TlsError> {
+    fn load(&self) -> Result<Acceptor, TlsError> {
         let chain = read_certificates(&self.cert)?;
+        let leaf = chain.first().and_then(|leaf| end_point(leaf));
         let key = PrivateKeyDer::from_pem_slice(&read(&self.key)?)
             .map_err(|source| TlsError::Pem { path: self.key.clone(), source })?;
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
             .map_err(TlsError::Pair)?;
-        Ok(TlsAcceptor::from(Arc::new(config)))
+        Ok(Acceptor { tls: TlsAcceptor::from(Arc::new(config)), end_point: leaf.map(Into::into) })
     }
 }
 
@@ -198,7 +218,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         ensure_self_signed(root.path(), &names()).unwrap();
         let store = TlsStore::new(root.path());
-        let config = |store: &TlsStore| Arc::as_ptr(store.acceptor().unwrap().config());
+        let config = |store: &TlsStore| Arc::as_ptr(store.acceptor().unwrap().tls().config());
         let first = config(&store);
         assert_eq!(config(&store), first);
 
