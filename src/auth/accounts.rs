@@ -66,6 +66,14 @@ pub fn check_account(
     right.then(|| Arc::clone(account))
 }
 
+/// An account and its password in clear, for exchanges that need it (SCRAM). `None` where there is no account, or its
+/// password is empty, hashed or unreadable.
+pub fn clear_account(snapshot: &Snapshot, domain: &str, name: &str) -> Option<(Arc<Account>, Vec<u8>)> {
+    let account = snapshot.account(domain, name)?;
+    let password = clear_password(&account.password).filter(|clear| !clear.is_empty())?;
+    Some((Arc::clone(account), password))
+}
+
 /// The permissions of the first row of `smtpauth.tab` whose user and password match exactly (`mailroot.md` 12.2).
 pub fn check_smtp_auth(snapshot: &Snapshot, user: &[u8], proof: &Proof<'_>) -> Option<SmtpPerms> {
     snapshot.smtp_auth.find(user).find(|row| proof.matches_clear(&row.password)).map(|row| row.perms)
