@@ -7,11 +7,13 @@
 //!
 //! | module | decides | source |
 //! | --- | --- | --- |
+//! | [`admission`] | whether a client of POP3 or IMAP is greeted, and as what domain | `mailflow.md` 9.1 |
 //! | [`connection`] | whether a peer is served, with which marks, delay and properties | `mailflow.md` 3.1 |
 //! | [`sender`] | what a log-in grants, and whether MAIL is accepted | `mailflow.md` 3.2, 3.4 |
 //! | [`recipient`] | whether RCPT is accepted, and where it leads | `mailflow.md` 3.6 |
 //! | [`route`] | where a message goes | `mailflow.md` 4.1, 4.6 |
 
+pub mod admission;
 pub mod connection;
 pub mod recipient;
 pub mod route;

@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Arrival, admit, needs_local_name};
+use super::admission::refusal;
 use super::command::{LINE_BYTES_MAX, parse};
 use super::login::{OpenMailbox, Visitor, log_in};
 use super::outside::{self, Verdict};
@@ -29,6 +29,7 @@ use crate::mailroot::{Snapshot, Tables};
 use crate::net::dots::{END_OF_DATA, ToCrlf, Transform};
 use crate::net::tls::TlsStore;
 use crate::net::{self, Connection, Door, Line, Seat, plain_ip};
+use crate::policy::admission::{Arrival, admit, logged_password, needs_free_memory, needs_local_name};
 
 /// What the sessions work with.
 #[derive(Clone, Debug)]
@@ -124,17 +125,16 @@ impl<'a> Client<'a> {
             let address = connection.stream().local().ip();
             local_name.get_or_init(|| services.resolver.ptr(address)).await;
         }
-        let is_memory_wanted = snapshot.server.kilobytes(&variables::POP3_MIN_VIRT_MEM_SPACE).is_some();
         let arrival = Arrival {
             peer: plain_ip(connection.stream().peer().ip()),
             has_seat: seat.is_some(),
-            free_memory_bytes: if is_memory_wanted { net::free_memory_bytes() } else { None },
+            free_memory_bytes: if needs_free_memory(&snapshot) { net::free_memory_bytes() } else { None },
             local_name: local_name.get().and_then(|name: &Option<String>| name.as_deref()),
         };
-        let domain = match admit(&snapshot, arrival) {
+        let domain = match admit(&snapshot, &snapshot.pop3_ipmap, arrival) {
             Ok(domain) => domain,
-            Err(reply) => {
-                connection.queue(reply.as_bytes());
+            Err(unwelcome) => {
+                connection.queue(refusal(unwelcome).as_bytes());
                 return Ok(());
             }
         };
@@ -275,7 +275,9 @@ impl<'a> Client<'a> {
         let server = name.clone().unwrap_or_else(|| plain_ip(local).to_string());
         let date = self.services.clock.log_date();
         let mut columns = vec![server, login.domain.clone(), peer, date, login.name.clone()];
-        columns.push(self.logged_password(login, answer));
+        let (Proof::Password(given) | Proof::Apop(given)) = &login.proof;
+        let is_let_in = matches!(answer, Answer::LoggedIn(_));
+        columns.push(logged_password(&self.snapshot, given, is_let_in).to_owned());
         match answer {
             Answer::LoggedIn(messages) => {
                 let bytes: u64 = messages.iter().map(|message| message.size_bytes).sum();
@@ -290,16 +292,6 @@ impl<'a> Client<'a> {
             logs.write(LogKind::Pop3, &columns);
         })
         .await;
-    }
-
-    /// `Pop3LogPasswd`: 1 shows what failed, 2 everything (golden pop3_logpasswd_*).
-    fn logged_password(&self, login: &LogIn, answer: &Answer) -> String {
-        let has_failed = !matches!(answer, Answer::LoggedIn(_));
-        match (self.snapshot.server.integer(&variables::POP3_LOG_PASSWD), &login.proof) {
-            (1, Proof::Password(given) | Proof::Apop(given)) if has_failed => given.clone(),
-            (2.., Proof::Password(given) | Proof::Apop(given)) => given.clone(),
-            _ => String::new(),
-        }
     }
 
     fn peer(&self) -> IpAddr {
