@@ -57,7 +57,7 @@ class Server:
     def command(self):
         return (
             [self.program, "serve", "-Ms", str(self.root), "-SI", f"127.0.0.1:{self.smtp_port}"]
-            + ["-CI", f"127.0.0.1:{self.ctrl_port}", "-X-", "-B-", "-W-", "-Ql"]
+            + ["-CI", f"127.0.0.1:{self.ctrl_port}", "-X-", "-B-", "-I-", "-J-", "-W-", "-Ql"]
             + self.quiet
             + self.flags
         )

@@ -40,10 +40,12 @@ pub struct Options {
     pub family: Family,
     /// Where each service listens.
     pub endpoints: Vec<Endpoint>,
-    /// `-{P,S,Q,Y,F,C,L}l`, `-Qg`.
+    /// `-{P,S,I,Q,Y,F,C,L}l`, `-Qg`.
     pub logs: BTreeSet<LogKind>,
     /// `-Pt -PX -Pw -Ph`.
     pub pop3: Pop3Options,
+    /// `-It -IX -Iw -Ih`.
+    pub imap: ImapOptions,
     /// `-St -SX -Sr -Se`.
     pub smtp: SmtpOptions,
     /// `-Ct -CX`.
@@ -75,14 +77,27 @@ pub enum Service {
     Ctrl,
     /// `W`: CTRL over TLS.
     Ctrls,
+    /// `I`. Ours, as `J`.
+    Imap,
+    /// `J`: IMAP over TLS.
+    Imaps,
     /// `F`.
     Finger,
 }
 
 impl Service {
-    /// All services in XMail's order of starting.
-    pub const ALL: [Self; 7] =
-        [Self::Ctrl, Self::Ctrls, Self::Pop3, Self::Pop3s, Self::Smtp, Self::Smtps, Self::Finger];
+    /// All services in XMail's order of starting, IMAP behind POP3.
+    pub const ALL: [Self; 9] = [
+        Self::Ctrl,
+        Self::Ctrls,
+        Self::Pop3,
+        Self::Pop3s,
+        Self::Imap,
+        Self::Imaps,
+        Self::Smtp,
+        Self::Smtps,
+        Self::Finger,
+    ];
 
     fn from_letter(letter: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|service| service.letter() == letter)
@@ -96,6 +111,8 @@ impl Service {
             Self::Smtps => b'X',
             Self::Ctrl => b'C',
             Self::Ctrls => b'W',
+            Self::Imap => b'I',
+            Self::Imaps => b'J',
             Self::Finger => b'F',
         }
     }
@@ -108,6 +125,8 @@ impl Service {
             Self::Smtps => 465,
             Self::Ctrl => 6017,
             Self::Ctrls => 6018,
+            Self::Imap => 143,
+            Self::Imaps => 993,
             Self::Finger => 79,
         }
     }
@@ -122,6 +141,8 @@ impl Service {
             Self::Smtps => &variables::SMTPS_LISTEN,
             Self::Ctrl => &variables::CTRL_LISTEN,
             Self::Ctrls => &variables::CTRLS_LISTEN,
+            Self::Imap => &variables::IMAP_LISTEN,
+            Self::Imaps => &variables::IMAPS_LISTEN,
             Self::Finger => &variables::FINGER_LISTEN,
         }
     }
@@ -181,6 +202,26 @@ pub struct Pop3Options {
     /// `-Ph`.
     pub hang_on_bad_login: bool,
 }
+
+/// IMAP limits.
+#[derive(Clone, Copy, Debug)]
+pub struct ImapOptions {
+    /// `-It`.
+    pub idle: Duration,
+    /// `-IX`.
+    pub sessions_max: usize,
+    /// `-Iw`.
+    pub bad_login_pause: Duration,
+    /// `-Ih`.
+    pub hang_on_bad_login: bool,
+}
+
+/// `-It`: the least that RFC 9051 5.4 allows for a client that has logged in.
+const IMAP_IDLE: Duration = Duration::from_secs(30 * 60);
+
+/// `-IX`: mail readers stay connected all day, several times each (a connection for every folder they watch), where a
+/// POP3 session lasts seconds; a connection that waits costs little. Ours.
+const IMAP_SESSIONS_MAX: usize = 16_384;
 
 /// SMTP limits.
 #[derive(Clone, Copy, Debug)]
@@ -256,6 +297,12 @@ impl Default for Options {
                 bad_login_pause: Duration::from_secs(5),
                 hang_on_bad_login: false,
             },
+            imap: ImapOptions {
+                idle: IMAP_IDLE,
+                sessions_max: IMAP_SESSIONS_MAX,
+                bad_login_pause: Duration::from_secs(5),
+                hang_on_bad_login: false,
+            },
             smtp: SmtpOptions {
                 idle: Duration::from_secs(90),
                 sessions_max: 1024,
@@ -308,6 +355,7 @@ impl Options {
         match service {
             b'M' => self.take_main(option, value),
             b'P' => self.take_pop3(option, value),
+            b'I' => self.take_imap(option, value),
             b'S' => self.take_smtp(option, value),
             b'C' => self.take_ctrl(option, value),
             b'Q' => self.take_delivery(option, value),
@@ -379,6 +427,18 @@ impl Options {
             b'w' => self.pop3.bad_login_pause = value.seconds()?,
             b'h' => self.pop3.hang_on_bad_login = true,
             b'l' => self.enable(LogKind::Pop3),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn take_imap(&mut self, option: u8, value: &mut Value<'_, '_>) -> Result<bool, OptionsError> {
+        match option {
+            b't' => self.imap.idle = value.seconds()?,
+            b'X' => self.imap.sessions_max = value.count()?,
+            b'w' => self.imap.bad_login_pause = value.seconds()?,
+            b'h' => self.imap.hang_on_bad_login = true,
+            b'l' => self.enable(LogKind::Imap),
             _ => return Ok(false),
         }
         Ok(true)
@@ -549,6 +609,30 @@ mod tests {
         assert_eq!(options.retry, RetryPlan { first_wait_secs: 5, increment_ratio: 2, attempts_max: 3 });
         assert_eq!(addresses(&options, Service::Smtp, None), ["127.0.0.1:2525"]);
         assert!(addresses(&options, Service::Smtps, Some("127.0.0.1")).is_empty());
+    }
+
+    #[test]
+    fn imap_has_options_like_pop3() {
+        let (options, ignored) =
+            parse("-Ip 1143 -JI 127.0.0.1:1993 -It 60 -IX 7 -Iw 1 -Ih -Il -J6 -Jt 5").unwrap();
+        assert_eq!(ignored, ["-Jt", "5"]);
+        assert_eq!(addresses(&options, Service::Imap, None), ["0.0.0.0:1143"]);
+        assert_eq!(addresses(&options, Service::Imaps, None), ["127.0.0.1:1993"]);
+        let imap = options.imap;
+        assert_eq!((imap.idle.as_secs(), imap.sessions_max, imap.bad_login_pause.as_secs()), (60, 7, 1));
+        assert!(imap.hang_on_bad_login && options.logs.contains(&LogKind::Imap));
+        let (options, _) = parse("-I- -J-").unwrap();
+        assert!(addresses(&options, Service::Imap, Some("127.0.0.1")).is_empty());
+        assert!(addresses(&options, Service::Imaps, None).is_empty());
+        assert_eq!(Options::default().imap.idle, Duration::from_secs(1800));
+    }
+
+    /// Two services of one letter, or a service whose letter means something else, could not be told apart.
+    #[test]
+    fn every_service_has_a_letter_of_its_own() {
+        let letters: BTreeSet<u8> = Service::ALL.into_iter().map(Service::letter).collect();
+        assert_eq!(letters.len(), Service::ALL.len());
+        assert!(letters.is_disjoint(&BTreeSet::from(*b"MQLY")));
     }
 
     #[test]

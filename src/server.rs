@@ -36,7 +36,7 @@ use crate::net::tls::ensure_self_signed;
 use crate::net::{Door, Link, SessionCounter, TlsStore, host_name};
 use crate::options::{Options, Service};
 use crate::spool::{Config as SpoolConfig, JournalSizes, Limits, Recovery, Spool, SpoolError};
-use crate::{ctrl, delivery, finger, pickup, pop3, psync, smtp};
+use crate::{ctrl, delivery, finger, imap, pickup, pop3, psync, smtp};
 use listeners::Listeners;
 use process::{PidFile, Request, ShutdownFile, Signals};
 
@@ -279,6 +279,20 @@ impl Server {
             hang_on_bad_login: self.options.pop3.hang_on_bad_login,
         };
         let (pop3_sessions, pop3_sessions_max) = (SessionCounter::default(), self.options.pop3.sessions_max);
+        let imap = Arc::new(imap::Services {
+            tables: self.tables.clone(),
+            mailboxes: mailboxes.clone(),
+            resolver: self.resolver.clone(),
+            clock: self.clock.clone(),
+            logs: logs.clone(),
+            tls: Arc::clone(tls),
+        });
+        let imap_limits = imap::Limits {
+            idle: self.options.imap.idle,
+            bad_login_pause: self.options.imap.bad_login_pause,
+            hang_on_bad_login: self.options.imap.hang_on_bad_login,
+        };
+        let (imap_sessions, imap_sessions_max) = (SessionCounter::default(), self.options.imap.sessions_max);
         let finger = Arc::new(finger::Services {
             tables: self.tables.clone(),
             resolver: self.resolver.clone(),
@@ -295,6 +309,12 @@ impl Server {
                 let (tls, sessions) = (Arc::clone(&tls), pop3_sessions.clone());
                 let door = Door { listener, link, tls, sessions, sessions_max: pop3_sessions_max };
                 tokio::spawn(pop3::serve(door, Arc::clone(&pop3), pop3_limits, stop))
+            }
+            Service::Imap | Service::Imaps => {
+                let link = if service == Service::Imap { Link::Plain } else { Link::ImplicitTls };
+                let (tls, sessions) = (Arc::clone(&tls), imap_sessions.clone());
+                let door = Door { listener, link, tls, sessions, sessions_max: imap_sessions_max };
+                tokio::spawn(imap::serve(door, Arc::clone(&imap), imap_limits, stop))
             }
             Service::Ctrl | Service::Ctrls => {
                 let link = if service == Service::Ctrl { Link::Plain } else { Link::ImplicitTls };

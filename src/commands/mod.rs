@@ -94,16 +94,18 @@ XMail's options (each is a word of its own, its value the next word; repeated on
   -MM | -Mm      Maildir (default) or mailbox       -MD N   directories of the MX cache (101)
   -M4 -M6 -M5 -M7  addresses of other hosts: IPv4, IPv6, IPv4 first, IPv6 first
   -MR N, -MS N   socket buffers in bytes
-  -Sp -Xp -Pp -Bp -Cp -Wp -Fp PORT   ports of SMTP 25, SMTPS 465, POP3 110, POP3S 995, CTRL 6017, CTRLS 6018, FINGER 79
+  -Sp -Xp -Pp -Bp -Ip -Jp -Cp -Wp -Fp PORT   ports of SMTP 25, SMTPS 465, POP3 110, POP3S 995, IMAP 143, IMAPS 993,
+                 CTRL 6017, CTRLS 6018, FINGER 79
   -SI ... -FI ADDR[:PORT]   address to listen on, may be repeated; else server.tab SMTP-Listen ... FINGER-Listen; else any
   -S6 ... -F6    the IPv6 any-address               -S- ... -F-   service off
-  -St -Pt -Ct SECS  idle limits (90, 90, 120)       -SX -PX -CX N  sessions at once (1024, 1024, 512)
+  -St -Pt -It -Ct SECS  idle limits (90, 90, 1800, 120)
+  -SX -PX -IX -CX N  sessions at once (1024, 1024, 16384, 512)
   -Sr N          recipients per message (100)       -Se SECS  POP-before-SMTP lifetime (900)
-  -Pw SECS       first pause after a bad log-in (5) -Ph     close instead of pausing
+  -Pw -Iw SECS   first pause after a bad log-in (5) -Ph -Ih  close instead of pausing
   -Qn N          deliveries at once: local ones, and to each destination (16)
   -Qt SECS -Qi N -Qr N   retries: first wait (480), increment ratio (16), attempts (32)
   -Lt SECS       how often spool/local is looked at (2)
-  -Sl -Pl -Ql -Cl -Ll -Fl -Yl -Qg    logs of SMTP, POP3, delivery, CTRL, pickup, FINGER, PSYNC, filters
+  -Sl -Pl -Il -Ql -Cl -Ll -Fl -Yl -Qg    logs of SMTP, POP3, IMAP, delivery, CTRL, pickup, FINGER, PSYNC, filters
 MAIL_CMD_LINE holds further options. SIGTERM and SIGINT stop. Edits are followed as they happen; SIGHUP takes files
 that look half-written at once; tabmail status and tabmail reload tell whether an edit is live. A file .shutdown in the MailRoot stops the server and vanishes when it has.";
 

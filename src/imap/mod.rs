@@ -4,12 +4,18 @@ pub mod assembler;
 pub mod command;
 pub mod encode;
 pub mod grammar;
+pub mod log;
+pub mod login;
 pub mod sets;
 
+mod admission;
 mod append;
 mod changes;
 mod fetch;
 mod folders;
 mod search;
 mod selected;
+mod serve;
 mod work;
+
+pub use serve::{Limits, Services, serve};

@@ -55,6 +55,8 @@ pub enum LogKind {
     Smtp,
     /// `pop3`, option `-Pl`.
     Pop3,
+    /// `imap`, option `-Il`.
+    Imap,
     /// `smail`, option `-Ql`.
     Smail,
     /// `lmail`, option `-Ll`.
@@ -71,9 +73,10 @@ pub enum LogKind {
 
 impl LogKind {
     /// All logs there are.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Smtp,
         Self::Pop3,
+        Self::Imap,
         Self::Smail,
         Self::Lmail,
         Self::Psync,
@@ -87,6 +90,7 @@ impl LogKind {
         match self {
             Self::Smtp => "smtp",
             Self::Pop3 => "pop3",
+            Self::Imap => "imap",
             Self::Smail => "smail",
             Self::Lmail => "lmail",
             Self::Psync => "psync",
@@ -276,7 +280,7 @@ impl fmt::Debug for Logs {
     }
 }
 
-/// Permission bits of new log files: `ctrl` and `pop3` lines hold passwords, so not for everybody.
+/// Permission bits of new log files: `ctrl`, `pop3` and `imap` lines hold passwords, so not for everybody.
 pub const LOG_MODE: u32 = 0o640;
 
 /// What stands for a control character.

@@ -102,7 +102,7 @@ fn a_new_step_is_a_new_file() {
 fn each_kind_has_its_name_and_its_switch() {
     let bench = Bench::new(&LogKind::ALL);
     LogKind::ALL.iter().for_each(|kind| bench.logs.write(*kind, &[]));
-    let names = ["ctrl", "filters", "finger", "lmail", "pop3", "psync", "smail", "smtp"];
+    let names = ["ctrl", "filters", "finger", "imap", "lmail", "pop3", "psync", "smail", "smtp"];
     assert_eq!(bench.files(), names.map(|name| format!("{name}-202611230000")));
     let quiet = Bench::new(&[LogKind::Smail]);
     LogKind::ALL.iter().for_each(|kind| quiet.logs.write(*kind, &[]));

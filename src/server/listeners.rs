@@ -165,7 +165,7 @@ mod tests {
         }
     }
 
-    const OTHERS_OFF: &str = "-S- -X- -B- -C- -W- -F-";
+    const OTHERS_OFF: &str = "-S- -X- -B- -I- -J- -C- -W- -F-";
 
     #[tokio::test]
     async fn a_changed_address_is_bound_without_a_restart() {

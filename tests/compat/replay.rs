@@ -78,7 +78,9 @@ pub(crate) fn replay(recording: &Recording) -> (Capture, String, Compared) {
         None => places.to_ours(text),
     });
     let certificate = certificate(recording, &root);
-    let flags: Vec<String> = recording.flags.iter().map(|flag| places.to_ours(flag)).collect();
+    // XMail has no IMAP; its ports may be taken, and nobody asks for it.
+    let no_imap = ["-I-".to_owned(), "-J-".to_owned()];
+    let flags: Vec<String> = recording.flags.iter().map(|flag| places.to_ours(flag)).chain(no_imap).collect();
     let mut server = match &names {
         Some(names) => Server::Alone(names.serve_smtp(&root, &flags, places.port(SMTP))),
         None => {

@@ -42,7 +42,7 @@ impl House {
         let [smtp, pop3, ctrl] = free_ports();
         let address = |port: u16| format!("127.0.0.1:{port}");
         let flags = format!(
-            "-Md -Sl -Pl -Ql -Cl -Ll -MM -Mx 3 -Qt 1 -Qi 1 -Qr 3 -Pw 0 -Y- -F- -X- -B- -W- -SI {} -PI {} -CI {}",
+            "-Md -Sl -Pl -Ql -Cl -Ll -MM -Mx 3 -Qt 1 -Qi 1 -Qr 3 -Pw 0 -Y- -F- -X- -B- -I- -J- -W- -SI {} -PI {} -CI {}",
             address(smtp),
             address(pop3),
             address(ctrl)
