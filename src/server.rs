@@ -22,6 +22,7 @@ pub use listeners::BindError;
 pub use process::{go_to_background, is_in_background};
 
 use crate::admin::{Admin, ExternalPrograms};
+use crate::auth::Salts;
 use crate::clock::Clock;
 use crate::dns::{CacheDir, Config as DnsConfig, Resolver, SetupError, SmartHost};
 use crate::durable::Disk;
@@ -286,6 +287,7 @@ impl Server {
             clock: self.clock.clone(),
             logs: logs.clone(),
             tls: Arc::clone(tls),
+            salts: Salts::new().map(Arc::new).ok(),
         });
         let imap_limits = imap::Limits {
             idle: self.options.imap.idle,

@@ -44,7 +44,10 @@ impl Work {
             let numbers = messages.iter().filter(|(_, uid)| stored.modified.binary_search(uid).is_ok());
             let numbers = numbers.map(|&(sequence, uid)| if store.by_uid { uid } else { sequence });
             let code = Code::Modified(sets::to_text(numbers));
-            return Ok(Progress::Done(Some(code), "Some messages have changed meanwhile and were left alone"));
+            return Ok(Progress::Done(
+                Some(code),
+                "Some messages have changed meanwhile and were left alone",
+            ));
         }
         let is_all = stored.done.len() == messages.len();
         if !is_all && !store.by_uid {
@@ -68,7 +71,8 @@ impl Work {
             .filter(|uid| among.as_ref().is_none_or(|among| among.iter().any(|(_, wanted)| wanted == uid)))
             .collect();
         selected.folder.remove(&deleted)?;
-        let code = self.modes.tells_modseq().then(|| self.highest_modseq()).flatten().map(Code::HighestModSeq);
+        let code =
+            self.modes.tells_modseq().then(|| self.highest_modseq()).flatten().map(Code::HighestModSeq);
         Ok(Progress::Done(code, "EXPUNGE completed"))
     }
 
@@ -87,14 +91,20 @@ impl Work {
     }
 
     /// COPY and MOVE.
-    pub(super) fn transfer(&mut self, transfer: &Transfer, moves: bool, out: &mut Vec<u8>) -> Result<Progress, Refusal> {
+    pub(super) fn transfer(
+        &mut self,
+        transfer: &Transfer,
+        moves: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<Progress, Refusal> {
         let selected = if moves { self.writable()? } else { self.selected()? };
         let messages = selected.resolve(&transfer.messages, transfer.by_uid)?;
         let uids: Vec<u32> = messages.iter().map(|(_, uid)| *uid).collect();
         let from = std::sync::Arc::clone(&selected.folder);
         let to = self.folders.open(&folder_name(&transfer.mailbox)?).map_err(Refusal::of_target)?;
         if !moves {
-            let bytes = uids.iter().filter_map(|&uid| from.message(uid)).map(|message| message.file_bytes).sum();
+            let bytes =
+                uids.iter().filter_map(|&uid| from.message(uid)).map(|message| message.file_bytes).sum();
             self.check_quota(bytes)?;
         }
         let placed = if moves { from.move_to(&uids, &to)? } else { from.copy(&uids, &to)? };

@@ -39,7 +39,10 @@ pub(super) struct FetchJob {
 enum Piece {
     Octets(Vec<u8>),
     /// A range of a message's text.
-    Text { uid: u32, range: Range<u64> },
+    Text {
+        uid: u32,
+        range: Range<u64>,
+    },
 }
 
 impl FetchJob {
@@ -64,7 +67,8 @@ impl FetchJob {
         let selected = work.selected()?;
         let mut messages = selected.resolve(&self.fetch.messages, self.fetch.by_uid)?;
         if let Some(modseq) = self.fetch.changed_since {
-            let newer = |uid: u32| selected.folder.message(uid).is_some_and(|message| message.modseq > modseq);
+            let newer =
+                |uid: u32| selected.folder.message(uid).is_some_and(|message| message.modseq > modseq);
             messages.retain(|(_, uid)| newer(*uid));
             if self.fetch.vanished {
                 self.tell_vanished(work, modseq, out)?;
@@ -115,8 +119,11 @@ impl FetchJob {
         let _ = write!(answer.octets, "* {sequence} FETCH (");
         let mut count = 0;
         let implied_uid = self.fetch.by_uid && !self.fetch.items.contains(&FetchItem::Uid);
-        let implied_flags = !selected.read_only && self.fetch.items.iter().any(sets_seen) && !self.fetch.items.contains(&FetchItem::Flags);
-        let implied_modseq = self.fetch.changed_since.is_some() && !self.fetch.items.contains(&FetchItem::ModSeq);
+        let implied_flags = !selected.read_only
+            && self.fetch.items.iter().any(sets_seen)
+            && !self.fetch.items.contains(&FetchItem::Flags);
+        let implied_modseq =
+            self.fetch.changed_since.is_some() && !self.fetch.items.contains(&FetchItem::ModSeq);
         let implied = [
             implied_uid.then_some(FetchItem::Uid),
             implied_flags.then_some(FetchItem::Flags),
@@ -131,7 +138,10 @@ impl FetchJob {
                 FetchItem::Flags => {
                     answer.octets.extend_from_slice(b"FLAGS ");
                     selected.flags_text(&mut answer.octets, &message);
-                    if modes.tells_modseq() && !self.fetch.items.contains(&FetchItem::ModSeq) && !implied_modseq {
+                    if modes.tells_modseq()
+                        && !self.fetch.items.contains(&FetchItem::ModSeq)
+                        && !implied_modseq
+                    {
                         let _ = write!(answer.octets, " MODSEQ ({})", message.modseq);
                     }
                     selected.note_told(&message);
@@ -333,7 +343,9 @@ impl Answer {
             FetchItem::SaveDate => self.octets.extend_from_slice(b"SAVEDATE NIL"),
             FetchItem::Preview { .. } => self.preview(lazy)?,
             FetchItem::Rfc822 => self.section("RFC822", &Section::default(), None, lazy)?,
-            FetchItem::Rfc822Header => self.section("RFC822.HEADER", &part_of(SectionText::Header), None, lazy)?,
+            FetchItem::Rfc822Header => {
+                self.section("RFC822.HEADER", &part_of(SectionText::Header), None, lazy)?
+            }
             FetchItem::Rfc822Text => self.section("RFC822.TEXT", &part_of(SectionText::Text), None, lazy)?,
             FetchItem::Section { section, partial, .. } => {
                 let mut name = b"BODY".to_vec();
@@ -372,7 +384,9 @@ impl Answer {
             SectionText::Whole => SectionPart::Whole,
             SectionText::Text => SectionPart::Text,
             SectionText::Mime => SectionPart::Mime,
-            SectionText::Header | SectionText::HeaderFields(_) | SectionText::HeaderFieldsNot(_) => SectionPart::Header,
+            SectionText::Header | SectionText::HeaderFields(_) | SectionText::HeaderFieldsNot(_) => {
+                SectionPart::Header
+            }
         };
         let Some(range) = structure.section(&section.part, what) else {
             self.octets.extend_from_slice(b"NIL");
@@ -442,7 +456,10 @@ fn decoded(part: &[u32], lazy: &mut Lazy<'_>) -> Result<Vec<u8>, Missing> {
     let structure = lazy.head()?.structure();
     let Some(range) = structure.section(part, SectionPart::Whole) else { return Ok(Vec::new()) };
     if range.end - range.start > BINARY_BYTES_MAX {
-        return Err(Missing::Refused(Refusal::no(Some(encode::Code::TooBig), "The part is too large for BINARY")));
+        return Err(Missing::Refused(Refusal::no(
+            Some(encode::Code::TooBig),
+            "The part is too large for BINARY",
+        )));
     }
     if part.is_empty() {
         return lazy.read(&range);

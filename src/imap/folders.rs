@@ -31,7 +31,9 @@ impl Work {
             flags: if select.read_only { Vec::new() } else { selected.all_flags() },
             new_keywords: !select.read_only && selected.keywords.len() < KEYWORDS_MAX,
         };
-        let ok = |out: &mut Vec<u8>, code: Code, text: &str| encode::untagged(out, Condition::Ok, Some(&code), text);
+        let ok = |out: &mut Vec<u8>, code: Code, text: &str| {
+            encode::untagged(out, Condition::Ok, Some(&code), text)
+        };
         ok(out, permanent, "Flags that are kept");
         selected.tell_exists(out, self.modes);
         if !self.modes.rev2 {
@@ -58,7 +60,10 @@ impl Work {
         }
         self.selected = Some(selected);
         let code = if select.read_only { Code::ReadOnly } else { Code::ReadWrite };
-        Ok(Progress::Done(Some(code), if select.read_only { "EXAMINE completed" } else { "SELECT completed" }))
+        Ok(Progress::Done(
+            Some(code),
+            if select.read_only { "EXAMINE completed" } else { "SELECT completed" },
+        ))
     }
 
     /// What has happened since the client was here last (RFC 7162 section 3.2.5).
@@ -69,7 +74,9 @@ impl Work {
             let _ = write!(out, "* VANISHED (EARLIER) {}\r\n", sets::to_text(gone));
         }
         let (messages, _) = selected.folder.messages();
-        for message in messages.iter().filter(|message| message.modseq > known.mod_seq && is_known(message.uid)) {
+        for message in
+            messages.iter().filter(|message| message.modseq > known.mod_seq && is_known(message.uid))
+        {
             if let Some(sequence) = selected.sequence(message.uid) {
                 selected.tell_flags(out, self.modes, sequence, message, true);
             }
@@ -89,7 +96,12 @@ impl Work {
     }
 
     /// STATUS.
-    pub(super) fn status(&mut self, name: &MailboxName, items: &[StatusItem], out: &mut Vec<u8>) -> Result<Progress, Refusal> {
+    pub(super) fn status(
+        &mut self,
+        name: &MailboxName,
+        items: &[StatusItem],
+        out: &mut Vec<u8>,
+    ) -> Result<Progress, Refusal> {
         let name = folder_name(name)?;
         if items.contains(&StatusItem::HighestModSeq) {
             self.enable_condstore(out);
@@ -99,7 +111,12 @@ impl Work {
         Ok(Progress::Done(None, "STATUS completed"))
     }
 
-    fn tell_status(&self, folder: &Folder, items: &[StatusItem], out: &mut Vec<u8>) -> Result<(), FolderError> {
+    fn tell_status(
+        &self,
+        folder: &Folder,
+        items: &[StatusItem],
+        out: &mut Vec<u8>,
+    ) -> Result<(), FolderError> {
         let status = folder.status();
         out.extend_from_slice(b"* STATUS ");
         encode::mailbox(out, folder.name().as_str(), self.names());
@@ -141,9 +158,11 @@ impl Work {
             return Ok(Progress::Done(None, "LIST completed"));
         }
         let rows = self.folders.list()?;
-        let patterns: Vec<String> = list.patterns.iter().map(|pattern| format!("{}{pattern}", list.reference)).collect();
+        let patterns: Vec<String> =
+            list.patterns.iter().map(|pattern| format!("{}{pattern}", list.reference)).collect();
         let wanted = |row: &FolderRow| {
-            (!list.select.subscribed || row.is_subscribed) && (!list.select.special_use || row.special_use.is_some())
+            (!list.select.subscribed || row.is_subscribed)
+                && (!list.select.special_use || row.special_use.is_some())
         };
         for row in &rows {
             if !patterns.iter().any(|pattern| matches(pattern, row.name.as_str())) {
@@ -189,7 +208,12 @@ impl Work {
     }
 
     /// LSUB (RFC 3501 section 6.3.9).
-    pub(super) fn lsub(&mut self, reference: &str, pattern: &str, out: &mut Vec<u8>) -> Result<Progress, Refusal> {
+    pub(super) fn lsub(
+        &mut self,
+        reference: &str,
+        pattern: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<Progress, Refusal> {
         let pattern = format!("{reference}{pattern}");
         let rows = self.folders.list()?;
         let mut told = BTreeSet::new();
@@ -257,7 +281,11 @@ impl Work {
     }
 
     /// GETQUOTA and GETQUOTAROOT (RFC 9208): one root, named "", for the account.
-    pub(super) fn quota(&mut self, mailbox: Option<&MailboxName>, out: &mut Vec<u8>) -> Result<Progress, Refusal> {
+    pub(super) fn quota(
+        &mut self,
+        mailbox: Option<&MailboxName>,
+        out: &mut Vec<u8>,
+    ) -> Result<Progress, Refusal> {
         if let Some(mailbox) = mailbox {
             out.extend_from_slice(b"* QUOTAROOT ");
             encode::mailbox(out, mailbox.as_str(), self.names());
@@ -275,7 +303,10 @@ impl Work {
 }
 
 fn use_refused() -> Refusal {
-    Refusal::no(Some(Code::UseAttr), "A folder has one of the special uses Archive, Drafts, Flagged, Junk, Sent, Trash")
+    Refusal::no(
+        Some(Code::UseAttr),
+        "A folder has one of the special uses Archive, Drafts, Flagged, Junk, Sent, Trash",
+    )
 }
 
 /// MAILBOXID (RFC 8474): the UIDVALIDITY, which no other folder of the account has or had, and a rename keeps.
@@ -293,7 +324,13 @@ fn row_of(rows: &[FolderRow], name: &FolderName) -> FolderRow {
     })
 }
 
-fn tell_name(out: &mut Vec<u8>, verb: &str, attributes: &[&str], name: &str, names: super::grammar::NameEncoding) {
+fn tell_name(
+    out: &mut Vec<u8>,
+    verb: &str,
+    attributes: &[&str],
+    name: &str,
+    names: super::grammar::NameEncoding,
+) {
     let _ = write!(out, "* {verb} ({}) \"{SEPARATOR}\" ", attributes.join(" "));
     encode::mailbox(out, name, names);
     out.extend_from_slice(b"\r\n");
@@ -323,7 +360,8 @@ fn matches(pattern: &str, name: &str) -> bool {
             }
             _ => {
                 for at in 0..text.len() {
-                    let is_same = text[at] == letter || (folds && at < 5 && text[at].eq_ignore_ascii_case(&letter));
+                    let is_same =
+                        text[at] == letter || (folds && at < 5 && text[at].eq_ignore_ascii_case(&letter));
                     next[at + 1] = reached[at] && is_same;
                 }
             }

@@ -11,11 +11,14 @@ pub mod sets;
 mod admission;
 mod append;
 mod changes;
+mod enter;
 mod fetch;
 mod folders;
+mod receive;
 mod search;
 mod selected;
 mod serve;
+mod session;
 mod work;
 
 pub use serve::{Limits, Services, serve};

@@ -5,12 +5,13 @@ use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::Timestamp;
 
 use super::command::{
-    DateKind, DateRelation, EnvelopeField, Flag, Search, SearchKey, SearchReturn, Sort, SortCriterion, SortKey, Thread,
+    DateKind, DateRelation, EnvelopeField, Flag, Search, SearchKey, SearchReturn, Sort, SortCriterion,
+    SortKey, Thread,
 };
 use super::encode::{self, Code};
 use super::selected::Selected;
@@ -107,13 +108,16 @@ impl SearchJob {
         let maker = Maker { selected, charset, now };
         self.condition = Some(maker.condition(key)?);
         let all = selected.uids.iter().enumerate();
-        self.messages = all.map(|(index, &uid)| (u32::try_from(index + 1).unwrap_or(u32::MAX), uid)).collect();
+        self.messages =
+            all.map(|(index, &uid)| (u32::try_from(index + 1).unwrap_or(u32::MAX), uid)).collect();
         Ok(())
     }
 
     fn saves(&self) -> bool {
         match &self.purpose {
-            Purpose::Search { returns, .. } | Purpose::Sort { returns, .. } => returns.is_some_and(|returns| returns.save),
+            Purpose::Search { returns, .. } | Purpose::Sort { returns, .. } => {
+                returns.is_some_and(|returns| returns.save)
+            }
             Purpose::Thread { .. } => false,
         }
     }
@@ -156,7 +160,9 @@ impl SearchJob {
     ) -> Result<(), Refusal> {
         let modseq = (self.asks_modseq && !self.found.is_empty()).then_some(self.highest_modseq);
         // A client of IMAP4rev2 gets ESEARCH always (RFC 9051 section 6.4.4).
-        let returns = returns.or((work.modes.rev2 && verb == "SEARCH").then_some(SearchReturn { all: true, ..Default::default() }));
+        let returns = returns
+            .or((work.modes.rev2 && verb == "SEARCH")
+                .then_some(SearchReturn { all: true, ..Default::default() }));
         let Some(returns) = returns else {
             let _ = write!(out, "* {verb}");
             for number in numbers {
@@ -236,7 +242,8 @@ impl Job for SearchJob {
             let Some((sequence, uid)) = self.messages.pop_front() else { return self.answer(work, out) };
             let Some(state) = folder.message(uid) else { continue };
             let recent = uid >= work.selected()?.recent_from;
-            let mut message = Message { folder: &folder, sequence, recent, state, head: None, header: None, read_bytes: 0 };
+            let mut message =
+                Message { folder: &folder, sequence, recent, state, head: None, header: None, read_bytes: 0 };
             if let Some(condition) = &self.condition
                 && message.fits(condition)?
             {
@@ -433,7 +440,9 @@ impl Message<'_> {
             Condition::Larger(size) => self.head()?.is_some_and(|head| head.size() > *size),
             Condition::Smaller(size) => self.head()?.is_some_and(|head| head.size() < *size),
             Condition::ModSeq(modseq) => self.state.modseq >= *modseq,
-            Condition::EmailId(id) => self.head()?.is_some_and(|head| format!("M{:032x}", head.digest()) == *id),
+            Condition::EmailId(id) => {
+                self.head()?.is_some_and(|head| format!("M{:032x}", head.digest()) == *id)
+            }
         })
     }
 
@@ -558,7 +567,8 @@ fn sorted(folder: &Folder, found: &[Found], criteria: &[SortCriterion]) -> Resul
     let mut sortable = Vec::with_capacity(found.len());
     for message in found {
         let Some(head) = folder.head(message.uid)? else { continue };
-        let one = mime::Sortable::new(message.sequence, message.arrival, head.size(), &head.envelope(), &criteria);
+        let one =
+            mime::Sortable::new(message.sequence, message.arrival, head.size(), &head.envelope(), &criteria);
         sortable.push(one);
     }
     mime::sort(&mut sortable, &criteria);

@@ -92,7 +92,12 @@ impl Selected {
     }
 
     /// Looks at the folder, and tells what the client may hear now.
-    pub(super) fn sync(&mut self, out: &mut Vec<u8>, modes: Modes, may_expunge: bool) -> Result<(), FolderError> {
+    pub(super) fn sync(
+        &mut self,
+        out: &mut Vec<u8>,
+        modes: Modes,
+        may_expunge: bool,
+    ) -> Result<(), FolderError> {
         self.folder.look()?;
         let changes = self.changes();
         self.tell_keywords(out);
@@ -219,7 +224,12 @@ impl Selected {
 
     /// Says goodbye to the folder (RFC 9051 section 7.1, CLOSED).
     pub(super) fn tell_closed(out: &mut Vec<u8>) {
-        encode::untagged(out, Condition::Ok, Some(&encode::Code::Closed), "The mailbox selected before is closed");
+        encode::untagged(
+            out,
+            Condition::Ok,
+            Some(&encode::Code::Closed),
+            "The mailbox selected before is closed",
+        );
     }
 }
 

@@ -8,13 +8,15 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::refusal;
+use super::session::{Client, Greeting};
+use crate::auth::Salts;
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::logs::Logs;
 use crate::mailbox::Mailboxes;
 use crate::mailroot::Tables;
 use crate::net::tls::TlsStore;
-use crate::net::{self, Connection, Door, Line, Seat, plain_ip};
+use crate::net::{self, Connection, Door, Seat, plain_ip};
 use crate::policy::admission::{Arrival, admit, needs_free_memory, needs_local_name};
 
 /// What the sessions work with.
@@ -32,6 +34,8 @@ pub struct Services {
     pub logs: Logs,
     /// For IMAPS and STARTTLS.
     pub tls: Arc<TlsStore>,
+    /// For SCRAM, which is not offered without.
+    pub salts: Option<Arc<Salts>>,
 }
 
 /// Options of the service; IMAPS has those of IMAP.
@@ -54,9 +58,6 @@ impl Default for Limits {
         }
     }
 }
-
-/// Octets of a command line, with its end (RFC 7162 4 asks for 8192 at least).
-const LINE_BYTES_MAX: usize = 8192;
 
 /// Serves a listener until its stop. Then every session finishes its command, is told so and closed; returns when the
 /// last is over.
@@ -97,41 +98,21 @@ async fn greet(
         free_memory_bytes: if needs_free_memory(&snapshot) { net::free_memory_bytes() } else { None },
         local_name: local_name.as_deref(),
     };
-    match admit(&snapshot, &snapshot.imap_ipmap, arrival) {
-        Ok(_default_domain) => talk(connection, limits, stop).await,
+    let domain = match admit(&snapshot, &snapshot.imap_ipmap, arrival) {
+        Ok(domain) => domain,
         Err(unwelcome) => {
             connection.queue(refusal(unwelcome));
-            Ok(())
-        }
-    }
-}
-
-async fn talk(connection: &mut Connection, limits: Limits, stop: CancellationToken) -> io::Result<()> {
-    connection.queue(b"* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] ready\r\n");
-    loop {
-        let line = tokio::select! {
-            biased;
-            () = stop.cancelled() => {
-                connection.queue(b"* BYE The server is shutting down\r\n");
-                return Ok(());
-            }
-            line = connection.read_line(LINE_BYTES_MAX, limits.idle) => line,
-        };
-        let text = match line.map_err(io::Error::other)? {
-            Line::Text(text, _) => String::from_utf8_lossy(&text).to_ascii_uppercase(),
-            Line::TooLong => String::new(),
-        };
-        let (tag, command) = text.split_once(' ').unwrap_or(("*", &text));
-        let (untagged, tagged) = match command {
-            "CAPABILITY" => ("* CAPABILITY IMAP4rev1 LOGINDISABLED\r\n", "OK done"),
-            "LOGOUT" => ("* BYE Good bye\r\n", "OK done"),
-            _ => ("", "BAD not understood"),
-        };
-        connection.queue(format!("{untagged}{tag} {tagged}\r\n").as_bytes());
-        if command == "LOGOUT" {
             return Ok(());
         }
-    }
+    };
+    let local = plain_ip(connection.stream().local().ip()).to_string();
+    let greeting = Greeting {
+        stamp: net::stamp(services.clock.unix_secs(), &domain),
+        server_name: local_name.unwrap_or(local),
+        snapshot,
+        domain,
+    };
+    Client::new(connection, services, limits, stop, greeting).talk().await
 }
 
 #[cfg(test)]

@@ -661,8 +661,7 @@ mod tests {
         let eased = Properties { ease_tls: true, skip_sender_domain_check: true, ..none };
         assert_eq!(properties("127.0.0.8"), Some(eased));
         assert_eq!(properties("10.0.0.1"), None);
-        let accepted =
-            "WhiteList, NoAuth, SenderDomainCheck, EaseTLS, EnableVRFY, EnableETRN";
+        let accepted = "WhiteList, NoAuth, SenderDomainCheck, EaseTLS, EnableVRFY, EnableETRN";
         assert_eq!(
             problems,
             [

@@ -24,7 +24,11 @@ impl std::fmt::Debug for Deflate {
 impl Deflate {
     /// `packed`: octets that were received already.
     pub(super) fn new(packed: Vec<u8>) -> Self {
-        Self { compress: Compress::new(Compression::fast(), false), decompress: Decompress::new(false), packed }
+        Self {
+            compress: Compress::new(Compression::fast(), false),
+            decompress: Decompress::new(false),
+            packed,
+        }
     }
 
     /// Appends some of what the packed octets stand for; nothing when more of them are needed.
@@ -69,7 +73,11 @@ mod tests {
     #[test]
     fn what_is_packed_is_unpacked_whatever_the_pieces() {
         let (mut server, mut client) = (Deflate::new(Vec::new()), Deflate::new(Vec::new()));
-        for text in [b"* OK\r\n".to_vec(), vec![b'x'; 1_000_000], (0..50_000_u32).flat_map(u32::to_le_bytes).collect()] {
+        for text in [
+            b"* OK\r\n".to_vec(),
+            vec![b'x'; 1_000_000],
+            (0..50_000_u32).flat_map(u32::to_le_bytes).collect(),
+        ] {
             let (mut packed, mut got) = (Vec::new(), Vec::new());
             server.pack(&text, &mut packed).unwrap();
             for piece in packed.chunks(1000) {

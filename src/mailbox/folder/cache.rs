@@ -170,7 +170,14 @@ impl Cache {
         file.sync_data()?;
         disk.rename(&temporary, path)?;
         let reader = File::open(path)?;
-        Ok(Self { disk: disk.clone(), path: path.to_owned(), reader, file, size, compact_at: compact_at(size) })
+        Ok(Self {
+            disk: disk.clone(),
+            path: path.to_owned(),
+            reader,
+            file,
+            size,
+            compact_at: compact_at(size),
+        })
     }
 
     /// Appends records.
@@ -343,11 +350,17 @@ impl Record {
                 uid_validity: u32::from_le_bytes(take(rest)?),
                 gone_known_after: u64::from_le_bytes(take(rest)?),
             },
-            1 => Self::Reserve { next_uid: u32::from_le_bytes(take(rest)?), modseq: u64::from_le_bytes(take(rest)?) },
+            1 => Self::Reserve {
+                next_uid: u32::from_le_bytes(take(rest)?),
+                modseq: u64::from_le_bytes(take(rest)?),
+            },
             2 => Self::Message(Message::decode(rest)?),
             3 => Self::Gone { uid: u32::from_le_bytes(take(rest)?), modseq: u64::from_le_bytes(take(rest)?) },
             4 => Self::Head { uid: u32::from_le_bytes(take(rest)?), packed: std::mem::take(rest).to_vec() },
-            5 => Self::Closed { next_uid: u32::from_le_bytes(take(rest)?), modseq: u64::from_le_bytes(take(rest)?) },
+            5 => Self::Closed {
+                next_uid: u32::from_le_bytes(take(rest)?),
+                modseq: u64::from_le_bytes(take(rest)?),
+            },
             _ => return None,
         };
         rest.is_empty().then_some(record)

@@ -296,8 +296,11 @@ impl Folder {
                 self.note_own_change(&mut state, before);
                 drop(state);
                 let moved: HashSet<u32> = uids.into_iter().collect();
-                let gone: Vec<StoredMessage> =
-                    sources.iter().filter(|source| moved.contains(&source.uid)).map(|source| self.stored(&source.entry)).collect();
+                let gone: Vec<StoredMessage> = sources
+                    .iter()
+                    .filter(|source| moved.contains(&source.uid))
+                    .map(|source| self.stored(&source.entry))
+                    .collect();
                 self.mailboxes.sync_removals(gone.iter())?;
             }
             Err(_) => {
@@ -317,8 +320,12 @@ impl Folder {
         for &uid in uids {
             let Some(index) = state.find(uid) else { continue };
             let entry = state.entries[index].clone();
-            let keywords =
-                entry.state.keywords.indexes().filter_map(|index| state.keywords.get(index).cloned()).collect();
+            let keywords = entry
+                .state
+                .keywords
+                .indexes()
+                .filter_map(|index| state.keywords.get(index).cloned())
+                .collect();
             let head = entry.head.and_then(|place| state.cache.read_head(place).ok());
             sources.push(Source { uid, path: self.path_of(&entry), keywords, head, entry });
         }
@@ -342,8 +349,13 @@ impl Folder {
             let keywords = self.keyword_set(&mut state, &source.keywords)?;
             let former = &source.entry.state;
             let modified = time_of(former.internal_date);
-            let entry =
-                self.entry_for(&super::name::fresh_file_name(), former.flags, keywords, modified, former.file_bytes);
+            let entry = self.entry_for(
+                &super::name::fresh_file_name(),
+                former.flags,
+                keywords,
+                modified,
+                former.file_bytes,
+            );
             let path = self.path_of(&entry);
             match place(&source.path, &path) {
                 Ok(()) => {

@@ -124,9 +124,9 @@ impl Folder {
     /// The disk's.
     pub fn size(&self) -> Result<u64, FolderError> {
         let (messages, _) = self.messages();
-        messages.iter().try_fold(0, |sum, message| {
-            Ok(sum + self.head(message.uid)?.map_or(0, |head| head.size()))
-        })
+        messages
+            .iter()
+            .try_fold(0, |sum, message| Ok(sum + self.head(message.uid)?.map_or(0, |head| head.size())))
     }
 
     fn unreadable(&self, uid: u32, source: io::Error) -> FolderError {
@@ -292,7 +292,10 @@ impl Folder {
             let keywords = self.keyword_set(&mut state, &draft.keywords)?;
             let entry = self.entry_for(&draft.base, draft.flags, keywords, draft.modified, draft.bytes);
             let (from, to) = (draft.path(), self.path_of(&entry));
-            self.mailboxes.disk.rename(&from, &to).map_err(MailboxError::on("move into the folder", &from))?;
+            self.mailboxes
+                .disk
+                .rename(&from, &to)
+                .map_err(MailboxError::on("move into the folder", &from))?;
             draft.file = None;
             placed.push(to);
             entries.push(entry);
@@ -335,8 +338,14 @@ impl Folder {
     ) -> Entry {
         let is_inbox = self.name.is_inbox();
         let file_name = if is_inbox { base.to_owned() } else { with_flags(base, flags, keywords) };
-        let state =
-            MessageState { uid: 0, modseq: 0, flags, keywords, internal_date: unix_secs(modified), file_bytes: bytes };
+        let state = MessageState {
+            uid: 0,
+            modseq: 0,
+            flags,
+            keywords,
+            internal_date: unix_secs(modified),
+            file_bytes: bytes,
+        };
         Entry { state, is_in_cur: !is_inbox, file_name: file_name.into(), head: None }
     }
 }

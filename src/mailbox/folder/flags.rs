@@ -148,7 +148,9 @@ pub(super) fn with_flags(former: &str, flags: Flags, keywords: KeywordSet) -> St
     let (base, former_letters) = former.split_once(INFO).unwrap_or((former, ""));
     let mut letters: Vec<char> = former_letters
         .chars()
-        .filter(|letter| letter.is_ascii_uppercase() && Flags::ALL.iter().all(|(_, known, _)| known != letter))
+        .filter(|letter| {
+            letter.is_ascii_uppercase() && Flags::ALL.iter().all(|(_, known, _)| known != letter)
+        })
         .collect();
     letters.extend(Letters(flags).iter());
     letters.sort_unstable();

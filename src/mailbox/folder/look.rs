@@ -77,11 +77,14 @@ impl State {
             None
         });
         match opened {
-            Some((cache, loaded)) if loaded.uid_validity == known_validity => Ok(Self::from_cache(cache, loaded)),
+            Some((cache, loaded)) if loaded.uid_validity == known_validity => {
+                Ok(Self::from_cache(cache, loaded))
+            }
             _ => {
                 let uid_validity = new_validity()?;
                 let begin = Record::Begin { uid_validity, gone_known_after: 0 };
-                let cache = Cache::create(&mailboxes.disk, &places.cache, std::iter::once(begin)).map_err(unusable)?;
+                let cache = Cache::create(&mailboxes.disk, &places.cache, std::iter::once(begin))
+                    .map_err(unusable)?;
                 Ok(Self::new(cache, uid_validity))
             }
         }
@@ -124,7 +127,8 @@ impl State {
                 file_name: message.file_name.into(),
             })
             .collect();
-        let by_base = entries.iter().map(|entry| (split(&entry.file_name).0.into(), entry.state.uid)).collect();
+        let by_base =
+            entries.iter().map(|entry| (split(&entry.file_name).0.into(), entry.state.uid)).collect();
         let highest = entries.iter().map(|entry| entry.state.uid).max().unwrap_or(0);
         Self {
             next_uid: loaded.next_uid.max(highest + 1),
@@ -196,14 +200,16 @@ impl Folder {
         let flags_table = self.places.flags_table.as_deref().and_then(version_of);
         let settled_before = SystemTime::now().checked_sub(TICK);
         let times = [new, cur, flags_table.map(|(time, _)| time)];
-        let is_settled = times.iter().flatten().all(|time| settled_before.is_some_and(|before| *time < before));
+        let is_settled =
+            times.iter().flatten().all(|time| settled_before.is_some_and(|before| *time < before));
         Ok(Looked { new, cur, flags_table, is_settled })
     }
 
     /// Our own change of the directories is no news: what is there now counts as looked at, if nothing else had happened
     /// before it. What others did in the same instant is found at the next look after [`TICK`].
     pub(super) fn note_own_change(&self, state: &mut State, before: Option<Looked>) {
-        let was_current = state.looked.as_ref().zip(before.as_ref()).is_some_and(|(last, now)| last.is_same(now));
+        let was_current =
+            state.looked.as_ref().zip(before.as_ref()).is_some_and(|(last, now)| last.is_same(now));
         state.looked = match self.times() {
             Ok(now) if was_current => Some(Looked { is_settled: false, ..now }),
             _ => None,
@@ -217,7 +223,8 @@ impl Folder {
 
     fn files(&self) -> Result<Vec<Found>, FolderError> {
         let mut found = Vec::new();
-        let directories = [Some((&self.places.new, false)), self.places.cur.as_ref().map(|path| (path, true))];
+        let directories =
+            [Some((&self.places.new, false)), self.places.cur.as_ref().map(|path| (path, true))];
         for (path, is_in_cur) in directories.into_iter().flatten() {
             let entries = match fs::read_dir(path) {
                 Ok(entries) => entries,
@@ -277,7 +284,12 @@ impl Folder {
     }
 
     /// Gives UIDs to new files, in the order in which they were written.
-    fn take_new(&self, state: &mut State, fresh: Vec<Found>, records: &mut Vec<Record>) -> Result<(), FolderError> {
+    fn take_new(
+        &self,
+        state: &mut State,
+        fresh: Vec<Found>,
+        records: &mut Vec<Record>,
+    ) -> Result<(), FolderError> {
         let mut arrived: Vec<(SystemTime, u64, Found)> = Vec::new();
         let mut bases = HashSet::new();
         for file in fresh {
@@ -304,8 +316,20 @@ impl Folder {
             let (base, flags, keywords) = split(&file.file_name);
             let (flags, keywords) = told.get(&file.file_name).copied().unwrap_or((flags, keywords));
             let base = Box::from(base);
-            let message = MessageState { uid: 0, modseq, flags, keywords, internal_date: unix_secs(modified), file_bytes: bytes };
-            let entry = Entry { state: message, is_in_cur: file.is_in_cur, file_name: file.file_name.into(), head: None };
+            let message = MessageState {
+                uid: 0,
+                modseq,
+                flags,
+                keywords,
+                internal_date: unix_secs(modified),
+                file_bytes: bytes,
+            };
+            let entry = Entry {
+                state: message,
+                is_in_cur: file.is_in_cur,
+                file_name: file.file_name.into(),
+                head: None,
+            };
             records.push(state.add(base, entry));
         }
         Ok(())
@@ -341,11 +365,13 @@ impl Folder {
         let bytes = read_or_empty(path);
         let mut told = std::collections::HashMap::new();
         for row in records(&bytes) {
-            let text = |column: usize| row.get(column).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let text =
+                |column: usize| row.get(column).and_then(|value| value.to_str().ok()).unwrap_or_default();
             let (flags, _) = from_letters(text(1));
             let mut keywords = KeywordSet::default();
             for keyword in text(2).split_ascii_whitespace() {
-                keywords = keywords.union(state.keyword(keyword).map_or_else(KeywordSet::default, KeywordSet::one));
+                keywords =
+                    keywords.union(state.keyword(keyword).map_or_else(KeywordSet::default, KeywordSet::one));
             }
             told.insert(text(0).to_owned(), (flags, keywords));
         }
@@ -356,7 +382,8 @@ impl Folder {
     fn read_keywords(&self, state: &mut State) {
         let Some(path) = &self.places.keywords_table else { return };
         for row in records(&read_or_empty(path)) {
-            let text = |column: usize| row.get(column).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let text =
+                |column: usize| row.get(column).and_then(|value| value.to_str().ok()).unwrap_or_default();
             let (Some(letter @ 'a'..='z'), keyword) = (text(0).chars().next(), text(1)) else { continue };
             let index = letter as usize - 'a' as usize;
             while state.keywords.len() <= index {

@@ -191,7 +191,8 @@ impl Folder {
     pub fn status(&self) -> Status {
         let state = self.lock();
         let count = |wanted: fn(&MessageState) -> bool| {
-            u32::try_from(state.entries.iter().filter(|entry| wanted(&entry.state)).count()).unwrap_or(u32::MAX)
+            u32::try_from(state.entries.iter().filter(|entry| wanted(&entry.state)).count())
+                .unwrap_or(u32::MAX)
         };
         Status {
             uid_validity: state.uid_validity,
@@ -326,7 +327,10 @@ impl State {
     pub(super) fn records(&self) -> Vec<Record> {
         let mut records = vec![
             Record::Begin { uid_validity: self.uid_validity, gone_known_after: self.gone_known_after },
-            Record::Reserve { next_uid: self.reserved.0.max(self.next_uid), modseq: self.reserved.1.max(self.modseq + 1) },
+            Record::Reserve {
+                next_uid: self.reserved.0.max(self.next_uid),
+                modseq: self.reserved.1.max(self.modseq + 1),
+            },
         ];
         records.extend(self.gone.iter().map(|&(modseq, uid)| Record::Gone { uid, modseq }));
         for entry in &self.entries {

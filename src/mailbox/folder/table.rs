@@ -68,7 +68,8 @@ impl Row {
     }
 
     fn from_values(values: &[&[u8]]) -> Option<Self> {
-        let text = |column: usize| values.get(column).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let text =
+            |column: usize| values.get(column).and_then(|value| value.to_str().ok()).unwrap_or_default();
         Some(Self {
             name: FolderName::parse(text(0)).ok()?,
             uid_validity: text(1).parse().unwrap_or(0),
@@ -89,7 +90,9 @@ impl Row {
 
 /// The rows of the table; lines that are none of ours are passed over.
 pub(super) fn rows(bytes: &[u8]) -> Vec<Row> {
-    records(bytes).filter_map(|values| Row::from_values(&values.iter().map(Vec::as_slice).collect::<Vec<_>>())).collect()
+    records(bytes)
+        .filter_map(|values| Row::from_values(&values.iter().map(Vec::as_slice).collect::<Vec<_>>()))
+        .collect()
 }
 
 /// The columns of each record.
@@ -100,7 +103,11 @@ pub(super) fn records(bytes: &[u8]) -> impl Iterator<Item = Vec<Vec<u8>>> {
 }
 
 /// Changes the row of a folder, or makes one.
-pub(super) fn set(edit: &mut Edit, name: &FolderName, change: impl FnOnce(&mut Row)) -> Result<Row, EditError> {
+pub(super) fn set(
+    edit: &mut Edit,
+    name: &FolderName,
+    change: impl FnOnce(&mut Row),
+) -> Result<Row, EditError> {
     let found = edit.find(|row| is_of(row, name));
     let known = found.as_ref().and_then(|row| {
         Row::from_values(&row.fields.iter().map(|field| &field.value[..]).collect::<Vec<_>>())
@@ -125,7 +132,8 @@ fn is_of(row: &EditRow, name: &FolderName) -> bool {
 
 /// A UIDVALIDITY that this account never had: the time, or more. It is written down with the edit.
 pub(super) fn new_uid_validity(edit: &mut Edit, unix_secs: i64) -> Result<u32, EditError> {
-    let given = |row: &EditRow| row.value(1).to_str().ok().and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
+    let given =
+        |row: &EditRow| row.value(1).to_str().ok().and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
     let greatest = edit.rows().map(|row| given(&row)).max().unwrap_or(0);
     let next = u32::try_from(unix_secs).unwrap_or(1).max(greatest.saturating_add(1)).max(1);
     let values = [String::new(), next.to_string(), String::new(), String::new()];
@@ -148,7 +156,8 @@ mod tests {
     fn rows_are_changed_in_place_and_validities_only_grow() {
         let dir = tempfile::tempdir().unwrap();
         let file = Path::new("imapfolders.tab");
-        std::fs::write(dir.path().join(file), "# mine\n\"Sent\"\t\"50\"\t\"\"\t\"\\sent\"\nrubbish//\n").unwrap();
+        std::fs::write(dir.path().join(file), "# mine\n\"Sent\"\t\"50\"\t\"\"\t\"\\sent\"\nrubbish//\n")
+            .unwrap();
         let editor = Editor::new(&MailRoot::new(dir.path()), Disk::default());
         let mut edit = editor.begin(file).unwrap();
         set(&mut edit, &FolderName::parse("Sent").unwrap(), |row| row.is_subscribed = true).unwrap();

@@ -148,7 +148,12 @@ fn without_its_cache_a_folder_has_all_messages_and_flags_and_a_new_validity() {
     folders.create(&name("Work/2026"), None).unwrap();
     let (inbox, work) = (folders.open(&name("INBOX")).unwrap(), folders.open(&name("Work/2026")).unwrap());
     for folder in [&inbox, &work] {
-        append(folder, "Subject: x\r\n\r\n.y\r\n", Flags::SEEN.union(Flags::FLAGGED), &["$Forwarded", "Blue"]);
+        append(
+            folder,
+            "Subject: x\r\n\r\n.y\r\n",
+            Flags::SEEN.union(Flags::FLAGGED),
+            &["$Forwarded", "Blue"],
+        );
         append(folder, "Subject: z\r\n\r\n", Flags::default(), &[]);
     }
     let old = [inbox.status().uid_validity, work.status().uid_validity];
@@ -159,7 +164,8 @@ fn without_its_cache_a_folder_has_all_messages_and_flags_and_a_new_validity() {
     for (which, old) in ["INBOX", "Work/2026"].into_iter().zip(old) {
         let folder = folders.open(&name(which)).unwrap();
         assert!(folder.status().uid_validity > old);
-        let mut flagged: Vec<_> = folder.messages().0.into_iter().filter(|message| message.flags != Flags::default()).collect();
+        let mut flagged: Vec<_> =
+            folder.messages().0.into_iter().filter(|message| message.flags != Flags::default()).collect();
         let message = flagged.remove(0);
         assert_eq!(message.flags, Flags::SEEN.union(Flags::FLAGGED), "{which}");
         let keywords = folder.keywords();
@@ -180,8 +186,13 @@ fn flags_of_inbox_never_touch_a_file_name() {
     house.put("Maildir/new/1.a.b.1.host", "x\r\n");
     house.put("Maildir/cur/2.a.b.1.host:2,S", "x\r\n");
     assert_eq!(uids(&inbox).len(), 2);
-    let seen: Vec<u32> =
-        inbox.messages().0.iter().filter(|message| message.flags == Flags::SEEN).map(|message| message.uid).collect();
+    let seen: Vec<u32> = inbox
+        .messages()
+        .0
+        .iter()
+        .filter(|message| message.flags == Flags::SEEN)
+        .map(|message| message.uid)
+        .collect();
     assert_eq!(seen.len(), 1);
     inbox.store(&[1, 2], &change(How::Replace, Flags::DELETED, &[]), None).unwrap();
     assert_eq!(house.files("Maildir/new"), ["1.a.b.1.host"]);
@@ -257,7 +268,12 @@ fn folders_are_made_renamed_and_removed() {
     folders.create(&name("a/b/c"), None).unwrap();
     folders.create(&name("草稿"), Some(SpecialUse::Drafts)).unwrap();
     let listed = |folders: &Folders| -> Vec<String> {
-        folders.list().unwrap().into_iter().map(|row| format!("{}{}", row.name, if row.exists { "" } else { "?" })).collect()
+        folders
+            .list()
+            .unwrap()
+            .into_iter()
+            .map(|row| format!("{}{}", row.name, if row.exists { "" } else { "?" }))
+            .collect()
     };
     assert_eq!(listed(&folders), ["INBOX", "a", "a/b", "a/b/c", "草稿"]);
     assert!(matches!(folders.create(&name("a"), None), Err(FolderError::Exists)));

@@ -245,7 +245,9 @@ impl Folders {
         self.edit(|edit| {
             // Whoever subscribed to it stays subscribed (RFC 9051 section 6.3.7).
             match edit.find(|row| row.value(0) == name.as_str().as_bytes() && row.value(2).contains(&b'S')) {
-                Some(_) => table::set(edit, name, |row| (row.uid_validity, row.special_use) = (0, None)).map(drop),
+                Some(_) => {
+                    table::set(edit, name, |row| (row.uid_validity, row.special_use) = (0, None)).map(drop)
+                }
                 None => {
                     table::remove(edit, name);
                     Ok(())

@@ -90,7 +90,11 @@ impl Watcher {
             match event {
                 Ok(event) if event.need_rescan() => shared.tell_all(),
                 Ok(event) if !matches!(event.kind, EventKind::Access(_)) => {
-                    event.paths.iter().filter_map(|path| path.parent()).for_each(|parent| shared.tell(parent));
+                    event
+                        .paths
+                        .iter()
+                        .filter_map(|path| path.parent())
+                        .for_each(|parent| shared.tell(parent));
                 }
                 Ok(_) => {}
                 Err(error) => {
