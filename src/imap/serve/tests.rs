@@ -29,6 +29,7 @@ async fn heard(files: &[(&str, &str)], sessions_max: usize, said: &str) -> Strin
         clock: Clock::manual("2026-11-23T10:33:05Z".parse().unwrap()),
         logs: Logs::none(),
         tls: Arc::new(TlsStore::new(root.path())),
+        salts: None,
     };
     let any = BindAddress::from(SocketAddr::from(([127, 0, 0, 1], 0)));
     let listener = Listener::bind(any, &ListenOptions::default()).unwrap();
