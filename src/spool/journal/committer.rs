@@ -86,7 +86,8 @@ impl Committer<'_> {
                 return self.refuse_all(pending, marks, &refusal);
             }
             let rest = pending.split_off(self.count_that_fit(&pending));
-            self.write_messages(std::mem::replace(&mut pending, rest), marks.take().unwrap_or_default());
+            let now = std::mem::replace(&mut pending, rest);
+            marks = self.write_messages(now, marks.take().unwrap_or_default());
         }
         if let Some(marks) = marks.filter(|marks| !marks.is_empty()) {
             self.write_marks(marks, marks_are_urgent);
@@ -127,9 +128,10 @@ impl Committer<'_> {
         pending.iter().take_while(fits).count().max(1)
     }
 
-    /// Writes messages and marks together, syncs, and lets everybody know.
-    fn write_messages(&mut self, messages: Vec<Pending>, marks: Vec<Mark>) {
-        let Some(segment) = &mut self.segment else { return };
+    /// Writes messages and marks together, syncs, and lets everybody know. Gives back the marks if the segment had no
+    /// room for them.
+    fn write_messages(&mut self, messages: Vec<Pending>, marks: Vec<Mark>) -> Option<Vec<Mark>> {
+        let Some(segment) = &mut self.segment else { return Some(marks) };
         let start = u32::try_from(segment.end).unwrap_or(u32::MAX);
         let head = |kind, sequence, payload: &[u8]| Head {
             kind,
@@ -156,10 +158,8 @@ impl Committer<'_> {
         let number = segment.number;
         match segment.append(&batch, true) {
             Ok(()) => {
-                if !with_marks {
-                    self.put_back(marks);
-                }
                 messages.into_iter().for_each(|message| self.release(number, message));
+                (!with_marks).then_some(marks)
             }
             Err(error) => {
                 tracing::error!(%error, "the journal cannot be written; mail is refused");
@@ -167,6 +167,7 @@ impl Committer<'_> {
                 for message in messages {
                     message.reply.send(Err(Refusal::Disk(again(&error))));
                 }
+                None
             }
         }
     }
@@ -192,8 +193,9 @@ impl Committer<'_> {
         let Some(segment) = &self.segment else { return }; // All that they could be about is over.
         let payload = marks_payload(&marks);
         let bytes = record_bytes(payload.len()) as u64;
-        // Marks may use half of what is reserved; the other half is for watermarks.
-        let fits = segment.end + bytes + RESERVED_BYTES / 2 <= self.inner.sizes.segment_bytes;
+        // Marks may use half of what is reserved; the other half is for watermarks, which end with the journal.
+        let reserved = if lock(&self.inner.queue).stop { 0 } else { RESERVED_BYTES / 2 };
+        let fits = segment.end + bytes + reserved <= self.inner.sizes.segment_bytes;
         if !fits && self.make_room(bytes).is_err() {
             // Without them a crash delivers again what it finds no file of; nothing is lost.
             return self.put_back(marks);
