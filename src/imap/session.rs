@@ -236,12 +236,15 @@ impl<'a> Client<'a> {
             names.push("LOGINDISABLED".to_owned());
             return names;
         }
+        // Hashes cannot answer challenges (decision 18).
+        let is_hashed = self.snapshot.server.choice(&variables::PASSWORD_SCHEME) == variables::ARGON2ID;
         let has_bindings = !self.connection.stream().channel_bindings().is_empty();
         let scram =
             ScramMechanism::ALL.into_iter().filter(|scram| has_bindings || *scram == ScramMechanism::Sha256);
-        let scram = scram.filter(|_| self.services.salts.is_some());
+        let scram = scram.filter(|_| self.services.salts.is_some() && !is_hashed);
         names.extend(scram.map(|scram| format!("AUTH={}", scram.name())));
-        names.extend(Mechanism::ALL.iter().map(|mechanism| format!("AUTH={}", mechanism.name())));
+        let others = Mechanism::ALL.iter().filter(|mechanism| mechanism.sends_password() || !is_hashed);
+        names.extend(others.map(|mechanism| format!("AUTH={}", mechanism.name())));
         names
     }
 
