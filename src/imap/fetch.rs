@@ -134,21 +134,15 @@ impl FetchJob {
             if count > 0 {
                 answer.octets.push(b' ');
             }
-            match item {
-                FetchItem::Flags => {
-                    answer.octets.extend_from_slice(b"FLAGS ");
-                    selected.flags_text(&mut answer.octets, &message);
-                    if modes.tells_modseq()
-                        && !self.fetch.items.contains(&FetchItem::ModSeq)
-                        && !implied_modseq
-                    {
-                        let _ = write!(answer.octets, " MODSEQ ({})", message.modseq);
-                    }
-                    selected.note_told(&message);
-                    count += 1;
-                    continue;
+            if *item == FetchItem::Flags {
+                answer.octets.extend_from_slice(b"FLAGS ");
+                selected.flags_text(&mut answer.octets, &message);
+                if modes.tells_modseq() && !self.fetch.items.contains(&FetchItem::ModSeq) && !implied_modseq {
+                    let _ = write!(answer.octets, " MODSEQ ({})", message.modseq);
                 }
-                _ => {}
+                selected.note_told(&message);
+                count += 1;
+                continue;
             }
             match answer.item(item, &message, &mut lazy) {
                 Ok(()) => count += 1,

@@ -56,7 +56,8 @@ impl Folder {
         paths.extend(self.places.cur.clone());
         // INBOX: the flags' table.
         paths.extend(self.places.flags_table.as_deref().and_then(Path::parent).map(Path::to_owned));
-        let is_reliable = paths.iter().map(|path| watcher.add(path, self)).fold(true, |all, one| all && one);
+        let unwatched = paths.iter().filter(|path| !watcher.add(path, self)).count();
+        let is_reliable = unwatched == 0;
         Watched { watcher, paths, is_reliable }
     }
 }

@@ -45,6 +45,15 @@ fn recover(root: &Path) -> Recovery {
     Spool::open(config(root, Disk::default(), None)).unwrap().1
 }
 
+/// An end without a close. A thread that is just looking at the spool would otherwise hold it for a moment longer, and
+/// write its last marks while the test goes on.
+fn stop(spool: Spool) {
+    if let Some(journal) = spool.shared.journal.get() {
+        journal.end_threads();
+    }
+    drop(spool);
+}
+
 fn message(rcpt: &str) -> NewMessage {
     NewMessage {
         header: Header {
@@ -182,7 +191,7 @@ fn each_end_of_an_attempt_has_its_place() {
         expected.sort_unstable();
         assert_eq!(found, expected, "{name}");
         // A crash right after: the journal does not bring it out again.
-        drop(spool);
+        stop(spool);
         assert_eq!(recover(dir.path()).replayed, 0, "{name}");
     }
 }
@@ -213,7 +222,7 @@ fn a_crash_brings_out_what_was_answered_for_and_not_done() {
     take(&spool).remove().unwrap();
     deliver(dir.path(), take(&spool), "mail");
     submit(&spool, "single").unwrap();
-    drop(spool);
+    stop(spool);
     let recovery = recover(dir.path());
     assert_eq!((recovery.replayed, recovery.ready, recovery.damaged), (2, 2, 0));
     assert_eq!(subjects(dir.path(), "mess"), ["shared", "single"]);
@@ -228,7 +237,7 @@ fn a_delivered_message_comes_back_unless_its_file_is_whole() {
         let (spool, _) = open(dir.path());
         submit(&spool, "one").unwrap();
         let path = deliver(dir.path(), take(&spool), "the mail");
-        drop(spool);
+        stop(spool);
         change(&path);
         assert_eq!(recover(dir.path()).replayed, usize::from(comes_back), "{name}");
     };
@@ -258,7 +267,7 @@ fn what_its_owner_took_does_not_come_back() {
     let path = deliver(dir.path(), take(&spool), "the mail");
     fs::remove_file(path).unwrap();
     spool.taken(&["somebody else's".to_owned(), name]);
-    drop(spool);
+    stop(spool);
     assert_eq!(recover(dir.path()).replayed, 0);
 }
 
@@ -273,7 +282,7 @@ fn every_torn_state_gives_whole_messages_and_loses_none_before_the_tear() {
         let bytes = fs::read(&slots(dir.path())[0]).unwrap();
         ends.push(bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1);
     }
-    drop(spool);
+    stop(spool);
     let slot = slots(dir.path()).remove(0);
     let whole = fs::read(&slot).unwrap();
     let run = super::segment::run_of_slot(slot.file_name().unwrap().to_str().unwrap()).unwrap();
@@ -320,7 +329,7 @@ fn a_damaged_segment_is_kept_aside_and_the_rest_is_delivered() {
     for subject in ["a", "b", "c"] {
         submit(&spool, subject).unwrap();
     }
-    drop(spool);
+    stop(spool);
     let slot = slots(dir.path()).remove(0);
     let mut bytes = fs::read(&slot).unwrap();
     bytes[100] ^= 1;
@@ -359,7 +368,7 @@ fn mail_that_looks_like_a_journal_is_mail() {
         forged.extend(b"padding");
     }
     spool.submit_blocking(&[message("u@local.test")], &MailData::from_bytes(forged)).unwrap();
-    drop(spool);
+    stop(spool);
     assert_eq!(recover(dir.path()).replayed, 2);
 }
 
@@ -408,7 +417,7 @@ fn a_failing_disk_refuses_a_message_completely_or_takes_it() {
             expected.extend((after % 2 == 1).then_some("before"));
             expected.extend(outcome.is_ok().then_some("tried"));
             assert_eq!(spool.outbox().counts().0, expected.len(), "step {after}");
-            drop(spool);
+            stop(spool);
             recover(dir.path());
             assert_eq!(subjects(dir.path(), "mess"), expected, "step {after}, only once {only_once}");
             refused += usize::from(outcome.is_err());
@@ -436,7 +445,7 @@ fn a_spool_file_that_cannot_be_made_leaves_the_message_in_the_journal() {
         faults.is_on.store(false, Ordering::Relaxed);
         let is_through = faults.seen.lock().unwrap().len() <= after;
         assert_eq!(spool.outbox().counts(), (0, 1), "it waits for its time: step {after}");
-        drop(spool);
+        stop(spool);
         let recovery = recover(dir.path());
         assert_eq!(recovery.ready + recovery.waiting, 1, "once, step {after}");
         if is_through {
@@ -471,7 +480,7 @@ fn segments_are_used_again_and_waiting_mail_gets_spool_files() {
     attempt.delivered(stored).expect_err("the mailbox must be synced first").remove().unwrap();
     assert_eq!(files(dir.path(), "mess").len(), spooled - 1);
     drop(waiting);
-    drop(spool);
+    stop(spool);
     let recovery = recover(dir.path());
     assert_eq!((recovery.ready, recovery.damaged), (9, 0), "nothing that is done comes back");
 }
@@ -580,7 +589,7 @@ fn a_look_sees_what_is_only_in_the_journal_and_changes_nothing() {
     assert_eq!(slots(dir.path()), std::slice::from_ref(&slot));
     assert_eq!(fs::read(&slot).unwrap(), before);
     assert!(files(dir.path(), "mess").is_empty() && files(dir.path(), "temp").is_empty());
-    drop(spool);
+    stop(spool);
     assert_eq!(recover(dir.path()).replayed, 2, "both are still there");
 }
 
@@ -595,7 +604,7 @@ fn a_look_shows_each_message_once_wherever_it_went() {
     take(&spool).retry();
     take(&spool).freeze().unwrap();
     deliver(dir.path(), take(&spool), "mail");
-    drop(spool);
+    stop(spool);
     let to = |state, name: &str| (state, format!("{name}@local.test"));
     let mut found = look(dir.path(), "S2");
     found.sort();
@@ -622,7 +631,7 @@ fn a_look_at_a_torn_journal_sees_what_is_whole() {
     for recipient in ["a@local.test", "b@local.test"] {
         spool.submit_blocking(&[message(recipient)], &data("x")).unwrap();
     }
-    drop(spool);
+    stop(spool);
     let slot = slots(dir.path()).remove(0);
     let mut bytes = fs::read(&slot).unwrap();
     let last = bytes.iter().rposition(|byte| *byte != 0).unwrap();
