@@ -8,10 +8,10 @@
 //! | quota counts | all files below, names not starting with `.` | the same, `cur` and `tmp` too |
 //!
 //! The kind is one for the whole server (`-MM`, `-Mm`). The file name is the message's UIDL; any name is taken as it
-//! is. Delivery writes a temporary file (in `domains/<domain>/.tmp` or `tmp`), syncs it, renames it into place and
-//! syncs the directory: a message is in the mailbox completely or not at all, and needs no lock. Who keeps the message
-//! elsewhere meanwhile may leave the syncs out ([`Safety::Later`]); after a crash of the machine a part of the file may
-//! then be found, which the next delivery under that name replaces.
+//! is. Delivery writes a temporary file (in `Maildir/tmp`; without Maildir in `domains/<domain>/.tmp` or `tmp`), syncs it,
+//! renames it into place and syncs the directory: a message is in the mailbox completely or not at all, and needs no
+//! lock. Who keeps the message elsewhere meanwhile may leave the syncs out ([`Safety::Later`]); after a crash of the
+//! machine a part of the file may then be found, which the next delivery under that name replaces.
 //!
 //! Calls block; callers on async threads use `spawn_blocking`.
 

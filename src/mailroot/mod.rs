@@ -108,8 +108,8 @@ impl MailRoot {
         Self::account_directory(account).join("user.tab")
     }
 
-    /// Where internal temporary files for an account's mailbox go: `domains/<domain>/.tmp` where it exists, else
-    /// `tmp` (`mailroot.md` 15). Absolute.
+    /// Where internal temporary files go for a mailbox that has no directory of its own for them: `domains/<domain>/.tmp`
+    /// where it exists, else `tmp` (`mailroot.md` 15). Absolute.
     pub fn temporary_directory(&self, domain: &str) -> PathBuf {
         let own = self.path.join(Self::domain_directory(domain)).join(".tmp");
         if own.is_dir() { own } else { self.path.join("tmp") }
