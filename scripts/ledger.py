@@ -373,10 +373,15 @@ def drain(server, wanted, sink, sink_before=(), patience_secs=60):
         missing -= {(serial, place) for serial, place, _ in list(sink.deliveries)}
         for account in ACCOUNTS:
             for entry in os.scandir(server.inbox(account)):
-                if entry.path not in seen:
+                if entry.path in seen:
+                    continue
+                with open(entry.path, "rb") as file:
+                    content = file.read()
+                serial = serial_of(content)
+                # What a power cut has torn will be replaced under the same name.
+                if serial is not None and is_whole(content, serial):
                     seen.add(entry.path)
-                    with open(entry.path, "rb") as file:
-                        missing.discard((serial_of(file.read(8192)), account))
+                    missing.discard((serial, account))
         if not missing or time.monotonic() > until:
             return
         time.sleep(0.02)
