@@ -2,7 +2,8 @@
 //!
 //! A table is read again when its file's stamp (inode, size, times) changes. Three ways lead there, all to the same
 //! code: a change notice from the directory watch, the re-stat every [`RESTAT_INTERVAL`], and [`Tables::fresh`], which
-//! sessions call at their beginning so that an edit finished before a client connects is seen by that client.
+//! sessions call at their beginning so that an edit finished before a client connects is seen by that client. Where
+//! the system tells of every change the last of these is one system call ([`notices`]).
 //!
 //! What a file does to its table:
 //!
@@ -28,6 +29,7 @@
 
 mod files;
 mod loaded;
+mod notices;
 mod stamp;
 mod status;
 
@@ -54,6 +56,7 @@ use files::FileCache;
 pub use files::{CACHED_BYTES_MAX, CACHED_FILES_MAX, Observer};
 pub use loaded::Loaded;
 use loaded::{Found, Haste, Taken};
+use notices::Notices;
 pub use stamp::TABLE_BYTES_MAX;
 pub use status::{TableState, TableStatus, brief};
 
@@ -244,6 +247,7 @@ pub struct Tables {
 
 struct Inner {
     current: ArcSwap<Snapshot>,
+    notices: Notices,
     /// Whether a thread is looking at the files.
     is_looking: Mutex<bool>,
     looked: Condvar,
@@ -263,6 +267,7 @@ impl fmt::Debug for Inner {
 impl Tables {
     /// Loads all root tables. Never fails: an empty directory is a server without domains.
     pub fn open(root: &MailRoot) -> Self {
+        let notices = Notices::of(root.path());
         let snapshot = Snapshot::load(root);
         for name in ROOT_TABLES {
             log(snapshot.problems().filter(|problem| problem.file == Path::new(name)));
@@ -271,6 +276,7 @@ impl Tables {
         Self {
             inner: Arc::new(Inner {
                 current: ArcSwap::from_pointee(snapshot),
+                notices,
                 is_looking: Mutex::default(),
                 looked: Condvar::new(),
                 generation,
@@ -291,11 +297,26 @@ impl Tables {
         self.inner.current.load_full()
     }
 
-    /// The snapshot after a look at every root table's file: about thirty `stat` calls. While another thread reads
-    /// large tables this waits at most [`FRESH_WAIT_MAX`], and gives the snapshot in use then.
+    /// The snapshot in use if no root table can have changed since the last look: [`Tables::fresh`] without waiting. One
+    /// system call.
+    pub fn unchanged(&self) -> Option<Arc<Snapshot>> {
+        // In this order: a snapshot that comes after the answer is only newer.
+        self.inner.notices.is_quiet().then(|| self.current())
+    }
+
+    /// The snapshot after a look at every root table's file: about thirty `stat` calls, unless the system can tell that
+    /// none has changed. While another thread reads large tables this waits at most [`FRESH_WAIT_MAX`], and gives the
+    /// snapshot in use then.
     pub fn fresh(&self) -> Arc<Snapshot> {
+        if let Some(current) = self.unchanged() {
+            return current;
+        }
+        let before = self.inner.notices.before();
         let current = self.current();
         if current.is_current() {
+            if !current.is_unsettled() {
+                self.inner.notices.looked(before, current.root().path());
+            }
             return current;
         }
         self.refresh(Some(FRESH_WAIT_MAX), |_| Haste::WaitForQuiet)
@@ -382,6 +403,7 @@ impl Tables {
         }
         let next = Arc::new(next);
         self.inner.current.store(Arc::clone(&next));
+        self.inner.notices.disturb();
         if self.observer().is_some() {
             self.inner.accepted.lock().unwrap_or_else(PoisonError::into_inner).extend(look.accepted);
         }

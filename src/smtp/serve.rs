@@ -27,7 +27,7 @@ use crate::exec;
 use crate::filter::Filters;
 use crate::logs::{LogKind, Logs};
 use crate::mailbox::Mailboxes;
-use crate::mailroot::Tables;
+use crate::mailroot::{Snapshot, Tables};
 use crate::net::dots::{BareLf, DataReader};
 use crate::net::tls::TlsStore;
 use crate::net::{self, Arrival, Connection, Door, IO_TIMEOUT, Line, ReadError};
@@ -145,8 +145,7 @@ impl From<std::io::Error> for End {
 }
 
 async fn begin(connection: &mut Connection, services: &Arc<Services>, stop: &CancellationToken) -> End {
-    let tables = services.tables.clone();
-    let Some(snapshot) = blocking(move || tables.fresh()).await else { return End::Stopping };
+    let Some(snapshot) = fresh(&services.tables).await else { return End::Stopping };
     let (peer, local) = (connection.stream().peer(), connection.stream().local());
     let (resolver, mut nobody) = (Some(&services.resolver), ());
     let admitted = tokio::select! {
@@ -180,6 +179,14 @@ async fn begin(connection: &mut Connection, services: &Arc<Services>, stop: &Can
     let end = shell.run().await;
     shell.write_log();
     end
+}
+
+async fn fresh(tables: &Tables) -> Option<Arc<Snapshot>> {
+    if let Some(snapshot) = tables.unchanged() {
+        return Some(snapshot);
+    }
+    let tables = tables.clone();
+    blocking(move || tables.fresh()).await
 }
 
 /// One session and its connection.

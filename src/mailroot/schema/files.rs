@@ -40,7 +40,8 @@ pub static OTHER_FILES: &[OtherFile] = &[
     xmail("bin/", "For programs of the operator. Not touched."),
     xmail(
         "domains/<domain>/.tmp/",
-        "Where messages for the domain's mailboxes are written before they are moved into place, if it exists; else in tmp/.",
+        "With -Mm, where messages for the domain's mailboxes are written before they are moved into place, if it exists; else \
+         in tmp/. With -MM they are written in Maildir/tmp.",
     ),
     xmail("domains/<domain>/<account>/mailbox/", "The mailbox, if the server runs with -Mm."),
     xmail("domains/<domain>/<account>/Maildir/", "The mailbox, if the server runs with -MM."),

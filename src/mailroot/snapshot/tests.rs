@@ -540,3 +540,69 @@ fn a_table_that_was_cut_inside_a_row_is_rejected() {
         assert_eq!(bench.tables.current().users.rows().len(), 2);
     }
 }
+
+/// Looks until the system's notices are all that is needed; `false` when that does not happen for a while.
+fn becomes_quiet(bench: &Bench) -> bool {
+    until(|| !bench.tables.fresh().is_unsettled());
+    bench.tables.fresh();
+    bench.tables.unchanged().is_some()
+}
+
+#[test]
+fn nothing_is_looked_at_while_nothing_happens_and_every_edit_is_seen() {
+    let bench = bench("\"a\"\n");
+    for round in 0..20_u32 {
+        assert!(becomes_quiet(&bench), "round {round}");
+        bench.write("message.id", &round.to_string());
+        assert!(bench.tables.unchanged().is_some(), "no table");
+        let path = bench.dir.path().join("domains.tab");
+        let name = format!("d{round}");
+        if round % 2 == 0 {
+            bench.write("domains.tab", &format!("\"{name}\"\n"));
+        } else {
+            bench.write("new", &format!("\"{name}\"\n"));
+            fs::rename(bench.dir.path().join("new"), &path).unwrap();
+        }
+        assert!(bench.tables.unchanged().is_none(), "round {round}");
+        bench.tables.fresh();
+        assert_eq!(bench.domains(), [name]);
+    }
+    assert!(becomes_quiet(&bench));
+    bench.write("aliasdomain.tab", "\"x\"\t\"b\"\n");
+    assert!(bench.tables.fresh().alias_domains.get("x").is_some(), "a table that appears");
+}
+
+#[test]
+fn tables_with_other_names_and_links_are_looked_at_each_time() {
+    let bench = bench("\"a\"\n");
+    let (path, other) = (bench.dir.path().join("domains.tab"), bench.dir.path().join("other"));
+    assert!(becomes_quiet(&bench));
+    fs::hard_link(&path, &other).unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::hard_link(&other, &path).unwrap();
+    assert!(!becomes_quiet(&bench));
+    bench.write("other", "\"b\"\n");
+    bench.tables.fresh();
+    assert_eq!(bench.domains(), ["b"]);
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(&other, &path).unwrap();
+    assert!(!becomes_quiet(&bench));
+    bench.write("other", "\"c\"\n");
+    bench.tables.fresh();
+    assert_eq!(bench.domains(), ["c"]);
+}
+
+#[test]
+fn more_changes_than_the_system_keeps_notices_of_count_as_a_change() {
+    let bench = bench("\"a\"\n");
+    assert!(becomes_quiet(&bench));
+    for round in 0..20_000_u32 {
+        let (from, to) = if round % 2 == 0 { ("x", "y") } else { ("y", "x") };
+        if round == 0 {
+            bench.write("x", "");
+        }
+        fs::rename(bench.dir.path().join(from), bench.dir.path().join(to)).unwrap();
+    }
+    assert!(bench.tables.unchanged().is_none());
+    assert!(becomes_quiet(&bench));
+}
