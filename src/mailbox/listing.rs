@@ -1,12 +1,10 @@
 //! What is in a mailbox.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-
-use bstr::ByteSlice;
 
 use super::{MailboxError, Mailboxes};
 use crate::mailroot::Account;
@@ -42,16 +40,8 @@ impl Mailboxes {
     pub fn list(&self, account: &Account, scan_cur: bool) -> Result<Vec<StoredMessage>, MailboxError> {
         let mut messages = Vec::new();
         for directory in self.listed(account, scan_cur) {
-            let entries = match fs::read_dir(&directory) {
-                Ok(entries) => entries,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(MailboxError::on("read", &directory)(error)),
-            };
-            for entry in entries {
-                // Half a list would look to clients as if mail had been removed.
-                let message = entry.and_then(|entry| stored(&entry));
-                messages.extend(message.map_err(MailboxError::on("read", &directory))?);
-            }
+            let read = self.known.read(&directory).map_err(MailboxError::on("read", &directory))?;
+            messages.extend(read.iter().flat_map(|read| &read.files).map(|file| file.message.clone()));
         }
         messages.sort_by(|a, b| (a.modified, &a.file_name).cmp(&(b.modified, &b.file_name)));
         Ok(messages)
@@ -64,8 +54,16 @@ impl Mailboxes {
     /// The disk's, other than a missing directory.
     pub fn usage(&self, account: &Account) -> Result<Usage, MailboxError> {
         let mut usage = Usage::default();
-        add_usage(&self.directory(account), &mut usage)?;
+        self.add_usage(&self.directory(account), &mut usage)?;
         Ok(usage)
+    }
+
+    fn add_usage(&self, directory: &Path, usage: &mut Usage) -> Result<(), MailboxError> {
+        let read = self.known.read(directory).map_err(MailboxError::on("read", directory))?;
+        let Some(read) = read else { return Ok(()) };
+        usage.bytes += read.bytes;
+        usage.messages += read.count;
+        read.below.iter().try_for_each(|below| self.add_usage(below, usage))
     }
 
     /// Removes a message that POP3 deleted. One that is gone already is fine.
@@ -112,50 +110,17 @@ impl Mailboxes {
     /// # Errors
     /// The disk's.
     pub fn open(&self, message: &StoredMessage) -> Result<File, MailboxError> {
-        File::open(&message.path).map_err(MailboxError::on("open", &message.path))
-    }
-}
-
-/// `None` for what is no message: directories, links, hidden files, and files taken away while we looked.
-fn stored(entry: &fs::DirEntry) -> io::Result<Option<StoredMessage>> {
-    let Ok(file_name) = entry.file_name().into_string() else { return Ok(None) };
-    if file_name.starts_with('.') {
-        return Ok(None);
-    }
-    let meta = match entry.metadata() {
-        Ok(meta) if meta.is_file() => meta,
-        Ok(_) => return Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    Ok(Some(StoredMessage {
-        path: entry.path(),
-        bytes: meta.len(),
-        modified: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
-        file_name,
-    }))
-}
-
-fn add_usage(directory: &Path, usage: &mut Usage) -> Result<(), MailboxError> {
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(MailboxError::on("read", directory)(error)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(MailboxError::on("read", directory))?;
-        if entry.file_name().as_encoded_bytes().starts_with_str(".") {
-            continue;
+        let file = File::open(&message.path).map_err(MailboxError::on("open", &message.path))?;
+        if file.metadata().is_ok_and(|meta| meta.len() != message.bytes) {
+            self.was_written_to(message);
         }
-        match entry.metadata() {
-            Ok(meta) if meta.is_dir() => add_usage(&entry.path(), usage)?,
-            Ok(meta) if meta.is_file() => {
-                usage.bytes += meta.len();
-                usage.messages += 1;
-            }
-            // Taken away while we looked, or not a plain file.
-            _ => {}
+        Ok(file)
+    }
+
+    /// The file is not what it was when the directory was read: log-ins from now on look again.
+    pub(super) fn was_written_to(&self, message: &StoredMessage) {
+        if let Some(directory) = message.path.parent() {
+            self.known.forget(directory);
         }
     }
-    Ok(())
 }

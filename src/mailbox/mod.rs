@@ -17,6 +17,8 @@
 
 mod delivered;
 pub mod folder;
+mod from_memory;
+mod known;
 mod last_login;
 mod listing;
 mod lock;
@@ -34,6 +36,7 @@ pub use lock::MailboxLock;
 
 use crate::durable::Disk;
 use crate::mailroot::{Account, MailRoot};
+use known::KnownDirectories;
 use wire_size::WireSizes;
 
 /// Which of XMail's two layouts all mailboxes have.
@@ -53,6 +56,7 @@ pub struct Mailboxes {
     kind: Kind,
     disk: Disk,
     wire_sizes: Arc<WireSizes>,
+    known: Arc<KnownDirectories>,
     on_removal: Option<OnRemoval>,
     open_folders: folder::OpenFolders,
     watcher: folder::Watcher,
@@ -97,6 +101,7 @@ impl Mailboxes {
             kind,
             disk,
             wire_sizes: Arc::default(),
+            known: Arc::default(),
             on_removal: None,
             open_folders: folder::OpenFolders::default(),
             watcher: folder::Watcher::default(),

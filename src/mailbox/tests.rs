@@ -62,9 +62,12 @@ impl Box {
     fn put(&self, below: &str, content: &str, age_secs: u64) {
         let path = self.mailboxes.directory(&self.account).join(below);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, content).unwrap();
-        let file = fs::File::options().write(true).open(&path).unwrap();
+        // As programs do it: the file takes its name when it is whole.
+        let new = self.root.path().join("new");
+        fs::write(&new, content).unwrap();
+        let file = fs::File::options().write(true).open(&new).unwrap();
         file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 - age_secs)).unwrap();
+        fs::rename(&new, &path).unwrap();
     }
 
     /// Files anywhere in the domain, relative, sorted.
@@ -227,17 +230,81 @@ fn wire_sizes_are_what_is_sent() {
 
 #[test]
 fn remembered_sizes_follow_the_file() {
-    let mailbox = Box::new(Kind::Mailbox);
-    mailbox.put("m", "a\n", 10);
-    let before = mailbox.list().remove(0);
-    assert_eq!(mailbox.mailboxes.wire_size(&before).unwrap(), 3);
-    mailbox.put("m", "\n\n", 9);
-    let after = mailbox.list().remove(0);
-    assert_eq!(before.bytes, after.bytes);
-    assert_eq!(mailbox.mailboxes.wire_size(&after).unwrap(), 4);
-    mailbox.mailboxes.remove(&after).unwrap();
-    let error = mailbox.mailboxes.wire_size(&after).unwrap_err();
-    assert_eq!(error.source.kind(), io::ErrorKind::NotFound);
+    for_both(|mailbox| {
+        let inbox = if mailbox.mailboxes.kind() == Kind::Maildir { "new/" } else { "" };
+        mailbox.put(&format!("{inbox}m"), "a\n", 10);
+        let before = mailbox.list().remove(0);
+        assert_eq!(mailbox.mailboxes.wire_size(&before).unwrap(), 3);
+        mailbox.put(&format!("{inbox}m"), "\n\n", 9);
+        let after = mailbox.list().remove(0);
+        assert_eq!(before.bytes, after.bytes);
+        assert_eq!(mailbox.mailboxes.wire_size(&after).unwrap(), 4);
+        mailbox.mailboxes.remove(&after).unwrap();
+        let error = mailbox.mailboxes.wire_size(&after).unwrap_err();
+        assert_eq!(error.source.kind(), io::ErrorKind::NotFound);
+    });
+}
+
+/// A directory is believed to be unchanged only when its last change is past by a clock tick: waits for that without
+/// sleeping, and gives what is then known of it.
+fn settled(mailbox: &Box) -> Arc<known::Directory> {
+    let inbox = mailbox.mailboxes.inbox(&mailbox.account);
+    let begun = std::time::Instant::now();
+    loop {
+        let read = || mailbox.mailboxes.known.read(&inbox).unwrap().unwrap();
+        let known = read();
+        if Arc::ptr_eq(&known, &read()) {
+            return known;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is read for ever");
+    }
+}
+
+#[test]
+fn a_directory_that_does_not_change_is_read_once_and_each_change_is_seen() {
+    for_both(|mailbox| {
+        mailbox.deliver("1.a", "x").unwrap();
+        let known = settled(&mailbox);
+        mailbox.names(false);
+        mailbox.mailboxes.usage(&mailbox.account).unwrap();
+        assert!(Arc::ptr_eq(&known, &settled(&mailbox)));
+        let bytes = |count: u64| Usage { bytes: 7 * count, messages: count };
+        let usage = || mailbox.mailboxes.usage(&mailbox.account).unwrap();
+        mailbox.deliver("2.b", "x").unwrap();
+        assert_eq!((mailbox.names(false).len(), usage()), (2, bytes(2)));
+        settled(&mailbox);
+        let path = |name: &str| mailbox.root.path().join(mailbox.inbox_file(name));
+        fs::rename(path("1.a"), path("3.c")).unwrap();
+        assert_eq!(mailbox.names(false), ["3.c", "2.b"], "by time");
+        fs::remove_file(path("2.b")).unwrap();
+        assert_eq!((mailbox.names(false), usage()), (vec!["3.c".to_owned()], bytes(1)));
+        for round in 0..100 {
+            // Within one tick of the file system's clock.
+            mailbox.put(&path("n").display().to_string(), "x", 1);
+            assert_eq!(mailbox.names(false), ["n", "3.c"], "round {round}");
+            fs::remove_file(path("n")).unwrap();
+            assert_eq!(mailbox.names(false), ["3.c"], "round {round}");
+        }
+    });
+}
+
+#[test]
+fn a_message_that_was_written_to_is_noticed_when_it_is_read() {
+    for_both(|mailbox| {
+        mailbox.deliver("1.a", "x").unwrap();
+        settled(&mailbox);
+        let listed = mailbox.list().remove(0);
+        assert_eq!(mailbox.mailboxes.read_from_memory(&listed).as_deref().unwrap_or(b"P: x\r\nx"), b"P: x\r\nx");
+        for content in ["P: x\r\nlonger", "P"] {
+            fs::write(&listed.path, content).unwrap();
+            let listed = mailbox.list().remove(0);
+            assert_ne!(listed.bytes, content.len() as u64, "nobody knows yet");
+            assert_eq!(mailbox.mailboxes.read_from_memory(&listed), None);
+            mailbox.mailboxes.open(&listed).unwrap();
+            assert_eq!(mailbox.list()[0].bytes, content.len() as u64);
+            settled(&mailbox);
+        }
+    });
 }
 
 #[test]

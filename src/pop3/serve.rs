@@ -285,13 +285,8 @@ impl<'a> Client<'a> {
             }
             _ => columns.push("ELOGIN".to_owned()),
         }
-        let logs = self.services.logs.clone();
-        // In its own thread since it writes a file; waited for, so that lines stand in the order of events.
-        let _ = spawn_blocking(move || {
-            let columns: Vec<&[u8]> = columns.iter().map(String::as_bytes).collect();
-            logs.write(LogKind::Pop3, &columns);
-        })
-        .await;
+        let columns: Vec<&[u8]> = columns.iter().map(String::as_bytes).collect();
+        self.services.logs.write(LogKind::Pop3, &columns);
     }
 
     fn peer(&self) -> IpAddr {
@@ -307,6 +302,11 @@ impl<'a> Client<'a> {
             return Ok(());
         };
         let mailboxes = self.services.mailboxes.clone();
+        // Waking another thread costs more than such a read.
+        if let Some(content) = mailboxes.read_from_memory(&message) {
+            self.say(first);
+            return send_content(self.connection, &content, body_lines_max).await;
+        }
         match spawn_blocking(move || mailboxes.open(&message)).await? {
             Ok(file) => {
                 self.say(first);
@@ -348,6 +348,20 @@ impl<'a> Client<'a> {
     }
 }
 
+async fn send_content(
+    connection: &mut Connection,
+    content: &[u8],
+    body_lines_max: Option<u64>,
+) -> io::Result<()> {
+    let (mut to_crlf, mut sent) = (ToCrlf::default(), Vec::with_capacity(content.len() + END_OF_DATA.len()));
+    to_crlf.push(content, &mut sent);
+    to_crlf.finish(&mut sent);
+    let wanted = body_lines_max.map_or(sent.len(), |lines| Top::new(lines).take(&sent));
+    connection.write_all(&sent[..wanted]).await?;
+    connection.queue(END_OF_DATA);
+    Ok(())
+}
+
 async fn send_file(connection: &mut Connection, file: File, body_lines_max: Option<u64>) -> io::Result<()> {
     let mut file = tokio::fs::File::from_std(file);
     let mut to_crlf = ToCrlf::default();
@@ -370,6 +384,9 @@ async fn send_file(connection: &mut Connection, file: File, body_lines_max: Opti
 }
 
 async fn fresh(tables: &Tables) -> io::Result<Arc<Snapshot>> {
+    if let Some(snapshot) = tables.unchanged() {
+        return Ok(snapshot);
+    }
     let tables = tables.clone();
     Ok(spawn_blocking(move || tables.fresh()).await?)
 }

@@ -87,9 +87,11 @@ impl TlsStore {
         loaded.acceptor.clone()
     }
 
-    /// Whether a handshake could be begun now; decides what is advertised (decision 6).
+    /// Whether a handshake could be begun now; decides what is advertised (decision 6). Asked at each command: a pair
+    /// that was good stays in service whatever becomes of the files, so they need no look for this.
     pub fn available(&self) -> bool {
-        self.acceptor().is_some()
+        let is_loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).acceptor.is_some();
+        is_loaded || self.acceptor().is_some()
     }
 
     /// The certificates of the pair, leaf first, as they would be loaded now; nothing is put into service.

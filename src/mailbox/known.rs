@@ -1,0 +1,211 @@
+//! The directories of mailboxes as they were last read, so that quotas and log-ins need not `stat` every message.
+//!
+//! A directory's times change with every name that comes, goes or changes in it. While they stay, so does what was read;
+//! when they change its names are read again, and only files that were not there are looked at: a message file is never
+//! written to once it has its name. Programs that do so all the same are found out by a look at every file after
+//! [`TRUST`], and when a message turns out to have another size ([`super::Mailboxes::read_from_memory`]).
+//!
+//! A directory that was read within a clock tick of its last change is read again, since another change may carry the
+//! same time.
+//!
+//! Limits: [`KNOWN_MAX`] files. More are read anew.
+
+use std::collections::HashMap;
+use std::fs::{self, DirEntry};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::StoredMessage;
+
+/// How long what was found out about a file counts while its name is there. Ours: clients ask every few minutes at most.
+const TRUST: Duration = Duration::from_secs(300);
+
+/// Files remembered at once; some 30 MB. Ours.
+const KNOWN_MAX: usize = 100_000;
+
+/// Clock ticks of file systems are at most this coarse.
+const TIMESTAMP_TICK: Duration = Duration::from_millis(20);
+
+/// What was read so far.
+#[derive(Debug, Default)]
+pub(super) struct KnownDirectories {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    directories: HashMap<PathBuf, Arc<Directory>>,
+    files: usize,
+}
+
+/// One directory. Names that begin with a dot are left out.
+#[derive(Debug)]
+pub(super) struct Directory {
+    stamp: Stamp,
+    /// Since when files have been looked at for this.
+    since: Instant,
+    /// Plain files.
+    pub(super) files: Vec<StoredFile>,
+    /// Bytes of all plain files, also of those whose names are not UTF-8.
+    pub(super) bytes: u64,
+    /// How many these are.
+    pub(super) count: u64,
+    /// Directories in it.
+    pub(super) below: Vec<PathBuf>,
+}
+
+/// A plain file of a directory.
+#[derive(Debug)]
+pub(super) struct StoredFile {
+    pub(super) message: StoredMessage,
+    inode: u64,
+}
+
+/// Which version of a directory.
+#[derive(Clone, Copy, Debug)]
+struct Stamp {
+    inode: (u64, u64),
+    modified: (i64, i64),
+    changed: (i64, i64),
+    /// Another change may leave the same times.
+    may_hide_a_change: bool,
+}
+
+impl KnownDirectories {
+    /// What is in a directory; `None` when there is none.
+    pub(super) fn read(&self, path: &Path) -> io::Result<Option<Arc<Directory>>> {
+        let stamp = match Stamp::of(path) {
+            Ok(stamp) => stamp,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.forget(path);
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let known = self.lock().directories.get(path).cloned();
+        let known = known.filter(|known| known.since.elapsed() < TRUST);
+        if let Some(known) = &known
+            && known.stamp.is_certainly(&stamp)
+        {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let Some(read) = Directory::read(path, stamp, known.as_deref())? else { return Ok(None) };
+        let read = Arc::new(read);
+        self.lock().insert(path, Arc::clone(&read));
+        Ok(Some(read))
+    }
+
+    /// The next look at this directory looks at every file.
+    pub(super) fn forget(&self, path: &Path) {
+        self.lock().remove(path);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn insert(&mut self, path: &Path, directory: Arc<Directory>) {
+        self.remove(path);
+        if self.files + directory.files.len() > KNOWN_MAX || self.directories.len() >= KNOWN_MAX {
+            // Dropping all at once keeps the bound without the bookkeeping of an eviction order.
+            self.directories.clear();
+            self.files = 0;
+        }
+        // A single one with more files than that is known until the next.
+        self.files += directory.files.len();
+        self.directories.insert(path.to_owned(), directory);
+    }
+
+    fn remove(&mut self, path: &Path) {
+        if let Some(directory) = self.directories.remove(path) {
+            self.files -= directory.files.len();
+        }
+    }
+}
+
+impl Directory {
+    /// `None` when it has gone since `stamp` was taken.
+    fn read(path: &Path, stamp: Stamp, known: Option<&Self>) -> io::Result<Option<Self>> {
+        let entries = match fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let files = known.map_or(&[][..], |known| &known.files);
+        let by_name: HashMap<&str, &StoredFile> =
+            files.iter().map(|file| (file.message.file_name.as_str(), file)).collect();
+        let since = known.map_or_else(Instant::now, |known| known.since);
+        let mut read = Self { stamp, since, files: Vec::new(), bytes: 0, count: 0, below: Vec::new() };
+        for entry in entries {
+            // Half a list would look to clients as if mail had been removed.
+            read.add(&entry?, &by_name)?;
+        }
+        Ok(Some(read))
+    }
+
+    fn add(&mut self, entry: &DirEntry, known: &HashMap<&str, &StoredFile>) -> io::Result<()> {
+        let name = entry.file_name();
+        if name.as_bytes().starts_with(b".") {
+            return Ok(());
+        }
+        let kind = match entry.file_type() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            kind => kind?,
+        };
+        if kind.is_dir() {
+            self.below.push(entry.path());
+        }
+        if !kind.is_file() {
+            return Ok(());
+        }
+        let same = name.to_str().and_then(|name| known.get(name)).filter(|known| known.inode == entry.ino());
+        let (bytes, modified) = match same {
+            Some(known) => (known.message.bytes, known.message.modified),
+            None => match entry.metadata() {
+                Ok(meta) => (meta.len(), meta.modified().unwrap_or(SystemTime::UNIX_EPOCH)),
+                // Taken away while we looked.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(error),
+            },
+        };
+        self.bytes += bytes;
+        self.count += 1;
+        if let Ok(file_name) = name.into_string() {
+            let message = StoredMessage { path: entry.path(), bytes, modified, file_name };
+            self.files.push(StoredFile { message, inode: entry.ino() });
+        }
+        Ok(())
+    }
+}
+
+impl Stamp {
+    /// Whether nothing has changed from this one to `now`.
+    fn is_certainly(&self, now: &Self) -> bool {
+        let times = |stamp: &Self| (stamp.inode, stamp.modified, stamp.changed);
+        times(self) == times(now) && !self.may_hide_a_change
+    }
+
+    fn of(path: &Path) -> io::Result<Self> {
+        let meta = fs::metadata(path)?;
+        let changed = (meta.ctime(), meta.ctime_nsec());
+        let at = SystemTime::UNIX_EPOCH
+            + Duration::new(
+                u64::try_from(changed.0).unwrap_or(0),
+                u32::try_from(changed.1).unwrap_or(0),
+            );
+        // A time in the future counts as now.
+        let age = SystemTime::now().duration_since(at).unwrap_or_default();
+        Ok(Self {
+            inode: (meta.dev(), meta.ino()),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed,
+            may_hide_a_change: age < TIMESTAMP_TICK,
+        })
+    }
+}
