@@ -49,7 +49,7 @@ pub(super) struct Directory {
     /// Since when files have been looked at for this.
     since: Instant,
     /// Plain files.
-    pub(super) files: Vec<StoredFile>,
+    pub(super) files: Vec<KnownFile>,
     /// Bytes of all plain files, also of those whose names are not UTF-8.
     pub(super) bytes: u64,
     /// How many these are.
@@ -60,7 +60,7 @@ pub(super) struct Directory {
 
 /// A plain file of a directory.
 #[derive(Debug)]
-pub(super) struct StoredFile {
+pub(super) struct KnownFile {
     pub(super) message: StoredMessage,
     inode: u64,
 }
@@ -138,7 +138,7 @@ impl Directory {
             Err(error) => return Err(error),
         };
         let files = known.map_or(&[][..], |known| &known.files);
-        let by_name: HashMap<&str, &StoredFile> =
+        let by_name: HashMap<&str, &KnownFile> =
             files.iter().map(|file| (file.message.file_name.as_str(), file)).collect();
         let since = known.map_or_else(Instant::now, |known| known.since);
         let mut read = Self { stamp, since, files: Vec::new(), bytes: 0, count: 0, below: Vec::new() };
@@ -149,7 +149,7 @@ impl Directory {
         Ok(Some(read))
     }
 
-    fn add(&mut self, entry: &DirEntry, known: &HashMap<&str, &StoredFile>) -> io::Result<()> {
+    fn add(&mut self, entry: &DirEntry, known: &HashMap<&str, &KnownFile>) -> io::Result<()> {
         let name = entry.file_name();
         if name.as_bytes().starts_with(b".") {
             return Ok(());
@@ -178,7 +178,7 @@ impl Directory {
         self.count += 1;
         if let Ok(file_name) = name.into_string() {
             let message = StoredMessage { path: entry.path(), bytes, modified, file_name };
-            self.files.push(StoredFile { message, inode: entry.ino() });
+            self.files.push(KnownFile { message, inode: entry.ino() });
         }
         Ok(())
     }

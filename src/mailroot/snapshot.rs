@@ -304,13 +304,15 @@ impl Tables {
         self.inner.notices.is_quiet().then(|| self.current())
     }
 
-    /// The snapshot after a look at every root table's file: about thirty `stat` calls, unless the system can tell that
-    /// none has changed. While another thread reads large tables this waits at most [`FRESH_WAIT_MAX`], and gives the
-    /// snapshot in use then.
+    /// The snapshot after a look at every root table's file, or without one where the system can tell that none has
+    /// changed.
     pub fn fresh(&self) -> Arc<Snapshot> {
-        if let Some(current) = self.unchanged() {
-            return current;
-        }
+        self.unchanged().unwrap_or_else(|| self.look())
+    }
+
+    /// The snapshot after a look at every root table's file: about thirty `stat` calls. While another thread reads large
+    /// tables this waits at most [`FRESH_WAIT_MAX`], and gives the snapshot in use then.
+    pub(super) fn look(&self) -> Arc<Snapshot> {
         let before = self.inner.notices.before();
         let current = self.current();
         if current.is_current() {

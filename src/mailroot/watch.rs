@@ -1,6 +1,6 @@
 //! Keeps [`Tables`] current while the server runs: a change is live well within a second.
 //!
-//! Shape: one task that looks at the tables ([`Tables::fresh`]) when there is a hint that they changed, and every
+//! Shape: one task that looks at the tables (`Tables::look`) when there is a hint that they changed, and every
 //! [`RESTAT_INTERVAL`] anyway. Hints come from the system (inotify) for the MailRoot *directory*: editors and our own
 //! [`super::edit`] rename files into place, so a watch on a file would follow the old one. A hint only says "look";
 //! what is true is decided by the look, so lost, doubled or late hints do no harm. The tables of single domains and
@@ -87,7 +87,7 @@ async fn until_quiet(hints: &Notify) {
 
 async fn look(tables: &Tables) {
     let tables = tables.clone();
-    if let Err(error) = tokio::task::spawn_blocking(move || tables.fresh()).await {
+    if let Err(error) = tokio::task::spawn_blocking(move || tables.look()).await {
         tracing::error!("the tables could not be looked at: {error}");
     }
 }
