@@ -174,19 +174,22 @@ impl Committer<'_> {
 
     /// The message is ours: it stands in the outbox before its sender is told.
     fn release(&self, number: u64, message: Pending) {
+        let Pending { content, recipients, reply, .. } = message;
+        // From here on only who delivers it holds it.
+        drop(content);
         {
             let mut ledger = lock(&self.inner.ledger);
             if let Some(live) = ledger.live.iter_mut().find(|live| live.number == number) {
-                for held in message.recipients.iter().filter_map(|entry| entry.held.as_ref()) {
+                for held in recipients.iter().filter_map(|entry| entry.held.as_ref()) {
                     held.is_written_to(number);
                     live.waiting.insert(held.id(), Arc::clone(held));
                 }
             }
         }
         if let Some(spool) = self.spool.upgrade() {
-            spool.outbox.push_all(message.recipients);
+            spool.outbox.push_all(recipients);
         }
-        message.reply.send(Ok(()));
+        reply.send(Ok(()));
     }
 
     fn write_marks(&mut self, marks: Vec<Mark>, sync: bool) {
