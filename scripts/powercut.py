@@ -138,7 +138,7 @@ def record(program, work, lives=LIVES):
             trace.answers[evidence] = bisect.bisect(trace.times, evidence[1])
     missing = [evidence for evidence in ledger.promised.values() if evidence not in trace.answers]
     if missing:
-        raise SystemExit(f"{len(missing)} answers are not in the trace, e.g. {missing[0]}")
+        raise strace_log.NotUnderstood(f"{len(missing)} answers are not in the trace, e.g. {missing[0]}")
     return Recorded(trace, ledger, server, list(sink.deliveries), sink.server_address[1])
 
 

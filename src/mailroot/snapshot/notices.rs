@@ -146,7 +146,7 @@ fn begin(root: &Path) -> rustix::io::Result<OwnedFd> {
 /// Whether all changes on this file system come through this kernel.
 fn tells_all(root: &Path) -> bool {
     let kind = rustix::fs::statfs(root).map(|found| found.f_type);
-    kind.is_ok_and(|kind| LOCAL_FILE_SYSTEMS.iter().any(|known| i64::try_from(kind) == Ok(*known)))
+    kind.is_ok_and(|kind| LOCAL_FILE_SYSTEMS.iter().any(|known| kind == *known))
 }
 
 /// Whether every change of a table as it lies there now would be heard of.
