@@ -195,10 +195,7 @@ impl Stamp {
         let meta = fs::metadata(path)?;
         let changed = (meta.ctime(), meta.ctime_nsec());
         let at = SystemTime::UNIX_EPOCH
-            + Duration::new(
-                u64::try_from(changed.0).unwrap_or(0),
-                u32::try_from(changed.1).unwrap_or(0),
-            );
+            + Duration::new(u64::try_from(changed.0).unwrap_or(0), u32::try_from(changed.1).unwrap_or(0));
         // A time in the future counts as now.
         let age = SystemTime::now().duration_since(at).unwrap_or_default();
         Ok(Self {

@@ -294,7 +294,10 @@ fn a_message_that_was_written_to_is_noticed_when_it_is_read() {
         mailbox.deliver("1.a", "x").unwrap();
         settled(&mailbox);
         let listed = mailbox.list().remove(0);
-        assert_eq!(mailbox.mailboxes.read_from_memory(&listed).as_deref().unwrap_or(b"P: x\r\nx"), b"P: x\r\nx");
+        assert_eq!(
+            mailbox.mailboxes.read_from_memory(&listed).as_deref().unwrap_or(b"P: x\r\nx"),
+            b"P: x\r\nx"
+        );
         for content in ["P: x\r\nlonger", "P"] {
             fs::write(&listed.path, content).unwrap();
             let listed = mailbox.list().remove(0);

@@ -104,12 +104,15 @@ impl State {
         loop {
             match reader.next() {
                 Ok(event) => {
-                    has_changed |= event.file_name().is_none_or(|name| {
-                        name.to_str().is_ok_and(|name| ROOT_TABLES.contains(&name))
-                    });
+                    has_changed |= event
+                        .file_name()
+                        .is_none_or(|name| name.to_str().is_ok_and(|name| ROOT_TABLES.contains(&name)));
                     // The directory is gone, or is another one now.
                     is_lost |= event.events().intersects(
-                        ReadFlags::IGNORED | ReadFlags::UNMOUNT | ReadFlags::MOVE_SELF | ReadFlags::DELETE_SELF,
+                        ReadFlags::IGNORED
+                            | ReadFlags::UNMOUNT
+                            | ReadFlags::MOVE_SELF
+                            | ReadFlags::DELETE_SELF,
                     );
                 }
                 Err(Errno::INTR) => {}
