@@ -10,6 +10,9 @@
 //!
 //! Nothing here is synced but [`Record::Reserve`]: what a power cut takes is found again in the directory, under UIDs
 //! above the reserve.
+//!
+//! The first record after an orderly end takes the place of [`Record::Closed`], which is as long: a folder can be opened
+//! without the file growing, on a full disk too. Torn, it counts as nothing, and the reserve before it holds.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -23,7 +26,7 @@ use crate::durable::{Disk, DiskFile, FILE_MODE};
 pub(super) const FILE_NAME: &str = "imapcache";
 
 /// Of the format. Another version's file is not read.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A payload may have so many octets; the longest are envelopes of messages with thousands of recipients.
 const PAYLOAD_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -64,6 +67,8 @@ pub(super) struct Message {
     pub(super) bytes: u64,
     /// In `cur`, not in `new`.
     pub(super) is_in_cur: bool,
+    /// The file's; 0 when it is not known.
+    pub(super) inode: u64,
     pub(super) file_name: String,
 }
 
@@ -129,7 +134,8 @@ impl Cache {
         };
         let Some((loaded, size)) = load(&bytes) else { return Ok(None) };
         let mut file = disk.open_or_create(path, FILE_MODE)?;
-        if size < bytes.len() as u64 {
+        let ends_closed = loaded.was_closed && size + CLOSED_BYTES == bytes.len() as u64;
+        if size < bytes.len() as u64 && !ends_closed {
             file.set_len(size)?;
         }
         let live = live_bytes(&loaded);
@@ -187,7 +193,11 @@ impl Cache {
     pub(super) fn append<'a>(&mut self, records: impl Iterator<Item = &'a Record>) -> io::Result<()> {
         let mut buffer = Vec::new();
         records.for_each(|record| frame(record, &mut buffer));
-        self.file.write_all_at(&buffer, self.size)?;
+        if let Err(error) = self.file.write_all_at(&buffer, self.size) {
+            // What comes next begins where this would have: its rest must not stand behind that.
+            let _ = self.file.set_len(self.size);
+            return Err(error);
+        }
         self.size += buffer.len() as u64;
         Ok(())
     }
@@ -230,9 +240,16 @@ impl Cache {
         self.size > self.compact_at
     }
 
-    /// The file.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Removes the file for good. Heads in it can still be read.
+    ///
+    /// # Errors
+    /// The disk's; a power cut may bring the file back then.
+    pub(super) fn remove(disk: &Disk, path: &Path) -> io::Result<()> {
+        match disk.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
     }
 }
 
@@ -244,12 +261,16 @@ fn compact_at(live: u64) -> u64 {
 }
 
 fn live_bytes(loaded: &Loaded) -> u64 {
-    let messages: usize = loaded.messages.iter().map(|message| 48 + message.file_name.len()).sum();
+    let messages: usize = loaded.messages.iter().map(|message| 56 + message.file_name.len()).sum();
     let heads: u64 = loaded.heads.values().map(|place| u64::from(place.bytes) + 16).sum();
     messages as u64 + heads
 }
 
-/// `None` when not even the first record is in order; else what is told, and how long the orderly part is.
+/// Octets of [`Record::Closed`] and [`Record::Reserve`] with their frame.
+const CLOSED_BYTES: u64 = FRAME_BYTES as u64 + 13;
+
+/// `None` when not even the first record is in order; else what is told, and where the next record goes: behind the orderly
+/// part, or in the place of [`Record::Closed`] at its end.
 fn load(bytes: &[u8]) -> Option<(Loaded, u64)> {
     let mut at = 0;
     let mut messages: HashMap<u32, Message> = HashMap::new();
@@ -276,15 +297,18 @@ fn load(bytes: &[u8]) -> Option<(Loaded, u64)> {
             (Record::Closed { next_uid, modseq }, Some(loaded)) => {
                 (loaded.next_uid, loaded.modseq, loaded.was_closed) = (next_uid, modseq, true);
             }
-            (Record::Message(message), Some(_)) => {
+            (Record::Message(message), Some(loaded)) => {
+                loaded.was_closed = false;
                 messages.insert(message.uid, message);
             }
             (Record::Gone { uid, modseq }, Some(loaded)) => {
+                loaded.was_closed = false;
                 messages.remove(&uid);
                 loaded.heads.remove(&uid);
                 loaded.gone.push((modseq, uid));
             }
             (Record::Head { uid, packed }, Some(loaded)) => {
+                loaded.was_closed = false;
                 let place = Place {
                     offset: (at + FRAME_BYTES + HEAD_PREFIX_BYTES) as u64,
                     bytes: u32::try_from(packed.len()).ok()?,
@@ -297,7 +321,8 @@ fn load(bytes: &[u8]) -> Option<(Loaded, u64)> {
     let mut loaded = loaded?;
     loaded.messages = messages.into_values().collect();
     loaded.messages.sort_unstable_by_key(|message| message.uid);
-    Some((loaded, at as u64))
+    let next = at as u64 - if loaded.was_closed { CLOSED_BYTES } else { 0 };
+    Some((loaded, next))
 }
 
 /// The payload of the record at `at`, and where the next one begins.
@@ -377,6 +402,7 @@ impl Message {
         out.extend_from_slice(&self.modified.to_le_bytes());
         out.extend_from_slice(&self.bytes.to_le_bytes());
         out.push(u8::from(self.is_in_cur));
+        out.extend_from_slice(&self.inode.to_le_bytes());
         out.extend_from_slice(self.file_name.as_bytes());
     }
 
@@ -389,6 +415,7 @@ impl Message {
             modified: i64::from_le_bytes(take(rest)?),
             bytes: u64::from_le_bytes(take(rest)?),
             is_in_cur: u8::from_le_bytes(take(rest)?) != 0,
+            inode: u64::from_le_bytes(take(rest)?),
             file_name: String::from_utf8(std::mem::take(rest).to_vec()).ok()?,
         })
     }
@@ -413,6 +440,7 @@ mod tests {
             modified: -5,
             bytes: 12,
             is_in_cur: true,
+            inode: 77,
             file_name: format!("{uid}.a.b:2,S"),
         }
     }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::content::Head;
-use super::flags::{Flags, KeywordSet, Letters, letter_of, split, with_flags};
+use super::flags::{Flags, KeywordSet, Letters, letter_of, with_flags};
 use super::look::KEYWORDS_TABLE;
-use super::state::{Entry, Folder, FolderError, State};
+use super::state::{Entry, Folder, FolderError, MessageState, State};
 use crate::durable::FILE_MODE;
 use crate::mailbox::{MailboxError, StoredMessage};
 use crate::mailroot::edit::Editor;
@@ -75,7 +75,8 @@ impl Folder {
         let keywords = self.keyword_set(&mut state, &change.keywords)?;
         let before = self.times_before();
         let mut stored = Stored::default();
-        let mut changed = Vec::new();
+        let mut changed: Vec<(usize, MessageState)> = Vec::new();
+        let mut failed = None;
         let modseq = state.modseq + 1;
         for &uid in uids {
             let Some(index) = state.find(uid) else { continue };
@@ -86,7 +87,15 @@ impl Folder {
             }
             let now = change.apply(entry.state.flags, entry.state.keywords, keywords);
             if now != (entry.state.flags, entry.state.keywords) {
-                let Some(renamed) = self.write_flags(entry, now)? else { continue };
+                let former = entry.state;
+                let renamed = match self.write_flags(entry, now) {
+                    Ok(Some(renamed)) => renamed,
+                    Ok(None) => continue,
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
+                };
                 let entry = &mut state.entries[index];
                 (entry.state.flags, entry.state.keywords) = now;
                 entry.state.modseq = modseq;
@@ -94,22 +103,29 @@ impl Folder {
                     entry.file_name = file_name.into();
                     entry.is_in_cur = true;
                 }
-                changed.push(index);
+                changed.push((index, former));
             }
             stored.done.push(uid);
         }
-        if changed.is_empty() {
-            return Ok(stored);
+        let rows = changed.iter().map(|&(index, _)| &state.entries[index]);
+        if let Err(error) = self.write_flags_rows(rows, &state.keywords) {
+            // INBOX: what stands in no table has not happened.
+            for (index, former) in changed.drain(..) {
+                state.entries[index].state = former;
+            }
+            state.looked = None;
+            return Err(error);
         }
-        state.modseq = modseq;
-        self.write_flags_rows(changed.iter().map(|&index| &state.entries[index]), &state.keywords)?;
-        self.drop_stale_rows(&state);
-        let records: Vec<_> = changed.iter().map(|&index| state.entries[index].record()).collect();
-        state.write(&records);
-        self.note_own_change(&mut state, before);
-        drop(state);
-        self.tell();
-        Ok(stored)
+        if !changed.is_empty() {
+            state.modseq = modseq;
+            self.drop_stale_rows(&state);
+            let records: Vec<_> = changed.iter().map(|&(index, _)| state.entries[index].record()).collect();
+            state.write(&records);
+            self.note_own_change(&mut state, before);
+            drop(state);
+            self.tell();
+        }
+        failed.map_or(Ok(stored), Err)
     }
 
     /// Puts flags into a file's name; INBOX has a table for them. `None` when the file is gone, else the new name if there is
@@ -141,8 +157,8 @@ impl Folder {
         let Some(table) = &self.places.flags_table else { return Ok(()) };
         let mut rows: Vec<u8> = Vec::new();
         for entry in entries {
-            let (_, flags, letters) = split(&entry.file_name);
-            let is_told_by_name = (flags, letters) == (entry.state.flags, entry.state.keywords);
+            let is_told_by_name =
+                self.told_by_name(&entry.file_name) == (entry.state.flags, entry.state.keywords);
             // A new message without flags needs no row.
             if entry.state.uid != 0 || !is_told_by_name {
                 rows.extend(flags_row(entry, keywords).unwrap_or_default());
@@ -151,7 +167,16 @@ impl Folder {
         if rows.is_empty() {
             return Ok(());
         }
-        let written = self.mailboxes.disk.append(table, FILE_MODE, &rows, false);
+        self.append_rows(table, rows, false)
+    }
+
+    /// Appends rows. A part of a row that a full disk has left, or a last line that somebody has not ended, spoils none
+    /// of them.
+    fn append_rows(&self, table: &Path, mut rows: Vec<u8>, sync: bool) -> Result<(), FolderError> {
+        if !ends_with_line(table) {
+            rows.insert(0, b'\n');
+        }
+        let written = self.mailboxes.disk.append(table, FILE_MODE, &rows, sync);
         written.map_err(MailboxError::on("write", table)).map_err(Into::into)
     }
 
@@ -201,11 +226,7 @@ impl Folder {
                 .filter_map(|index| row(&[&letter_of(index).to_string(), &state.keywords[index]]))
                 .flatten()
                 .collect();
-            let written = self.mailboxes.disk.append(table, FILE_MODE, &rows, true);
-            if let Err(error) = written {
-                state.keywords.truncate(known);
-                return Err(MailboxError::on("write", table)(error).into());
-            }
+            self.append_rows(table, rows, true).inspect_err(|_| state.keywords.truncate(known))?;
         }
         Ok(set)
     }
@@ -257,60 +278,93 @@ impl Folder {
     /// # Errors
     /// The disk's, and the other folder's.
     pub fn copy(&self, uids: &[u32], to: &Arc<Self>) -> Result<Vec<Placed>, FolderError> {
-        let sources = self.sources(uids)?;
-        let mut made = Vec::new();
-        let placed = to.take_in(&sources, &mut made, |from, path| {
-            self.mailboxes.disk.sync_file(from)?;
-            self.mailboxes.disk.hard_link(from, path)
-        });
-        if placed.is_err() {
-            for path in made {
-                let _ = to.mailboxes.disk.remove(&path);
-            }
-            to.lock().looked = None;
-        }
+        let placed = self.transfer(
+            uids,
+            to,
+            Transfer {
+                place: &|from, path| {
+                    self.mailboxes.disk.sync_file(from)?;
+                    self.mailboxes.disk.hard_link(from, path)
+                },
+                undo: &|_, path| self.mailboxes.disk.remove(path),
+            },
+        );
         to.tell();
         placed
+    }
+
+    /// Brings messages into another folder: all that are still here, or, after an error, none.
+    fn transfer(&self, uids: &[u32], to: &Self, how: Transfer<'_>) -> Result<Vec<Placed>, FolderError> {
+        let mut left = uids.to_vec();
+        let mut made = Vec::new();
+        let mut placed: Vec<Placed> = Vec::new();
+        for attempt in 0..ATTEMPTS_MAX {
+            let done = self.sources(&left).and_then(|sources| to.take_in(&sources, &mut made, how.place));
+            match done {
+                Ok(done) => {
+                    left.retain(|uid| done.iter().all(|placed| placed.from != *uid));
+                    placed.extend(done);
+                }
+                Err(error) => {
+                    for (from, path) in made.iter().rev() {
+                        // The error that came first is the one to tell.
+                        let _ = (how.undo)(from, path);
+                    }
+                    (to.lock().looked, self.lock().looked) = (None, None);
+                    return Err(error);
+                }
+            }
+            // Other sessions may have changed flags, and with them names, since we looked.
+            if attempt + 1 == ATTEMPTS_MAX || !left.iter().any(|uid| self.is_there(*uid)) {
+                break;
+            }
+        }
+        Ok(placed)
+    }
+
+    fn is_there(&self, uid: u32) -> bool {
+        self.message(uid).is_some()
     }
 
     /// Moves messages with their flags and dates. Each is in the one folder or the other at any time.
     ///
     /// # Errors
-    /// The disk's, and the other folder's; what was moved before it stays moved, and is found at the next look.
+    /// The disk's, and the other folder's; all are where they were then, unless the disk does not even allow that: what it
+    /// keeps in the other folder is found there at the next look.
     pub fn move_to(&self, uids: &[u32], to: &Arc<Self>) -> Result<Vec<Placed>, FolderError> {
-        let sources = self.sources(uids)?;
+        let stored: Vec<(u32, StoredMessage)> =
+            self.sources(uids)?.iter().map(|source| (source.uid, self.stored(&source.entry))).collect();
+        self.lock().reserve(0)?;
         let before = self.times_before();
-        let mut made = Vec::new();
-        let placed = to.take_in(&sources, &mut made, |from, path| {
-            self.mailboxes.disk.sync_file(from)?;
-            self.mailboxes.disk.rename(from, path)
-        });
+        let placed = self.transfer(
+            uids,
+            to,
+            Transfer {
+                place: &|from, path| {
+                    self.mailboxes.disk.sync_file(from)?;
+                    self.mailboxes.disk.rename(from, path)
+                },
+                undo: &|from, path| self.mailboxes.disk.rename(path, from),
+            },
+        );
         to.tell();
-        let mut state = self.lock();
-        match &placed {
-            Ok(placed) => {
-                let uids: Vec<u32> = placed.iter().map(|placed| placed.from).collect();
-                state.reserve(0)?;
-                let records = state.take_out(&uids);
-                state.write(&records);
-                self.note_own_change(&mut state, before);
-                drop(state);
-                let moved: HashSet<u32> = uids.into_iter().collect();
-                let gone: Vec<StoredMessage> = sources
-                    .iter()
-                    .filter(|source| moved.contains(&source.uid))
-                    .map(|source| self.stored(&source.entry))
-                    .collect();
-                self.mailboxes.sync_removals(gone.iter())?;
-            }
-            Err(_) => {
-                state.looked = None;
-                drop(state);
-                to.lock().looked = None;
-            }
-        }
         self.tell();
-        placed
+        let placed = placed?;
+        let mut state = self.lock();
+        let moved: HashSet<u32> = placed.iter().map(|placed| placed.from).collect();
+        // Somebody may have looked already, and found them gone.
+        let known: Vec<u32> = moved.iter().copied().filter(|uid| state.find(*uid).is_some()).collect();
+        let records = state.take_out(&known);
+        state.write(&records);
+        self.note_own_change(&mut state, before);
+        drop(state);
+        self.tell();
+        let gone = stored.iter().filter(|(uid, _)| moved.contains(uid)).map(|(_, message)| message);
+        if let Err(error) = self.mailboxes.sync_removals(gone) {
+            // They are safe where they are now: at worst a power cut shows them in both folders.
+            tracing::warn!("{} {}: {error}", self.account.address(), self.name);
+        }
+        Ok(placed)
     }
 
     fn sources(&self, uids: &[u32]) -> Result<Vec<Source>, FolderError> {
@@ -326,7 +380,7 @@ impl Folder {
                 .indexes()
                 .filter_map(|index| state.keywords.get(index).cloned())
                 .collect();
-            let head = entry.head.and_then(|place| state.cache.read_head(place).ok());
+            let head = state.packed_head(&entry);
             sources.push(Source { uid, path: self.path_of(&entry), keywords, head, entry });
         }
         Ok(sources)
@@ -336,8 +390,8 @@ impl Folder {
     fn take_in(
         &self,
         sources: &[Source],
-        made: &mut Vec<PathBuf>,
-        place: impl Fn(&Path, &Path) -> io::Result<()>,
+        made: &mut Vec<(PathBuf, PathBuf)>,
+        place: &dyn Fn(&Path, &Path) -> io::Result<()>,
     ) -> Result<Vec<Placed>, FolderError> {
         let mut state = self.lock();
         self.look_with(&mut state)?;
@@ -357,13 +411,14 @@ impl Folder {
                 former.file_bytes,
             );
             let path = self.path_of(&entry);
+            self.write_flags_rows(std::iter::once(&entry), &state.keywords)?;
             match place(&source.path, &path) {
                 Ok(()) => {
-                    made.push(path);
+                    made.push((source.path.clone(), path));
                     entries.push(entry);
                     taken.push(source);
                 }
-                // Somebody has removed it meanwhile.
+                // Somebody has removed or renamed it meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !source.path.exists() => {}
                 Err(error) => return Err(MailboxError::on("put into the folder", &path)(error).into()),
             }
@@ -376,6 +431,28 @@ impl Folder {
         }
         Ok(taken.iter().zip(uids).map(|(source, to)| Placed { from: source.uid, to }).collect())
     }
+}
+
+/// How files come into another folder, and go back.
+#[derive(Clone, Copy)]
+struct Transfer<'a> {
+    place: &'a dyn Fn(&Path, &Path) -> io::Result<()>,
+    undo: &'a dyn Fn(&Path, &Path) -> io::Result<()>,
+}
+
+/// How often messages are looked for whose files are renamed by other sessions all the time.
+const ATTEMPTS_MAX: usize = 5;
+
+/// Whether a file ends with a whole line; an empty or missing one does.
+fn ends_with_line(path: &Path) -> bool {
+    use std::os::unix::fs::FileExt as _;
+    let last = || {
+        let file = std::fs::File::open(path).ok()?;
+        let mut last = [0];
+        file.read_exact_at(&mut last, file.metadata().ok()?.len().checked_sub(1)?).ok()?;
+        Some(last[0])
+    };
+    last().is_none_or(|last| last == b'\n')
 }
 
 /// A message to copy or move.

@@ -10,7 +10,7 @@ use twox_hash::XxHash3_128;
 
 use super::flags::{Flags, KeywordSet, split, with_flags};
 use super::look::unix_secs;
-use super::state::{Entry, Folder, FolderError, MessageState, State};
+use super::state::{Entry, Folder, FolderError, Keeping, MessageState, State};
 use crate::durable::{DiskFile, FILE_MODE};
 use crate::mailbox::MailboxError;
 use crate::mime::{self, Packed as _};
@@ -71,7 +71,13 @@ impl Folder {
         for attempt in 0..2 {
             let Some(path) = self.path(uid) else { return Ok(None) };
             match File::open(&path) {
-                Ok(file) => return Ok(Some(file)),
+                Ok(file) => {
+                    if self.is_as_known(uid, &file) {
+                        return Ok(Some(file));
+                    }
+                    // Somebody writes to it, or has put another in its place: that is another message.
+                    self.look()?;
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && attempt == 0 => {
                     self.lock().looked = None;
                     self.look()?;
@@ -81,6 +87,19 @@ impl Folder {
             }
         }
         Ok(None)
+    }
+
+    /// Whether the file has the size it had. If not, the next look finds that out.
+    fn is_as_known(&self, uid: u32, file: &File) -> bool {
+        let Ok(meta) = file.metadata() else { return false };
+        let mut state = self.lock();
+        let Some(index) = state.find(uid) else { return false };
+        let is_as_known = state.entries[index].state.file_bytes == meta.len();
+        if !is_as_known {
+            state.entries[index].inode = 0;
+            state.looked = None;
+        }
+        is_as_known
     }
 
     /// Where a message is, as far as is known.
@@ -114,8 +133,8 @@ impl Folder {
     /// What is known without reading the message.
     pub fn known_head(&self, uid: u32) -> Option<Head> {
         let state = self.lock();
-        let place = state.entries[state.find(uid)?].head?;
-        Head::unpack(&state.cache.read_head(place).ok()?)
+        let entry = &state.entries[state.find(uid)?];
+        Head::unpack(&state.packed_head(entry)?)
     }
 
     /// The octets of all texts. What is not known yet is read.
@@ -135,11 +154,12 @@ impl Folder {
     }
 
     pub(super) fn keep_head(&self, state: &mut State, uid: u32, head: &Head) {
-        let Some(index) = state.find(uid).filter(|_| state.is_cache_whole) else { return };
-        match state.cache.append_head(uid, &head.pack()) {
+        let Some(index) = state.find(uid).filter(|_| state.keeping == Keeping::Whole) else { return };
+        let Some(cache) = &mut state.cache else { return };
+        match cache.append_head(uid, &head.pack()) {
             Ok(place) => state.entries[index].head = Some(place),
             // It is read again the next time.
-            Err(error) => tracing::debug!("{}: cannot be written: {error}", state.cache.path().display()),
+            Err(error) => tracing::debug!("{}: cannot be written: {error}", state.cache_path.display()),
         }
     }
 }
@@ -292,6 +312,7 @@ impl Folder {
             let keywords = self.keyword_set(&mut state, &draft.keywords)?;
             let entry = self.entry_for(&draft.base, draft.flags, keywords, draft.modified, draft.bytes);
             let (from, to) = (draft.path(), self.path_of(&entry));
+            self.write_flags_rows(std::iter::once(&entry), &state.keywords)?;
             self.mailboxes
                 .disk
                 .rename(&from, &to)
@@ -313,7 +334,6 @@ impl Folder {
         let Some(first) = entries.first() else { return Ok(Vec::new()) };
         let directory = self.path_of(first).parent().map(PathBuf::from).unwrap_or_default();
         self.mailboxes.disk.sync_dir(&directory).map_err(MailboxError::on("sync", &directory))?;
-        self.write_flags_rows(entries.iter(), &state.keywords)?;
         let modseq = state.next_modseq();
         let mut records = Vec::new();
         let mut uids = Vec::new();
@@ -346,7 +366,7 @@ impl Folder {
             internal_date: unix_secs(modified),
             file_bytes: bytes,
         };
-        Entry { state, is_in_cur: !is_inbox, file_name: file_name.into(), head: None }
+        Entry { state, is_in_cur: !is_inbox, inode: 0, file_name: file_name.into(), head: None }
     }
 }
 

@@ -3,16 +3,19 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io;
+use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bstr::ByteSlice;
 
 use super::cache::{Cache, FILE_NAME, Loaded, Record};
 use super::flags::{Flags, KEYWORDS_MAX, KeywordSet, from_letters, split};
 use super::name::FolderName;
-use super::state::{Entry, Folder, FolderError, Looked, MessageState, Places, State};
+use super::state::{Entry, Folder, FolderError, Keeping, Looked, MessageState, Places, State};
 use super::table::records;
+use super::tree::Folders;
+use crate::durable::Disk;
 use crate::mailbox::{Kind, MailboxError, Mailboxes};
 use crate::mailroot::{Account, MailRoot};
 
@@ -60,38 +63,54 @@ impl Places {
 struct Found {
     file_name: String,
     is_in_cur: bool,
+    inode: u64,
 }
 
 impl State {
-    /// What the cache tells; without one `uid_validity` gives a new number.
+    /// What the cache tells. Without one `new_validity` gives a new number and writes it down; where that fails, `spare` is
+    /// taken, and the UIDs end with this process.
     pub(super) fn open(
         mailboxes: &Mailboxes,
         places: &Places,
         known_validity: u32,
         new_validity: impl FnOnce() -> Result<u32, FolderError>,
+        spare: u32,
     ) -> Result<Self, FolderError> {
-        let unusable = |source| MailboxError::on("open", &places.cache)(source);
-        let opened = Cache::open(&mailboxes.disk, &places.cache).unwrap_or_else(|error| {
+        let (disk, path) = (&mailboxes.disk, &places.cache);
+        match Cache::open(disk, path) {
+            Ok(Some((cache, loaded))) if loaded.uid_validity == known_validity => {
+                return Ok(Self::from_cache(disk, path, cache, loaded));
+            }
+            Ok(_) => {}
+            // The next attempt finds it in order.
+            Err(error) if is_passing(&error) => return Err(MailboxError::on("open", path)(error).into()),
             // A cache is no reason to refuse a folder.
-            tracing::warn!("{}: cannot be read: {error}", places.cache.display());
-            None
-        });
-        match opened {
-            Some((cache, loaded)) if loaded.uid_validity == known_validity => {
-                Ok(Self::from_cache(cache, loaded))
-            }
-            _ => {
-                let uid_validity = new_validity()?;
-                let begin = Record::Begin { uid_validity, gone_known_after: 0 };
-                let cache = Cache::create(&mailboxes.disk, &places.cache, std::iter::once(begin))
-                    .map_err(unusable)?;
-                Ok(Self::new(cache, uid_validity))
-            }
+            Err(error) => tracing::warn!("{}: cannot be used: {error}", path.display()),
         }
+        let made = new_validity().map(|uid_validity| {
+            let begin = Record::Begin { uid_validity, gone_known_after: 0 };
+            (uid_validity, Cache::create(disk, path, std::iter::once(begin)))
+        });
+        Ok(match made {
+            Ok((uid_validity, Ok(cache))) => Self::new(disk, path, Some(cache), uid_validity),
+            Ok((uid_validity, Err(error))) => {
+                tracing::warn!("{}: cannot be written: {error}", path.display());
+                Self::new(disk, path, None, uid_validity)
+            }
+            Err(error) => {
+                tracing::warn!("{}: no UIDVALIDITY can be written down: {error}", path.display());
+                Self { is_validity_saved: false, ..Self::new(disk, path, None, spare) }
+            }
+        })
     }
 
-    fn new(cache: Cache, uid_validity: u32) -> Self {
+    fn new(disk: &Disk, path: &Path, cache: Option<Cache>, uid_validity: u32) -> Self {
         Self {
+            disk: disk.clone(),
+            cache_path: path.to_owned(),
+            keeping: if cache.is_some() { Keeping::Whole } else { Keeping::Not },
+            tried: cache.is_none().then(Instant::now),
+            is_validity_saved: true,
             uid_validity,
             next_uid: 1,
             modseq: 1,
@@ -102,14 +121,13 @@ impl State {
             gone_known_after: 0,
             keywords: Vec::new(),
             cache,
-            is_cache_whole: true,
             looked: None,
             is_gone: false,
             recent_from: 1,
         }
     }
 
-    fn from_cache(cache: Cache, loaded: Loaded) -> Self {
+    fn from_cache(disk: &Disk, path: &Path, cache: Cache, loaded: Loaded) -> Self {
         let entries: Vec<Entry> = loaded
             .messages
             .into_iter()
@@ -123,6 +141,7 @@ impl State {
                     file_bytes: message.bytes,
                 },
                 is_in_cur: message.is_in_cur,
+                inode: message.inode,
                 head: loaded.heads.get(&message.uid).copied(),
                 file_name: message.file_name.into(),
             })
@@ -138,7 +157,7 @@ impl State {
             by_base,
             gone: loaded.gone,
             gone_known_after: loaded.gone_known_after,
-            ..Self::new(cache, loaded.uid_validity)
+            ..Self::new(disk, path, Some(cache), loaded.uid_validity)
         }
     }
 }
@@ -167,22 +186,44 @@ impl Folder {
             return Ok(false);
         }
         let before = state.modseq;
-        let found = self.files()?;
-        // One mod-sequence for each of what is gone, changed and new.
-        state.reserve(1)?;
+        let mut found = self.files()?;
+        if !looked.is_settled && state.misses_some_of(&found) {
+            // A file that is renamed while its directory is read may be seen under neither name.
+            found = self.files()?;
+        }
+        if let Err(error) = state.reserve(0) {
+            return self.show_what_is_known(state, error);
+        }
         self.read_keywords(state);
-        let mut records = self.take_gone(state, &found);
+        let mut records = self.take_gone(state, &mut found)?;
         let fresh = self.take_known(state, found, &mut records);
         if state.looked.as_ref().map(|last| last.flags_table) != Some(looked.flags_table) {
             self.read_flags_table(state, &mut records)?;
         }
-        self.take_new(state, fresh, &mut records)?;
+        let taken = self.take_new(state, fresh, &mut records);
         state.write(&records);
-        state.looked = Some(looked);
-        if state.cache.is_worth_compacting() {
+        match taken {
+            Ok(()) => state.looked = Some(looked),
+            Err(error) => drop(self.show_what_is_known(state, error)?),
+        }
+        self.name_letters(state);
+        if state.wants_new_cache() {
             self.compact(state);
         }
         Ok(state.modseq != before)
+    }
+
+    /// While no UID and no mod-sequence can be given, clients see what they have seen; nothing of it can change on such a
+    /// disk.
+    fn show_what_is_known(&self, state: &mut State, error: FolderError) -> Result<bool, FolderError> {
+        state.looked = None;
+        match error {
+            FolderError::Mailbox(error) => {
+                tracing::warn!("{} {}: nothing new is shown: {error}", self.account.address(), self.name);
+                Ok(false)
+            }
+            other => Err(other),
+        }
     }
 
     /// The directories' times now, before they are read.
@@ -199,7 +240,7 @@ impl Folder {
         }
         let flags_table = self.places.flags_table.as_deref().and_then(version_of);
         let settled_before = SystemTime::now().checked_sub(TICK);
-        let times = [new, cur, flags_table.map(|(time, _)| time)];
+        let times = [new, cur, flags_table.map(|(time, ..)| time)];
         let is_settled =
             times.iter().flatten().all(|time| settled_before.is_some_and(|before| *time < before));
         Ok(Looked { new, cur, flags_table, is_settled })
@@ -236,23 +277,62 @@ impl Folder {
                 let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
                 let Ok(file_name) = entry.file_name().into_string() else { continue };
                 if is_file && !file_name.starts_with('.') {
-                    found.push(Found { file_name, is_in_cur });
+                    found.push(Found { file_name, is_in_cur, inode: entry.ino() });
                 }
             }
         }
         Ok(found)
     }
 
-    /// Takes out what is no longer there.
-    fn take_gone(&self, state: &mut State, found: &[Found]) -> Vec<Record> {
-        let bases: HashSet<&str> = found.iter().map(|file| split(&file.file_name).0).collect();
-        let gone: Vec<u32> = state
-            .entries
-            .iter()
-            .filter(|entry| !bases.contains(split(&entry.file_name).0))
-            .map(|entry| entry.state.uid)
-            .collect();
-        state.take_out(&gone)
+    /// Takes out what is no longer there, or is another file of the same name: what XMail's queue puts in the place of a
+    /// part that a crash has left, or what is still being written in its place by hand.
+    fn take_gone(&self, state: &mut State, found: &mut [Found]) -> Result<Vec<Record>, FolderError> {
+        let mut gone: Vec<u32> = state.missing(found).collect();
+        for file in found.iter() {
+            let index = state.by_base.get(split(&file.file_name).0).and_then(|uid| state.find(*uid));
+            let Some(index) = index.filter(|&index| state.entries[index].inode != file.inode) else {
+                continue;
+            };
+            let path = self.directory(file.is_in_cur).join(&file.file_name);
+            let meta = match fs::metadata(&path) {
+                Ok(meta) => meta,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(MailboxError::on("look at", &path)(error).into()),
+            };
+            let entry = &mut state.entries[index];
+            entry.inode = file.inode;
+            if meta.len() != entry.state.file_bytes {
+                gone.push(entry.state.uid);
+            } else if meta.modified().ok().map(unix_secs) != Some(entry.state.internal_date) {
+                // As long as before: a copy of the MailRoot, as a rule. What it says is read again.
+                entry.head = None;
+            }
+        }
+        gone.sort_unstable();
+        gone.dedup();
+        Ok(state.take_out(&gone))
+    }
+
+    fn directory(&self, is_in_cur: bool) -> &Path {
+        match &self.places.cur {
+            Some(cur) if is_in_cur => cur,
+            _ => &self.places.new,
+        }
+    }
+
+    /// The flags a file's name tells. Letters of keywords mean something in folders only.
+    pub(super) fn told_by_name(&self, file_name: &str) -> (Flags, KeywordSet) {
+        let (_, flags, keywords) = split(file_name);
+        (flags, if self.name.is_inbox() { KeywordSet::default() } else { keywords })
+    }
+
+    /// Letters that no table names have themselves as names: no new keyword gets such a letter.
+    fn name_letters(&self, state: &mut State) {
+        let used = state.entries.iter().map(|entry| entry.state.keywords);
+        let last = used.fold(KeywordSet::default(), KeywordSet::union).indexes().last();
+        while last.is_some_and(|last| state.keywords.len() <= last) {
+            state.keywords.push(super::flags::letter_of(state.keywords.len()).to_string());
+        }
     }
 
     /// Notes where known messages are now and what their names say; gives back the files that are new.
@@ -261,7 +341,7 @@ impl Folder {
         let mut seen = HashSet::new();
         let modseq = state.modseq + 1;
         for file in found {
-            let (base, flags, keywords) = split(&file.file_name);
+            let (base, ..) = split(&file.file_name);
             let Some(index) = state.by_base.get(base).and_then(|uid| state.find(*uid)) else {
                 fresh.push(file);
                 continue;
@@ -273,6 +353,7 @@ impl Folder {
                 continue;
             }
             entry.is_in_cur = file.is_in_cur;
+            let (flags, keywords) = self.told_by_name(&file.file_name);
             if (entry.state.flags, entry.state.keywords) != (flags, keywords) {
                 (entry.state.flags, entry.state.keywords, entry.state.modseq) = (flags, keywords, modseq);
                 state.modseq = modseq;
@@ -291,10 +372,10 @@ impl Folder {
         records: &mut Vec<Record>,
     ) -> Result<(), FolderError> {
         let mut arrived: Vec<(SystemTime, u64, Found)> = Vec::new();
+        let told = self.flags_rows(state);
         let mut bases = HashSet::new();
         for file in fresh {
-            let directory = if file.is_in_cur { self.places.cur.as_ref() } else { Some(&self.places.new) };
-            let path = directory.unwrap_or(&self.places.new).join(&file.file_name);
+            let path = self.directory(file.is_in_cur).join(&file.file_name);
             match fs::metadata(&path) {
                 Ok(meta) if bases.insert(split(&file.file_name).0.to_owned()) => {
                     arrived.push((meta.modified().unwrap_or(SystemTime::UNIX_EPOCH), meta.len(), file));
@@ -311,11 +392,10 @@ impl Folder {
         arrived.sort_by(|a, b| (a.0, &a.2.file_name).cmp(&(b.0, &b.2.file_name)));
         state.reserve(u32::try_from(arrived.len()).map_err(|_| FolderError::NoUids)?)?;
         let modseq = state.next_modseq();
-        let told = self.flags_rows(state);
         for (modified, bytes, file) in arrived {
-            let (base, flags, keywords) = split(&file.file_name);
-            let (flags, keywords) = told.get(&file.file_name).copied().unwrap_or((flags, keywords));
-            let base = Box::from(base);
+            let named = self.told_by_name(&file.file_name);
+            let (flags, keywords) = told.get(&file.file_name).copied().unwrap_or(named);
+            let base = Box::from(split(&file.file_name).0);
             let message = MessageState {
                 uid: 0,
                 modseq,
@@ -327,6 +407,7 @@ impl Folder {
             let entry = Entry {
                 state: message,
                 is_in_cur: file.is_in_cur,
+                inode: file.inode,
                 file_name: file.file_name.into(),
                 head: None,
             };
@@ -344,8 +425,8 @@ impl Folder {
         let modseq = state.modseq + 1;
         let mut has_changed = false;
         for entry in &mut state.entries {
-            let (_, flags, keywords) = split(&entry.file_name);
-            let now = told.get(&*entry.file_name).copied().unwrap_or((flags, keywords));
+            let named = self.told_by_name(&entry.file_name);
+            let now = told.get(&*entry.file_name).copied().unwrap_or(named);
             if (entry.state.flags, entry.state.keywords) != now {
                 (entry.state.flags, entry.state.keywords) = now;
                 entry.state.modseq = modseq;
@@ -363,10 +444,15 @@ impl Folder {
     fn flags_rows(&self, state: &mut State) -> std::collections::HashMap<String, (Flags, KeywordSet)> {
         let Some(path) = &self.places.flags_table else { return Default::default() };
         let bytes = read_or_empty(path);
-        let mut told = std::collections::HashMap::new();
-        for row in records(&bytes) {
+        let rows: Vec<Vec<Vec<u8>>> = records(&bytes).collect();
+        // Only the last row of a name counts: keywords of others take none of the few numbers.
+        let mut told: std::collections::HashMap<String, (Flags, KeywordSet)> = Default::default();
+        for row in rows.iter().rev() {
             let text =
                 |column: usize| row.get(column).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            if told.contains_key(text(0)) {
+                continue;
+            }
             let (flags, _) = from_letters(text(1));
             let mut keywords = KeywordSet::default();
             for keyword in text(2).split_ascii_whitespace() {
@@ -396,6 +482,15 @@ impl Folder {
 
     /// Writes the cache file anew; what is there stays when that fails.
     fn compact(&self, state: &mut State) {
+        state.tried = Some(Instant::now());
+        if !state.is_validity_saved {
+            let folders = Folders::new(&self.mailboxes, &self.account);
+            if let Err(error) = folders.write_validity(&self.name, state.uid_validity) {
+                tracing::debug!("{}: {error}", self.name);
+                return;
+            }
+            state.is_validity_saved = true;
+        }
         let records = state.records();
         match Cache::create(&self.mailboxes.disk, &self.places.cache, records.into_iter()) {
             Ok(_) => {
@@ -405,7 +500,7 @@ impl Folder {
                     for entry in &mut state.entries {
                         entry.head = loaded.heads.get(&entry.state.uid).copied();
                     }
-                    (state.cache, state.is_cache_whole) = (cache, true);
+                    (state.cache, state.keeping) = (Some(cache), Keeping::Whole);
                 }
             }
             Err(error) => tracing::warn!("{}: cannot be written: {error}", self.places.cache.display()),
@@ -414,6 +509,17 @@ impl Folder {
 }
 
 impl State {
+    /// The UIDs of messages whose files are not among these.
+    fn missing(&self, found: &[Found]) -> impl Iterator<Item = u32> {
+        let bases: HashSet<&str> = found.iter().map(|file| split(&file.file_name).0).collect();
+        let entries = self.entries.iter().filter(move |entry| !bases.contains(split(&entry.file_name).0));
+        entries.map(|entry| entry.state.uid)
+    }
+
+    fn misses_some_of(&self, found: &[Found]) -> bool {
+        self.missing(found).next().is_some()
+    }
+
     /// Adds a message under the next UID, and says how to write it down.
     pub(super) fn add(&mut self, base: Box<str>, mut entry: Entry) -> Record {
         entry.state.uid = self.next_uid;
@@ -461,10 +567,17 @@ impl Looked {
     }
 }
 
-/// Modification and size of a file; `None` when there is none.
-fn version_of(path: &Path) -> Option<(SystemTime, u64)> {
+/// Modification, size and inode of a file; `None` when there is none.
+fn version_of(path: &Path) -> Option<(SystemTime, u64, u64)> {
     let meta = fs::metadata(path).ok()?;
-    Some((meta.modified().ok()?, meta.len()))
+    Some((meta.modified().ok()?, meta.len(), meta.ino()))
+}
+
+/// Whether an error says nothing about the file: no descriptors, no memory, interrupted.
+fn is_passing(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let passing = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR];
+    Errno::from_io_error(error).is_some_and(|errno| passing.contains(&errno))
 }
 
 /// A table that cannot be read says nothing.

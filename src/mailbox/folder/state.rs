@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
 use super::cache::{Cache, Place, Record};
 use super::flags::{Flags, KeywordSet};
 use super::name::FolderName;
+use crate::durable::Disk;
 use crate::mailbox::{MailboxError, Mailboxes};
 use crate::mailroot::Account;
 use crate::mailroot::edit::EditError;
@@ -54,6 +55,33 @@ pub struct Folder {
     pub(super) places: Places,
     pub(super) state: Mutex<State>,
     pub(super) changed: watch::Sender<u64>,
+    pub(super) ended: Arc<Ended>,
+}
+
+/// Whether a folder's end has been written into its cache: nobody else may open that before.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    has: Mutex<bool>,
+    told: Condvar,
+}
+
+impl Ended {
+    fn tell(&self) {
+        *self.has.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.told.notify_all();
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        *self.has.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the end of a folder that nobody holds any more.
+    pub(super) fn wait(&self) {
+        let mut has = self.has.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*has {
+            has = self.told.wait(has).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 /// Where a folder is, absolute.
@@ -106,6 +134,8 @@ pub struct Status {
     pub deleted: u32,
     /// Octets of all files.
     pub file_bytes: u64,
+    /// Whether the UIDs will be the same after a restart. Not while the disk takes no cache.
+    pub keeps_uids: bool,
 }
 
 /// What has happened in a folder since some mod-sequence.
@@ -137,9 +167,15 @@ pub(super) struct State {
     /// Removals up to this mod-sequence may be forgotten.
     pub(super) gone_known_after: u64,
     pub(super) keywords: Vec<String>,
-    pub(super) cache: Cache,
-    /// The cache file tells everything; when it does not, it must not say that its end was orderly.
-    pub(super) is_cache_whole: bool,
+    pub(super) disk: Disk,
+    pub(super) cache_path: PathBuf,
+    /// `None` when none could be made.
+    pub(super) cache: Option<Cache>,
+    pub(super) keeping: Keeping,
+    /// When a cache file that tells everything was last tried to be written.
+    pub(super) tried: Option<Instant>,
+    /// Whether the UIDVALIDITY is in the table of folders.
+    pub(super) is_validity_saved: bool,
     pub(super) looked: Option<Looked>,
     /// The folder was removed or renamed.
     pub(super) is_gone: bool,
@@ -147,13 +183,24 @@ pub(super) struct State {
     pub(super) recent_from: u32,
 }
 
+/// How good the cache file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeping {
+    /// It tells everything.
+    Whole,
+    /// Its limits hold, but it does not tell everything: it must not say that its end was orderly.
+    Behind,
+    /// There is none, as no limit could be put on stable storage: the UIDs end with this process.
+    Not,
+}
+
 /// What the directories were like at the last look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Looked {
     pub(super) new: Option<SystemTime>,
     pub(super) cur: Option<SystemTime>,
-    /// Modification and size of the flags' table.
-    pub(super) flags_table: Option<(SystemTime, u64)>,
+    /// Modification, size and inode of the flags' table.
+    pub(super) flags_table: Option<(SystemTime, u64, u64)>,
     /// Nothing can have happened at the times above after we looked.
     pub(super) is_settled: bool,
 }
@@ -163,6 +210,8 @@ pub(super) struct Looked {
 pub(super) struct Entry {
     pub(super) state: MessageState,
     pub(super) is_in_cur: bool,
+    /// 0 when it is not known: then the file's size and time are compared at the next look.
+    pub(super) inode: u64,
     pub(super) file_name: Box<str>,
     pub(super) head: Option<Place>,
 }
@@ -202,6 +251,7 @@ impl Folder {
             unseen: count(|message| !message.flags.contains(Flags::SEEN)),
             deleted: count(|message| message.flags.contains(Flags::DELETED)),
             file_bytes: state.entries.iter().map(|entry| entry.state.file_bytes).sum(),
+            keeps_uids: state.keeping != Keeping::Not,
         }
     }
 
@@ -265,6 +315,7 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.close();
+        self.ended.tell();
     }
 }
 
@@ -274,12 +325,19 @@ const RESERVE_UIDS: u32 = 1000;
 /// Mod-sequences reserved at once.
 const RESERVE_MODSEQS: u64 = 100_000;
 
+/// How long after a failure a new cache file is tried.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+
 impl State {
     pub(super) fn find(&self, uid: u32) -> Option<usize> {
         self.entries.binary_search_by_key(&uid, |entry| entry.state.uid).ok()
     }
 
-    /// Makes sure that so many UIDs and some mod-sequences can be given: their limit is on stable storage.
+    /// Makes sure that so many UIDs and some mod-sequences can be given: their limit is on stable storage. Where the disk
+    /// takes none, the cache file is removed, for good: without it the next process gives a new UIDVALIDITY.
+    ///
+    /// # Errors
+    /// [`FolderError::NoUids`]; the disk's, when not even that is possible: no UID may be given then.
     pub(super) fn reserve(&mut self, uids: u32) -> Result<(), FolderError> {
         let (Some(needed), needed_modseq) = (self.next_uid.checked_add(uids), self.modseq + 2) else {
             return Err(FolderError::NoUids);
@@ -290,10 +348,37 @@ impl State {
         let next_uid = needed.saturating_add(RESERVE_UIDS);
         let modseq = self.modseq + RESERVE_MODSEQS;
         let record = Record::Reserve { next_uid, modseq };
-        let written = self.cache.append(std::iter::once(&record)).and_then(|()| self.cache.sync());
-        written.map_err(MailboxError::on("write", self.cache.path()))?;
+        if self.keeping != Keeping::Not
+            && let Some(cache) = &mut self.cache
+        {
+            match cache.append(std::iter::once(&record)).and_then(|()| cache.sync()) {
+                Ok(()) => {
+                    self.reserved = (next_uid, modseq);
+                    return Ok(());
+                }
+                Err(error) => {
+                    tracing::warn!("{}: cannot be written: {error}", self.cache_path.display());
+                    self.keeping = Keeping::Behind;
+                }
+            }
+        }
+        Cache::remove(&self.disk, &self.cache_path).map_err(MailboxError::on("remove", &self.cache_path))?;
+        (self.keeping, self.tried) = (Keeping::Not, Some(Instant::now()));
         self.reserved = (next_uid, modseq);
         Ok(())
+    }
+
+    /// Whether it is time to write a whole cache file.
+    pub(super) fn wants_new_cache(&self) -> bool {
+        match self.keeping {
+            Keeping::Whole => self.cache.as_ref().is_some_and(Cache::is_worth_compacting),
+            _ => self.tried.is_none_or(|at| at.elapsed() > RETRY_INTERVAL),
+        }
+    }
+
+    /// The octets of a head, if they are known.
+    pub(super) fn packed_head(&self, entry: &Entry) -> Option<Vec<u8>> {
+        self.cache.as_ref()?.read_head(entry.head?).ok()
     }
 
     /// The next mod-sequence. [`State::reserve`] has seen to it.
@@ -304,12 +389,13 @@ impl State {
 
     /// Writes records down; without success the file is known not to tell everything.
     pub(super) fn write(&mut self, records: &[Record]) {
-        if !self.is_cache_whole || records.is_empty() {
+        let Some(cache) = self.cache.as_mut().filter(|_| self.keeping == Keeping::Whole) else { return };
+        if records.is_empty() {
             return;
         }
-        if let Err(error) = self.cache.append(records.iter()) {
-            tracing::warn!("{}: cannot be written: {error}", self.cache.path().display());
-            self.is_cache_whole = false;
+        if let Err(error) = cache.append(records.iter()) {
+            tracing::warn!("{}: cannot be written: {error}", self.cache_path.display());
+            (self.keeping, self.tried) = (Keeping::Behind, Some(Instant::now()));
         }
     }
 
@@ -335,7 +421,7 @@ impl State {
         records.extend(self.gone.iter().map(|&(modseq, uid)| Record::Gone { uid, modseq }));
         for entry in &self.entries {
             records.push(entry.record());
-            let packed = entry.head.and_then(|place| self.cache.read_head(place).ok());
+            let packed = self.packed_head(entry);
             records.extend(packed.map(|packed| Record::Head { uid: entry.state.uid, packed }));
         }
         records
@@ -343,12 +429,13 @@ impl State {
 
     /// The orderly end.
     pub(super) fn close(&mut self) {
-        if self.reserved == (0, 0) || !self.is_cache_whole || self.is_gone {
+        if self.reserved == (0, 0) || self.is_gone {
             return;
         }
+        let Some(cache) = self.cache.as_mut().filter(|_| self.keeping == Keeping::Whole) else { return };
         let record = Record::Closed { next_uid: self.next_uid, modseq: self.modseq + 1 };
-        if let Err(error) = self.cache.append(std::iter::once(&record)) {
-            tracing::warn!("{}: cannot be written: {error}", self.cache.path().display());
+        if let Err(error) = cache.append(std::iter::once(&record)) {
+            tracing::warn!("{}: cannot be written: {error}", self.cache_path.display());
         }
     }
 }
@@ -364,6 +451,7 @@ impl Entry {
             modified: state.internal_date,
             bytes: state.file_bytes,
             is_in_cur: self.is_in_cur,
+            inode: self.inode,
             file_name: self.file_name.to_string(),
         })
     }

@@ -132,16 +132,29 @@ fn is_of(row: &EditRow, name: &FolderName) -> bool {
 
 /// A UIDVALIDITY that this account never had: the time, or more. It is written down with the edit.
 pub(super) fn new_uid_validity(edit: &mut Edit, unix_secs: i64) -> Result<u32, EditError> {
-    let given =
-        |row: &EditRow| row.value(1).to_str().ok().and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
-    let greatest = edit.rows().map(|row| given(&row)).max().unwrap_or(0);
+    let greatest = edit.rows().map(|row| number(row.value(1))).max().unwrap_or(0);
     let next = u32::try_from(unix_secs).unwrap_or(1).max(greatest.saturating_add(1)).max(1);
-    let values = [String::new(), next.to_string(), String::new(), String::new()];
-    match edit.find(|row| row.value(0).is_empty()) {
-        Some(row) => edit.set(row.index, &values)?,
-        None => edit.push(&values)?,
-    }
+    note_uid_validity(edit, next)?;
     Ok(next)
+}
+
+/// Writes down that no UIDVALIDITY up to this one is to be given again.
+pub(super) fn note_uid_validity(edit: &mut Edit, uid_validity: u32) -> Result<(), EditError> {
+    let values = [String::new(), uid_validity.to_string(), String::new(), String::new()];
+    match edit.find(|row| row.value(0).is_empty()) {
+        Some(row) if number(row.value(1)) >= uid_validity => Ok(()),
+        Some(row) => edit.set(row.index, &values),
+        None => edit.push(&values),
+    }
+}
+
+/// The greatest UIDVALIDITY in the table.
+pub(super) fn greatest_validity(bytes: &[u8]) -> u32 {
+    records(bytes).filter_map(|values| values.get(1).map(|value| number(value))).max().unwrap_or(0)
+}
+
+fn number(value: &[u8]) -> u32 {
+    value.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -3,25 +3,53 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
 use tokio::sync::watch;
 
 use super::look::unix_secs;
 use super::name::{FolderName, fresh_file_name};
-use super::state::{Folder, FolderError, Places, State};
+use super::state::{Ended, Folder, FolderError, Places, State};
 use super::table::{self, Row, SpecialUse};
 use crate::mailbox::{MailboxError, Mailboxes};
 use crate::mailroot::edit::{Edit, EditError, Editor};
 use crate::mailroot::{Account, MailRoot};
 
+/// Ended folders that are remembered; they are few octets each.
+const OPEN_KNOWN_MAX: usize = 10_000;
+
 /// The table of folders, in the account's directory.
 const FOLDERS_TABLE: &str = "imapfolders.tab";
 
 /// The folders that are open in this process, by their directories.
-pub(in crate::mailbox) type OpenFolders = Arc<Mutex<HashMap<PathBuf, Weak<Folder>>>>;
+#[derive(Clone, Default)]
+pub(in crate::mailbox) struct OpenFolders(Arc<Mutex<HashMap<PathBuf, Open>>>);
+
+/// A folder that is open, or was.
+struct Open {
+    folder: Weak<Folder>,
+    ended: Arc<Ended>,
+    uid_validity: u32,
+}
+
+impl OpenFolders {
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Open>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    /// The folder, if it is open. If not, what it had to say to its cache is written.
+    fn folder(&self) -> Option<Arc<Folder>> {
+        let folder = self.folder.upgrade();
+        if folder.is_none() {
+            self.ended.wait();
+        }
+        folder
+    }
+}
 
 /// All folders of an account. Cheap to make and to clone.
 #[derive(Clone, Debug)]
@@ -48,11 +76,15 @@ pub struct FolderRow {
 impl Mailboxes {
     /// The folders of an account.
     pub fn folders(&self, account: &Arc<Account>) -> Folders {
-        Folders { mailboxes: self.clone(), account: Arc::clone(account) }
+        Folders::new(self, account)
     }
 }
 
 impl Folders {
+    pub(super) fn new(mailboxes: &Mailboxes, account: &Arc<Account>) -> Self {
+        Self { mailboxes: mailboxes.clone(), account: Arc::clone(account) }
+    }
+
     /// All folders, those that are only subscribed to, and names that are only above others, by name; INBOX is first.
     ///
     /// # Errors
@@ -148,25 +180,41 @@ impl Folders {
         let mut missing: Vec<FolderName> = name.parents().filter(|above| !self.exists(above)).collect();
         missing.reverse();
         missing.push(name.clone());
-        for missing in &missing {
-            let directory = self.directory(missing)?;
+        let made = self.make_directories(&missing).and_then(|()| {
+            self.edit(|edit| {
+                for missing in &missing {
+                    let special_use = special_use.filter(|_| missing == name);
+                    let uid_validity = table::new_uid_validity(edit, unix_secs(SystemTime::now()))?;
+                    table::set(edit, missing, |row| {
+                        row.uid_validity = uid_validity;
+                        row.special_use = special_use.or(row.special_use);
+                    })?;
+                }
+                Ok(())
+            })
+        });
+        if made.is_err() {
+            // Without `cur` there is no folder; what else is left does no harm, and is used at the next attempt.
+            for missing in missing.iter().rev() {
+                let Ok(directory) = self.directory(missing) else { continue };
+                for part in ["cur", "new", "tmp", ""] {
+                    let _ = fs::remove_dir(directory.join(part));
+                }
+            }
+        }
+        made
+    }
+
+    fn make_directories(&self, names: &[FolderName]) -> Result<(), FolderError> {
+        for name in names {
+            let directory = self.directory(name)?;
             // `cur` comes last: with it the folder is there.
             for part in ["tmp", "new", "cur"] {
                 let path = directory.join(part);
                 self.mailboxes.disk.create_dir_all(&path).map_err(MailboxError::on("create", &path))?;
             }
         }
-        self.edit(|edit| {
-            for missing in &missing {
-                let special_use = special_use.filter(|_| missing == name);
-                let uid_validity = table::new_uid_validity(edit, unix_secs(SystemTime::now()))?;
-                table::set(edit, missing, |row| {
-                    row.uid_validity = uid_validity;
-                    row.special_use = special_use.or(row.special_use);
-                })?;
-            }
-            Ok(())
-        })
+        Ok(())
     }
 
     /// Opens a folder and looks at its directories. INBOX is made if it is missing.
@@ -186,19 +234,24 @@ impl Folders {
 
     fn open_once(&self, name: &FolderName) -> Result<Arc<Folder>, FolderError> {
         let places = self.places(name);
-        let mut open = self.mailboxes.open_folders.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(folder) = open.get(&places.cache).and_then(Weak::upgrade) {
+        let mut open = self.mailboxes.open_folders.lock();
+        if let Some(folder) = open.get(&places.cache).and_then(Open::folder) {
             return Ok(folder);
         }
-        open.retain(|_, folder| folder.strong_count() > 0);
+        // A UIDVALIDITY that could not be written down is given to nobody else in this process.
+        let spare = open.get(&places.cache).map_or(0, |former| former.uid_validity + 1);
+        let now = unix_secs(SystemTime::now()).max(i64::from(spare));
         let known = self.rows()?.into_iter().find(|row| row.name == *name).map_or(0, |row| row.uid_validity);
-        let state = State::open(&self.mailboxes, &places, known, || {
+        let new_validity = || {
             self.edit(|edit| {
-                let uid_validity = table::new_uid_validity(edit, unix_secs(SystemTime::now()))?;
+                let uid_validity = table::new_uid_validity(edit, now)?;
                 table::set(edit, name, |row| row.uid_validity = uid_validity)?;
                 Ok(uid_validity)
             })
-        })?;
+        };
+        let spare = u32::try_from(now).unwrap_or(u32::MAX).max(self.greatest_validity().saturating_add(1));
+        let state = State::open(&self.mailboxes, &places, known, new_validity, spare)?;
+        let (uid_validity, ended) = (state.uid_validity, Arc::<Ended>::default());
         let folder = Arc::new(Folder {
             name: name.clone(),
             mailboxes: self.mailboxes.clone(),
@@ -206,21 +259,48 @@ impl Folders {
             places: places.clone(),
             state: Mutex::new(state),
             changed: watch::Sender::new(0),
+            ended: Arc::clone(&ended),
         });
-        open.insert(places.cache, Arc::downgrade(&folder));
+        if open.len() >= OPEN_KNOWN_MAX {
+            open.retain(|_, known| known.folder.strong_count() > 0 || !known.ended.is_over());
+        }
+        open.insert(places.cache, Open { folder: Arc::downgrade(&folder), ended, uid_validity });
         Ok(folder)
     }
 
-    /// Nobody who has the folder open can do anything with it any more.
-    fn forget(&self, name: &FolderName) {
-        let mut open = self.mailboxes.open_folders.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(folder) = open.remove(&self.places(name).cache).and_then(|folder| folder.upgrade()) {
-            let mut state = folder.lock();
-            state.close();
-            state.is_gone = true;
-            drop(state);
-            folder.tell();
-        }
+    /// The greatest UIDVALIDITY that the table knows.
+    fn greatest_validity(&self) -> u32 {
+        let path = self.mailboxes.root.path().join(self.table());
+        fs::read(&path).map_or(0, |bytes| table::greatest_validity(&bytes))
+    }
+
+    /// Writes down a UIDVALIDITY that was given before that was possible.
+    pub(super) fn write_validity(&self, name: &FolderName, uid_validity: u32) -> Result<(), FolderError> {
+        self.edit(|edit| {
+            table::note_uid_validity(edit, uid_validity)?;
+            table::set(edit, name, |row| row.uid_validity = uid_validity).map(drop)
+        })
+    }
+
+    /// Takes a folder's directory away by `deed`, while nobody opens it and nobody does anything in it. Who has it open
+    /// can do nothing with it afterwards.
+    fn retire(
+        &self,
+        name: &FolderName,
+        deed: impl FnOnce() -> Result<(), FolderError>,
+    ) -> Result<(), FolderError> {
+        let mut open = self.mailboxes.open_folders.lock();
+        let path = self.places(name).cache;
+        let Some(folder) = open.get(&path).and_then(Open::folder) else { return deed() };
+        let mut state = folder.lock();
+        deed()?;
+        state.close();
+        state.is_gone = true;
+        drop(state);
+        open.remove(&path);
+        drop(open);
+        folder.tell();
+        Ok(())
     }
 
     /// Removes a folder with its messages. Folders below it stay.
@@ -232,13 +312,10 @@ impl Folders {
         if !self.exists(name) {
             return Err(FolderError::NoSuchFolder);
         }
-        self.forget(name);
         // Under a name that is no folder's it is gone at once; a crash leaves at most waste.
         let waste = self.mailboxes.directory(&self.account).join(format!("..{}", fresh_file_name()));
-        let disk = &self.mailboxes.disk;
-        disk.rename(&directory, &waste).map_err(MailboxError::on("remove", &directory))?;
         let top = self.mailboxes.directory(&self.account);
-        disk.sync_dir(&top).map_err(MailboxError::on("sync", &top))?;
+        self.retire(name, || self.rename_durably(&[(directory.clone(), waste.clone())], &top))?;
         if let Err(error) = fs::remove_dir_all(&waste) {
             tracing::warn!("{}: cannot be removed: {error}", waste.display());
         }
@@ -282,14 +359,28 @@ impl Folders {
         for above in to.parents().filter(|above| !self.exists(above)).collect::<Vec<_>>().into_iter().rev() {
             self.create(&above, None)?;
         }
-        for (name, moved) in &moves {
-            self.forget(name);
-            let (old, new) = (self.directory(name)?, self.directory(moved)?);
-            self.mailboxes.disk.rename(&old, &new).map_err(MailboxError::on("rename", &old))?;
-        }
         let top = self.mailboxes.directory(&self.account);
-        self.mailboxes.disk.sync_dir(&top).map_err(MailboxError::on("sync", &top))?;
+        // The table first: a folder whose row has another UIDVALIDITY than its cache would lose its UIDs.
         self.edit(|edit| {
+            for (name, moved) in &moves {
+                let known = table::set(edit, name, |_| ())?.uid_validity;
+                table::set(edit, moved, |new| new.uid_validity = known)?;
+            }
+            Ok(())
+        })?;
+        for (nth, (name, moved)) in moves.iter().enumerate() {
+            let (old, new) = (self.directory(name)?, self.directory(moved)?);
+            let renamed = self.retire(name, || self.rename_durably(&[(old.clone(), new.clone())], &top));
+            if let Err(error) = renamed {
+                // All have their new names, or none.
+                for (name, moved) in moves[..nth].iter().rev() {
+                    let (old, new) = (self.directory(name)?, self.directory(moved)?);
+                    let _ = self.retire(moved, || self.rename_durably(&[(new.clone(), old.clone())], &top));
+                }
+                return Err(error);
+            }
+        }
+        let noted = self.edit(|edit| {
             for (name, moved) in &moves {
                 let row = table::set(edit, name, |_| ())?;
                 table::remove(edit, name);
@@ -302,7 +393,24 @@ impl Folders {
                 }
             }
             Ok(())
-        })
+        });
+        if let Err(error) = noted {
+            // The folders have their new names and their UIDs; only rows of the old ones are left.
+            tracing::warn!("{}: cannot be written: {error}", self.table().display());
+        }
+        Ok(())
+    }
+
+    /// Renames directories and syncs the one they are in; when that fails they have their old names.
+    fn rename_durably(&self, renames: &[(PathBuf, PathBuf)], top: &Path) -> Result<(), FolderError> {
+        let disk = &self.mailboxes.disk;
+        for (from, to) in renames {
+            disk.rename(from, to).map_err(MailboxError::on("rename", from))?;
+            disk.sync_dir(top).map_err(MailboxError::on("sync", top)).inspect_err(|_| {
+                let _ = disk.rename(to, from);
+            })?;
+        }
+        Ok(())
     }
 
     fn rename_inbox(&self, to: &FolderName) -> Result<(), FolderError> {
