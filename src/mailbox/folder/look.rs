@@ -196,8 +196,11 @@ impl Folder {
         }
         self.read_keywords(state);
         let mut records = self.take_gone(state, &mut found)?;
+        let known_before = records.len();
         let fresh = self.take_known(state, found, &mut records);
-        if state.looked.as_ref().map(|last| last.flags_table) != Some(looked.flags_table) {
+        // INBOX: a row may be about a new name, too.
+        let has_renamed = records.len() > known_before;
+        if has_renamed || state.looked.as_ref().map(|last| last.flags_table) != Some(looked.flags_table) {
             self.read_flags_table(state, &mut records)?;
         }
         let taken = self.take_new(state, fresh, &mut records);

@@ -3,6 +3,8 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+mod random;
+
 use super::*;
 use crate::durable::Disk;
 use crate::mailbox::{Kind, Mailboxes};
