@@ -1,4 +1,4 @@
-"""The servers that scripts/bench compares: Tabmail, and private instances of Postfix and Dovecot, in one directory each."""
+"""The servers that scripts/bench and scripts/bench-imap compare: Tabmail, and private instances of Postfix and Dovecot, in one directory each."""
 
 import os
 import pathlib
@@ -83,7 +83,7 @@ DOVECOT_CONFIGURATION = """
 base_dir = {directory}/run
 state_dir = {directory}/state
 log_path = {directory}/dovecot.log
-protocols = pop3
+protocols = pop3 imap
 listen = 127.0.0.1
 ssl = yes
 ssl_cert = <{certificate}
@@ -129,6 +129,21 @@ service pop3-login {{
   }}
 }}
 service pop3 {{
+  service_count = 256
+  process_limit = 12000
+}}
+service imap-login {{
+  service_count = 0
+  client_limit = 12000
+  process_min_avail = 2
+  inet_listener imap {{
+    port = {imap}
+  }}
+  inet_listener imaps {{
+    port = {imaps}
+  }}
+}}
+service imap {{
   service_count = 256
   process_limit = 12000
 }}
@@ -209,7 +224,9 @@ class Tabmail(served.Server, Measured):
 
     def __init__(self, program, work, certificate, sink_port):
         self.pop3_port, self.pop3s_port = served.free_port(), served.free_port()
+        self.imap_port, self.imaps_port = served.free_port(), served.free_port()
         quiet = ["-F-", "-Y-", "-Sl", "-Pl", "-PI", f"127.0.0.1:{self.pop3_port}", "-BI", f"127.0.0.1:{self.pop3s_port}"]
+        quiet += ["-Il", "-IX", "20000", "-II", f"127.0.0.1:{self.imap_port}", "-JI", f"127.0.0.1:{self.imaps_port}"]
         super().__init__(program, work, ["-PX", "20000", "-Pt", "1800"], quiet)
         command = [self.program, "xmcrypt", PASSWORD]
         stored = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
@@ -225,8 +242,8 @@ class Tabmail(served.Server, Measured):
         self.version = subprocess.run([self.program, "--version"], capture_output=True, text=True).stdout.strip()
 
     def command(self):
-        # POP3 with TLS is wanted here.
-        return [word for word in super().command() if word != "-B-"]
+        # POP3 with TLS, and IMAP, are wanted here.
+        return [word for word in super().command() if word not in ("-B-", "-I-", "-J-")]
 
     def start(self):
         super().start()
@@ -283,13 +300,15 @@ class Dovecot(Measured):
     def __init__(self, work, certificate):
         self.directory, self.process = pathlib.Path(work), None
         self.pop3_port, self.pop3s_port = served.free_port(), served.free_port()
+        self.imap_port, self.imaps_port = served.free_port(), served.free_port()
         nobody = pwd.getpwnam("nobody")
         for name in ("run", "state", "mail"):
             (self.directory / name).mkdir(parents=True)
         make_maildirs(self.directory / "mail", nobody)
         rows = [f"{account(n)}@{DOMAIN}:{{PLAIN}}{PASSWORD}\n" for n in range(ACCOUNTS)]
         (self.directory / "users").write_text("".join(rows))
-        values = dict(pop3=self.pop3_port, pop3s=self.pop3s_port, uid=nobody.pw_uid, gid=nobody.pw_gid)
+        values = dict(pop3=self.pop3_port, pop3s=self.pop3s_port, imap=self.imap_port, imaps=self.imaps_port)
+        values.update(uid=nobody.pw_uid, gid=nobody.pw_gid)
         text = DOVECOT_CONFIGURATION.format(directory=self.directory, certificate=certificate, **values)
         (self.directory / "dovecot.conf").write_text(text)
         self.sasl = self.directory / "run/sasl"
@@ -306,6 +325,10 @@ class Dovecot(Measured):
         if self.process:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(START_SECS)
+
+    def owner(self):
+        nobody = pwd.getpwnam("nobody")
+        return nobody.pw_uid, nobody.pw_gid
 
     def inbox(self, name):
         return self.directory / "mail" / name / "Maildir/new"
