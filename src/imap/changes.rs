@@ -34,7 +34,7 @@ impl Work {
             let Some(message) = selected.folder.message(uid) else { continue };
             selected.note_told(&message);
             if !store.silent {
-                selected.tell_flags(out, modes, sequence, &message, store.by_uid);
+                selected.tell_flags(out, modes, sequence, &message, store.by_uid || modes.qresync);
             } else if modes.tells_modseq() {
                 // Also silently the new mod-sequence is told (RFC 7162 section 3.1.3).
                 let _ = write!(out, "* {sequence} FETCH (UID {uid} MODSEQ ({}))\r\n", message.modseq);
@@ -71,23 +71,28 @@ impl Work {
             .filter(|uid| among.as_ref().is_none_or(|among| among.iter().any(|(_, wanted)| wanted == uid)))
             .collect();
         selected.folder.remove(&deleted)?;
-        let code =
-            self.modes.tells_modseq().then(|| self.highest_modseq()).flatten().map(Code::HighestModSeq);
+        let code = if deleted.is_empty() { None } else { self.told_modseq() };
         Ok(Progress::Done(code, "EXPUNGE completed"))
     }
 
-    fn highest_modseq(&self) -> Option<u64> {
-        self.selected.as_ref().map(|selected| selected.folder.status().highest_modseq)
+    /// The mod-sequence after a removal, for clients that are told of such.
+    fn told_modseq(&self) -> Option<Code> {
+        let selected = self.selected.as_ref().filter(|_| self.modes.tells_modseq())?;
+        Some(Code::HighestModSeq(selected.folder.status().highest_modseq))
     }
 
     /// CLOSE: removes without telling (RFC 9051 section 6.4.1). UNSELECT removes nothing.
     pub(super) fn close(&mut self, expunges: bool) -> Result<Progress, Refusal> {
         let selected = self.selected()?;
-        if expunges && !selected.read_only {
-            self.expunge(None)?;
+        let mut code = None;
+        if expunges
+            && !selected.read_only
+            && let Progress::Done(told, _) = self.expunge(None)?
+        {
+            code = told;
         }
         self.selected = None;
-        Ok(Progress::Done(None, if expunges { "CLOSE completed" } else { "UNSELECT completed" }))
+        Ok(Progress::Done(code, if expunges { "CLOSE completed" } else { "UNSELECT completed" }))
     }
 
     /// COPY and MOVE.
@@ -117,7 +122,12 @@ impl Work {
             if let Some(code) = &code {
                 super::encode::untagged(out, super::encode::Condition::Ok, Some(code), "Moved");
             }
-            return Ok(Progress::Done(None, "MOVE completed"));
+            // RFC 7162 section 3.2.9: a removal that is told has its mod-sequence told.
+            let code = match placed.is_empty() {
+                true => None,
+                false => self.told_modseq(),
+            };
+            return Ok(Progress::Done(code, "MOVE completed"));
         }
         Ok(Progress::Done(code, "COPY completed"))
     }

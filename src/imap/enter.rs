@@ -62,7 +62,7 @@ impl Client<'_> {
         if let Some(next) = self.refuse_log_in(tag) {
             return Ok(next);
         }
-        if let Some(scram) = ScramMechanism::from_name(mechanism.as_bytes()) {
+        if let Some(scram) = self.scram_mechanisms().find(|scram| scram.name() == mechanism) {
             return self.authenticate_by_scram(tag, scram, initial).await;
         }
         let Some(mechanism) = Mechanism::from_name(mechanism.as_bytes()) else {

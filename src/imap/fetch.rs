@@ -136,7 +136,7 @@ impl FetchJob {
             }
             if *item == FetchItem::Flags {
                 answer.octets.extend_from_slice(b"FLAGS ");
-                selected.flags_text(&mut answer.octets, &message);
+                selected.flags_text(&mut answer.octets, modes, &message);
                 if modes.tells_modseq() && !self.fetch.items.contains(&FetchItem::ModSeq) && !implied_modseq {
                     let _ = write!(answer.octets, " MODSEQ ({})", message.modseq);
                 }
@@ -212,7 +212,8 @@ impl Job for FetchJob {
             }
             match self.messages.pop_front() {
                 Some((sequence, uid)) => self.prepare(work, sequence, uid)?,
-                None if self.has_expunged => {
+                // To UIDs that are not there nothing is said (RFC 9051 section 6.4.9).
+                None if self.has_expunged && !self.fetch.by_uid => {
                     return Err(Refusal::no(
                         Some(encode::Code::ExpungeIssued),
                         "Some of the messages are no longer there",

@@ -16,6 +16,10 @@ use crate::mailbox::folder::{
 impl Work {
     /// SELECT and EXAMINE.
     pub(super) fn select(&mut self, select: &Select, out: &mut Vec<u8>) -> Result<Progress, Refusal> {
+        if select.qresync.is_some() && !self.modes.qresync {
+            // RFC 7162 section 3.2.5.
+            return Err(Refusal::bad("QRESYNC must be enabled first"));
+        }
         if self.selected.take().is_some() {
             Selected::tell_closed(out);
         }
@@ -169,8 +173,13 @@ impl Work {
                 continue;
             }
             let below: Vec<&FolderRow> = rows.iter().filter(|other| other.name.is_below(&row.name)).collect();
+            let is_told =
+                |row: &FolderRow| patterns.iter().any(|pattern| matches(pattern, row.name.as_str()));
             let has_wanted_below = list.select.recursive_match && below.iter().any(|other| wanted(other));
-            if !wanted(row) && !has_wanted_below {
+            // Who hears of those below anyway need not hear that they are there (RFC 5258 section 3.5).
+            let stands_for_below =
+                has_wanted_below && below.iter().any(|other| wanted(other) && !is_told(other));
+            if !wanted(row) && !stands_for_below {
                 continue;
             }
             if !row.exists && !list.select.subscribed && below.iter().all(|other| !other.exists) {
@@ -223,8 +232,9 @@ impl Work {
                 tell_name(out, "LSUB", &[], row.name.as_str(), self.names());
             }
         }
-        // With `%` the levels above subscribed folders are told, too.
-        for row in rows.iter().filter(|row| row.is_subscribed) {
+        // The levels above subscribed folders are told where `%` ends before those.
+        let is_hidden = |row: &&FolderRow| row.is_subscribed && !matches(&pattern, row.name.as_str());
+        for row in rows.iter().filter(is_hidden) {
             for above in row.name.parents() {
                 if matches(&pattern, above.as_str()) && told.insert(above.clone()) {
                     tell_name(out, "LSUB", &["\\Noselect"], above.as_str(), self.names());
@@ -261,7 +271,24 @@ impl Work {
     pub(super) fn rename(&mut self, from: &MailboxName, to: &MailboxName) -> Result<Progress, Refusal> {
         let (from, to) = (folder_name(from)?, folder_name(to)?);
         self.folders.rename(&from, &to)?;
+        self.follow_rename(&from, &to);
         Ok(Progress::Done(None, "RENAME completed"))
+    }
+
+    /// Who renames the selected folder goes on with it under its new name; others have lost it.
+    fn follow_rename(&mut self, from: &FolderName, to: &FolderName) {
+        let Some(selected) = &mut self.selected else { return };
+        let name = selected.folder.name();
+        if from.is_inbox() || !(name == from || name.is_below(from)) {
+            return;
+        }
+        let uid_validity = selected.folder.status().uid_validity;
+        let renamed = name.moved(from, to).map_err(FolderError::from).and_then(|name| self.folders.open(&name));
+        match renamed {
+            Ok(folder) if folder.status().uid_validity == uid_validity => selected.folder = folder,
+            // The next look finds it gone.
+            _ => {}
+        }
     }
 
     /// SUBSCRIBE and UNSUBSCRIBE.
@@ -280,25 +307,31 @@ impl Work {
         Progress::Done(None, "NAMESPACE completed")
     }
 
-    /// GETQUOTA and GETQUOTAROOT (RFC 9208): one root, named "", for the account.
+    /// GETQUOTA and GETQUOTAROOT (RFC 9208): one root, named "", for an account with a limit; none for others, since a root
+    /// has at least one resource.
     pub(super) fn quota(
         &mut self,
         mailbox: Option<&MailboxName>,
         out: &mut Vec<u8>,
     ) -> Result<Progress, Refusal> {
+        let limit = self.tables.fresh().user_tab(&self.account).mailbox_bytes_max();
         if let Some(mailbox) = mailbox {
             out.extend_from_slice(b"* QUOTAROOT ");
             encode::mailbox(out, mailbox.as_str(), self.names());
-            out.extend_from_slice(b" \"\"\r\n");
+            out.extend_from_slice(if limit.is_some() { b" \"\"\r\n" } else { b"\r\n" });
         }
-        let limit = self.tables.fresh().user_tab(&self.account).mailbox_bytes_max();
-        out.extend_from_slice(b"* QUOTA \"\" (");
-        if let Some(limit) = limit {
-            let usage = self.mailboxes.usage(&self.account).map_err(FolderError::from)?;
-            let _ = write!(out, "STORAGE {} {}", usage.bytes.div_ceil(1024), limit / 1024);
+        match limit {
+            Some(limit) => {
+                let usage = self.mailboxes.usage(&self.account).map_err(FolderError::from)?;
+                let (used, limit) = (usage.bytes.div_ceil(1024), limit / 1024);
+                let _ = write!(out, "* QUOTA \"\" (STORAGE {used} {limit})\r\n");
+            }
+            None if mailbox.is_none() => {
+                return Err(Refusal::no(Some(Code::NonExistent), "There is no such quota root"));
+            }
+            None => {}
         }
-        out.extend_from_slice(b")\r\n");
-        Ok(Progress::Done(None, "completed"))
+        Ok(Progress::Done(None, if mailbox.is_some() { "GETQUOTAROOT completed" } else { "GETQUOTA completed" }))
     }
 }
 

@@ -97,16 +97,29 @@ impl SearchJob {
         if self.asks_modseq {
             work.enable_condstore(out);
         }
-        let now = work.clock.unix_secs();
+        let (now, is_utf8) = (work.clock.unix_secs(), work.modes.utf8);
+        let saves = self.saves();
         let selected = work.selected()?;
-        if self.saves() {
-            // Whatever happens, the old result is gone (RFC 5182 section 2.1).
-            selected.saved.clear();
-        }
         selected.keywords = selected.folder.keywords();
+        if is_utf8 && self.charset.is_some() && matches!(self.purpose, Purpose::Search { .. }) {
+            // RFC 6855 section 3.
+            return Err(Refusal::bad("With UTF8=ACCEPT there is no CHARSET"));
+        }
         let charset = self.charset.as_deref().unwrap_or("UTF-8");
+        if !mime::charset_is_known(charset.as_bytes()) {
+            if saves {
+                // After NO there is no result, after BAD it is the old one (RFC 5182 section 2.1).
+                selected.saved.clear();
+            }
+            let known = vec!["US-ASCII".to_owned(), "UTF-8".to_owned()];
+            return Err(Refusal::no(Some(Code::BadCharset(known)), "This charset is not known"));
+        }
         let maker = Maker { selected, charset, now };
         self.condition = Some(maker.condition(key)?);
+        if saves {
+            // The keys may have named the old result.
+            selected.saved.clear();
+        }
         let all = selected.uids.iter().enumerate();
         self.messages =
             all.map(|(index, &uid)| (u32::try_from(index + 1).unwrap_or(u32::MAX), uid)).collect();
@@ -324,10 +337,10 @@ impl Maker<'_> {
             SearchKey::Uids(set) => {
                 Condition::Uids(self.selected.resolve(set, true)?.into_iter().map(|(_, uid)| uid).collect())
             }
-            SearchKey::Envelope(field, text) => Condition::Address(*field, self.text(text)?),
-            SearchKey::Header { name, value } => Condition::Header(name.clone(), self.text(value)?),
-            SearchKey::Body(text) => Condition::Body(self.text(text)?),
-            SearchKey::Text(text) => Condition::Text(self.text(text)?),
+            SearchKey::Envelope(field, text) => Condition::Address(*field, self.text(text)),
+            SearchKey::Header { name, value } => Condition::Header(name.clone(), self.text(value)),
+            SearchKey::Body(text) => Condition::Body(self.text(text)),
+            SearchKey::Text(text) => Condition::Text(self.text(text)),
             SearchKey::Date(DateKind::Sent, relation, date) => Condition::Sent(*relation, *date),
             // When a message came into the folder is not kept: RFC 8514 then takes the internal date.
             SearchKey::Date(DateKind::Internal | DateKind::Saved, relation, date) => {
@@ -354,16 +367,12 @@ impl Maker<'_> {
         }
     }
 
-    fn text(&self, octets: &[u8]) -> Result<String, Refusal> {
-        if !mime::charset_is_known(self.charset.as_bytes()) {
-            let known = vec!["US-ASCII".to_owned(), "UTF-8".to_owned()];
-            return Err(Refusal::no(Some(Code::BadCharset(known)), "This charset is not known"));
-        }
+    fn text(&self, octets: &[u8]) -> String {
         let mut decoder = mime::CharsetDecoder::new(Some(self.charset.as_bytes()));
         let mut text = String::new();
         decoder.push(octets, &mut text);
         decoder.finish(&mut text);
-        Ok(text)
+        text
     }
 }
 
@@ -433,8 +442,8 @@ impl Message<'_> {
             Condition::Text(text) => self.any_header_has(text)? || self.body_has(text)?,
             Condition::Arrived(relation, date) => compare(self.state.internal_date, *relation, *date),
             Condition::Sent(relation, date) => {
-                let sent = self.head()?.and_then(|head| mime::sent_date(&head.envelope().date?));
-                sent.is_some_and(|sent| compare(sent, *relation, *date))
+                let sent = self.head()?.and_then(|head| mime::sent_day(&head.envelope().date?));
+                sent.is_some_and(|sent| compare_days(sent, *relation, *date))
             }
             Condition::ArrivedAfter(at) => self.state.internal_date >= *at,
             Condition::Larger(size) => self.head()?.is_some_and(|head| head.size() > *size),
@@ -551,7 +560,10 @@ fn address_text(address: &mime::Address) -> String {
 /// Days as they are in UTC, for the zone of a date is disregarded.
 fn compare(unix_secs: i64, relation: DateRelation, date: Date) -> bool {
     let Ok(at) = Timestamp::from_second(unix_secs) else { return false };
-    let day = at.to_zoned(TimeZone::UTC).date();
+    compare_days(at.to_zoned(TimeZone::UTC).date(), relation, date)
+}
+
+fn compare_days(day: Date, relation: DateRelation, date: Date) -> bool {
     match relation {
         DateRelation::Before => day < date,
         DateRelation::On => day == date,

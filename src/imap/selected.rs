@@ -209,16 +209,16 @@ impl Selected {
             let _ = write!(out, "UID {} ", message.uid);
         }
         out.extend_from_slice(b"FLAGS ");
-        self.flags_text(out, message);
+        self.flags_text(out, modes, message);
         if modes.tells_modseq() {
             let _ = write!(out, " MODSEQ ({})", message.modseq);
         }
         out.extend_from_slice(b")\r\n");
     }
 
-    /// `(\Seen $Forwarded)`.
-    pub(super) fn flags_text(&self, out: &mut Vec<u8>, message: &MessageState) {
-        let recent = (message.uid >= self.recent_from).then_some("\\Recent");
+    /// `(\Seen $Forwarded)`; IMAP4rev2 has no `\Recent`.
+    pub(super) fn flags_text(&self, out: &mut Vec<u8>, modes: Modes, message: &MessageState) {
+        let recent = (message.uid >= self.recent_from && !modes.rev2).then_some("\\Recent");
         flag_list(out, message.flags, message.keywords, &self.keywords, recent);
     }
 

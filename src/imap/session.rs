@@ -219,6 +219,16 @@ impl<'a> Client<'a> {
             && self.services.tls.available()
     }
 
+    /// The forms of SCRAM that this connection can have: -PLUS needs what it is bound to.
+    pub(super) fn scram_mechanisms(&self) -> impl Iterator<Item = ScramMechanism> + use<> {
+        let has_bindings = !self.connection.stream().channel_bindings().is_empty();
+        let has_salts = self.services.salts.is_some();
+        let is_possible = move |scram: &ScramMechanism| {
+            has_salts && (has_bindings || *scram == ScramMechanism::Sha256)
+        };
+        ScramMechanism::ALL.into_iter().filter(is_possible)
+    }
+
     pub(super) fn capabilities(&self) -> Vec<String> {
         let mut names: Vec<String> = BASE_CAPABILITIES.iter().map(|name| (*name).to_owned()).collect();
         if let Some(work) = &self.work {
@@ -238,10 +248,7 @@ impl<'a> Client<'a> {
         }
         // Hashes cannot answer challenges (decision 18).
         let is_hashed = self.snapshot.server.choice(&variables::PASSWORD_SCHEME) == variables::ARGON2ID;
-        let has_bindings = !self.connection.stream().channel_bindings().is_empty();
-        let scram =
-            ScramMechanism::ALL.into_iter().filter(|scram| has_bindings || *scram == ScramMechanism::Sha256);
-        let scram = scram.filter(|_| self.services.salts.is_some() && !is_hashed);
+        let scram = self.scram_mechanisms().filter(|_| !is_hashed);
         names.extend(scram.map(|scram| format!("AUTH={}", scram.name())));
         let others = Mechanism::ALL.iter().filter(|mechanism| mechanism.sends_password() || !is_hashed);
         names.extend(others.map(|mechanism| format!("AUTH={}", mechanism.name())));
@@ -334,6 +341,7 @@ impl<'a> Client<'a> {
     fn enable(&mut self, tag: &str, names: &[String]) -> Next {
         let Some(work) = &mut self.work else { return Next::Over };
         let mut enabled = Vec::new();
+        let mut out = Vec::new();
         for name in names {
             match name.as_str() {
                 "IMAP4REV2" => {
@@ -345,11 +353,12 @@ impl<'a> Client<'a> {
                     enabled.push("UTF8=ACCEPT");
                 }
                 "CONDSTORE" => {
-                    work.modes.condstore = true;
+                    work.enable_condstore(&mut out);
                     enabled.push("CONDSTORE");
                 }
                 "QRESYNC" => {
-                    (work.modes.qresync, work.modes.condstore) = (true, true);
+                    work.enable_condstore(&mut out);
+                    work.modes.qresync = true;
                     enabled.push("QRESYNC");
                 }
                 _ => {}
@@ -357,7 +366,8 @@ impl<'a> Client<'a> {
         }
         let line =
             format!("* ENABLED{}\r\n", enabled.iter().map(|name| format!(" {name}")).collect::<String>());
-        self.connection.queue(line.as_bytes());
+        out.extend_from_slice(line.as_bytes());
+        self.connection.queue(&out);
         self.answer(tag, Condition::Ok, None, "ENABLE completed")
     }
 

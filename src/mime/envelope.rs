@@ -11,6 +11,7 @@
 //! twice, the first of a text counts, and address lists are joined.
 
 use bstr::ByteSlice as _;
+use jiff::civil::Date;
 use mail_parser::DateTime;
 
 use super::header::{self, unfold};
@@ -152,6 +153,17 @@ pub fn message_ids(value: &[u8]) -> Vec<&[u8]> {
 
 /// The moment that a Date field tells, in seconds since 1970 UTC; `None` if it tells none.
 pub fn sent_date(raw: &[u8]) -> Option<i64> {
+    date_time(raw).map(|date| date.to_timestamp())
+}
+
+/// The day that a Date field tells as it stands there, whatever its zone (RFC 9051 section 6.4.4, SENTON).
+pub fn sent_day(raw: &[u8]) -> Option<Date> {
+    let date = date_time(raw)?;
+    let (month, day) = (i8::try_from(date.month).ok()?, i8::try_from(date.day).ok()?);
+    Date::new(i16::try_from(date.year).ok()?, month, day).ok()
+}
+
+fn date_time(raw: &[u8]) -> Option<DateTime> {
     let unfolded = unfold(raw);
     let text = &unfolded[..unfolded.len().min(DATE_BYTES_MAX)];
     let mut text = String::from_utf8_lossy(text).into_owned();
@@ -159,7 +171,7 @@ pub fn sent_date(raw: &[u8]) -> Option<i64> {
     let mut date = DateTime::parse_rfc822(&text)?;
     // A leap second is the last one of its minute to everyone but astronomers.
     date.second = date.second.min(59);
-    date.is_valid().then(|| date.to_timestamp())
+    date.is_valid().then_some(date)
 }
 
 fn read_addresses(value: &[u8], into: &mut Vec<Address>) {

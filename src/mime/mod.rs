@@ -33,7 +33,7 @@ mod thread;
 mod transfer;
 
 pub use charset::{CharsetDecoder, charset_is_known, decoded_header};
-pub use envelope::{Address, Envelope, message_ids, sent_date};
+pub use envelope::{Address, Envelope, message_ids, sent_date, sent_day};
 pub use header::{HeaderField, fields, header_fields, unfold};
 pub use html::HtmlText;
 pub use packed::{PACKED_VERSION, Packed};
