@@ -5,6 +5,8 @@
 //! every answer ([`codec`]).
 
 mod client;
+mod codec;
+mod coverage;
 mod replay;
 mod sasl;
 mod server;
@@ -19,6 +21,9 @@ use tabmail::mailbox::Kind;
 /// Set to `write`, the answers of now become those of the dialogues.
 const WRITE_VARIABLE: &str = "TABMAIL_DIALOGUES";
 
+/// A part of the names of the dialogues that are to be replayed; without it all are.
+const ONLY_VARIABLE: &str = "TABMAIL_DIALOGUE";
+
 /// A dialogue as it stands in its file, and as it went.
 struct Dialogue {
     path: PathBuf,
@@ -32,7 +37,7 @@ fn dialogues() -> &'static [Dialogue] {
     DIALOGUES.get_or_init(|| {
         let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/imap/dialogues");
         let mut paths: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
-        let only = std::env::var("TABMAIL_DIALOGUE").unwrap_or_default();
+        let only = std::env::var(ONLY_VARIABLE).unwrap_or_default();
         paths.retain(|path| path.to_str().unwrap().contains(&only));
         paths.sort();
         assert!(!paths.is_empty());
@@ -50,7 +55,20 @@ fn dialogue(path: PathBuf) -> Dialogue {
     Dialogue { path, text, runs }
 }
 
+/// One test, so that the dialogues are replayed once where each test has a process of its own.
 #[test]
+fn the_service_conforms() {
+    the_answers_are_those_of_the_dialogues();
+    if std::env::var(ONLY_VARIABLE).is_ok() {
+        return;
+    }
+    coverage::every_command_succeeds_somewhere();
+    coverage::every_response_is_shown();
+    coverage::every_response_code_is_shown();
+    coverage::every_capability_is_used();
+    codec::another_implementation_reads_every_answer();
+}
+
 fn the_answers_are_those_of_the_dialogues() {
     let writes = std::env::var(WRITE_VARIABLE).is_ok_and(|value| value == "write");
     let mut wrong = String::new();

@@ -13,7 +13,7 @@
 //! | `C\| text` | a line of the literal that the line above announces by `{*}`, `{*+}`, `~{*}` or `~{*+}` (`*` is the size) |
 //! | `C= text` | octets of the literal without a line end; `\r`, `\n`, `\0`, `\\`, `\xff` stand for octets |
 //! | `C+ text` | the command goes on behind its literal |
-//! | `SEND: text`, `RAW: octets` | says a line, or octets, and reads nothing |
+//! | `SEND: text`, `RAW: octets`, `FILL: n` | says a line, octets, or a line of so many `x`, and reads nothing |
 //! | `HEAR: n`, `HEAR: end` | reads so many answers, or all up to the end of the connection |
 //! | `CONNECT: plain`, `CONNECT: tls` | connects and shows the greeting |
 //! | `LOGIN: anna` | logs in by LOGIN; what is said is not shown |
@@ -34,6 +34,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -53,8 +54,8 @@ use crate::server::Server;
 pub(crate) struct Replayed {
     /// The dialogue with the answers as they are.
     pub(crate) text: String,
-    /// What clients said, line by line.
-    pub(crate) said: Vec<String>,
+    /// The commands, from the tag on, and what was answered: the tagged answer without its tag, `+`, or nothing.
+    pub(crate) commands: Vec<(String, String)>,
     /// The answers as they came.
     pub(crate) answers: Vec<Vec<u8>>,
 }
@@ -78,8 +79,15 @@ pub(crate) fn replay(text: &str, kind: Kind) -> Option<Replayed> {
     let mut at = 0;
     while at < steps.len() {
         let taken = steps[at + 1..].iter().take_while(|step| step.is_continued()).count();
-        stage.play(&steps[at], &steps[at + 1..=at + taken]);
+        let played = catch_unwind(AssertUnwindSafe(|| stage.play(&steps[at], &steps[at + 1..=at + taken])));
         at += 1 + taken;
+        if played.is_err() {
+            // The rest is kept for who writes the answers anew; the panic has told why.
+            stage.replayed.text.push_str("#! this step cannot be done\n");
+            let rest = steps[at..].iter().map(|step| format!("{}\n", step.line));
+            stage.replayed.text.extend(rest);
+            return Some(stage.replayed);
+        }
     }
     stage.end();
     Some(stage.replayed)
@@ -101,7 +109,7 @@ impl Step<'_> {
 }
 
 fn steps(text: &str) -> Vec<Step<'_>> {
-    let answer = Regex::new(r"^S\d*[:|]").unwrap();
+    let answer = Regex::new(r"^(S\d*[:|]|#!)").unwrap();
     text.lines().filter(|line| !answer.is_match(line).unwrap()).map(step).collect()
 }
 
@@ -150,8 +158,12 @@ impl Stage {
         match step.word {
             "" => {}
             "C" => self.say(step, below),
-            "SEND" => self.send(step.client, &[step.rest.as_bytes(), b"\r\n"].concat(), step.rest),
-            "RAW" => self.send(step.client, &octets(step.rest), step.rest),
+            "SEND" => self.client(step.client).send(&[step.rest.as_bytes(), b"\r\n"].concat()),
+            "RAW" => self.client(step.client).send(&octets(step.rest)),
+            "FILL" => {
+                let count = step.rest.parse().unwrap();
+                self.client(step.client).send(&[vec![b'x'; count], b"\r\n".to_vec()].concat());
+            }
             "HEAR" if step.rest == "end" => while self.hear(step.client).is_some() {},
             "HEAR" => {
                 for _ in 0..step.rest.parse::<u32>().unwrap() {
@@ -175,10 +187,12 @@ impl Stage {
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
                 let text: String = lines().iter().map(|line| line.replace("\\t", "\t") + "\n").collect();
                 fs::write(path, text).unwrap();
+                self.server.reload();
             }
             "REMOVE" => {
                 let path = found(self.server.path(step.rest));
                 if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
+                self.server.reload();
             }
             "RENAME" => {
                 let from = found(self.server.path(words[0]));
@@ -218,14 +232,10 @@ impl Stage {
         }
     }
 
-    fn send(&mut self, number: u32, octets: &[u8], said: &str) {
-        self.replayed.said.push(said.to_owned());
-        self.client(number).send(octets);
-    }
-
     /// A command with its literals; each is sent when the server wants it.
     fn say(&mut self, step: &Step<'_>, below: &[Step<'_>]) {
         let mut line = self.known(step.rest);
+        let command = line.clone();
         let mut below = below.iter().peekable();
         loop {
             let mut literal = Vec::new();
@@ -236,27 +246,34 @@ impl Stage {
             let is_announced = ["{*}", "{*+}"].iter().any(|end| line.ends_with(end));
             let waits = line.ends_with("{*}");
             line = line.replace("{*", &format!("{{{}", literal.len()));
-            let said = line.clone();
-            self.send(step.client, &[line.as_bytes(), b"\r\n"].concat(), &said);
+            self.client(step.client).send(&[line.as_bytes(), b"\r\n"].concat());
             if !is_announced {
                 break;
             }
-            if waits && !self.hear_answer(step.client) {
-                return;
+            if waits {
+                let answer = self.hear_answer(step.client);
+                if answer != "+" {
+                    return self.replayed.commands.push((command, answer));
+                }
             }
             self.client(step.client).send(&literal);
             line = below.next().map(|rest| self.known(rest.rest)).unwrap_or_default();
         }
-        self.hear_answer(step.client);
+        let answer = self.hear_answer(step.client);
+        self.replayed.commands.push((command, answer));
     }
 
-    /// Reads up to the tagged answer or the end; whether it was a continuation instead.
-    fn hear_answer(&mut self, number: u32) -> bool {
+    /// Reads up to the tagged answer, which is given without its tag, a continuation, or the end.
+    fn hear_answer(&mut self, number: u32) -> String {
         loop {
             match self.hear(number) {
                 Some(answer) if answer.starts_with(b"* ") => {}
-                Some(answer) => return answer.starts_with(b"+"),
-                None => return false,
+                Some(answer) if answer.starts_with(b"+") => return "+".to_owned(),
+                Some(answer) => {
+                    let text = String::from_utf8_lossy(&answer).into_owned();
+                    return text.split_once(' ').map(|(_, text)| text.to_owned()).unwrap_or_default();
+                }
+                None => return String::new(),
             }
         }
     }
@@ -289,9 +306,8 @@ impl Stage {
     }
 
     fn log_in(&mut self, number: u32, user: &str) {
-        self.client(number);
+        self.client(number).send(format!("login LOGIN {user} {user}pw\r\n").as_bytes());
         let before = self.replayed.text.len();
-        self.send(number, format!("login LOGIN {user} {user}pw\r\n").as_bytes(), "login LOGIN");
         self.hear_answer(number);
         let heard = self.replayed.text.split_off(before);
         assert!(heard.contains("login OK"), "{heard}");
@@ -301,11 +317,17 @@ impl Stage {
     fn authenticate(&mut self, number: u32, words: &[&str]) {
         let [mechanism, user, password] = words else { panic!("SASL: mechanism user password") };
         let exporter = mechanism.ends_with("-PLUS").then(|| self.client(number).exporter());
-        self.send(number, format!("s AUTHENTICATE {mechanism}\r\n").as_bytes(), &format!("s AUTHENTICATE {mechanism}"));
+        let command = format!("s AUTHENTICATE {mechanism}");
+        self.client(number).send(format!("{command}\r\n").as_bytes());
         let mut exchange = sasl::Exchange::new(mechanism, user, password, exporter);
         let before = self.replayed.text.len();
         while let Some(answer) = self.hear(number) {
-            let Some(challenge) = answer.strip_prefix(b"+ ") else { break };
+            let Some(challenge) = answer.strip_prefix(b"+ ") else {
+                let text = String::from_utf8_lossy(&answer).into_owned();
+                let answer = text.split_once(' ').map(|(_, text)| text.to_owned()).unwrap_or_default();
+                self.replayed.commands.push((command, answer));
+                break;
+            };
             // Challenges are never the same.
             self.replayed.text.truncate(before);
             let challenge = STANDARD.decode(challenge.trim_ascii_end()).unwrap();
@@ -356,7 +378,7 @@ impl Stage {
             let is_orderly = heard.lines().count() == 2 && heard.contains("* BYE") && heard.contains("end OK");
             if said || !(is_over || is_orderly) {
                 self.replayed.text.push_str(&heard);
-                self.replayed.text.push_str("# this was not asked for\n");
+                self.replayed.text.push_str("#! this was not asked for\n");
             }
         }
     }

@@ -89,6 +89,11 @@ impl Server {
         address
     }
 
+    /// As the watcher of tables does.
+    pub(crate) fn reload(&self) {
+        self.services.tables.fresh();
+    }
+
     /// Stops the service, as a shutdown does.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
