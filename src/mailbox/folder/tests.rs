@@ -321,3 +321,25 @@ fn the_cache_is_written_anew_before_it_outgrows_the_folder() {
     let rows = fs::read_to_string(house.path("imapflags.tab")).unwrap().lines().count();
     assert!(rows < 2000, "{rows}");
 }
+
+/// Who stops watching waits for the system's thread, which may be telling of an event just then.
+#[test]
+fn watching_begins_and_ends_while_things_happen() {
+    let house = House::new(Kind::Maildir);
+    let inbox = house.folders().open(&FolderName::inbox()).unwrap();
+    let directory = house.path("Maildir/new");
+    let (done, is_done) = std::sync::mpsc::channel();
+    // Not joined: threads that wait for each other would never end.
+    std::thread::spawn(move || {
+        for _ in 0..300 {
+            drop(inbox.watch());
+        }
+        let _ = done.send(());
+    });
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while is_done.try_recv().is_err() {
+        assert!(std::time::Instant::now() < deadline, "they wait for each other");
+        fs::write(directory.join("1.x"), "").unwrap();
+        fs::remove_file(directory.join("1.x")).unwrap();
+    }
+}

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
@@ -16,6 +16,8 @@ use super::state::Folder;
 #[derive(Clone, Default)]
 pub(in crate::mailbox) struct Watcher(Arc<Shared>);
 
+/// Adding and removing a directory wait for the system's thread, and that may be telling of an event just then: who holds
+/// `directories` must not wait for it. So `system` comes first, and `directories` is held for a moment only.
 #[derive(Default)]
 struct Shared {
     system: Mutex<Option<RecommendedWatcher>>,
@@ -56,22 +58,21 @@ impl Folder {
         paths.extend(self.places.cur.clone());
         // INBOX: the flags' table.
         paths.extend(self.places.flags_table.as_deref().and_then(Path::parent).map(Path::to_owned));
-        let unwatched = paths.iter().filter(|path| !watcher.add(path, self)).count();
-        let is_reliable = unwatched == 0;
-        Watched { watcher, paths, is_reliable }
+        let wanted = paths.len();
+        paths.retain(|path| watcher.add(path, self));
+        Watched { watcher, is_reliable: paths.len() == wanted, paths }
     }
 }
 
 impl Watcher {
     /// Whether the directory is watched.
     fn add(&self, path: &Path, folder: &Arc<Folder>) -> bool {
-        let mut directories = self.0.directories.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(waiting) = directories.get_mut(path) {
+        let mut system = self.0.system.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waiting) = self.0.directories().get_mut(path) {
             waiting.count += 1;
             waiting.folder = Arc::downgrade(folder);
             return true;
         }
-        let mut system = self.0.system.lock().unwrap_or_else(PoisonError::into_inner);
         if system.is_none() {
             *system = self.start();
         }
@@ -80,7 +81,8 @@ impl Watcher {
             tracing::debug!("{}: cannot be watched: {error}", path.display());
             return false;
         }
-        directories.insert(path.to_owned(), Waiting { folder: Arc::downgrade(folder), count: 1 });
+        let waiting = Waiting { folder: Arc::downgrade(folder), count: 1 };
+        self.0.directories().insert(path.to_owned(), waiting);
         true
     }
 
@@ -111,8 +113,20 @@ impl Watcher {
 }
 
 impl Shared {
+    fn directories(&self) -> MutexGuard<'_, HashMap<PathBuf, Waiting>> {
+        self.directories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One fewer waits for a directory; whether nobody is left.
+    fn leave(&self, path: &Path) -> bool {
+        let mut directories = self.directories();
+        let Some(waiting) = directories.get_mut(path) else { return false };
+        waiting.count -= 1;
+        waiting.count == 0 && directories.remove(path).is_some()
+    }
+
     fn tell(&self, directory: &Path) {
-        let directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+        let directories = self.directories();
         let folder = directories.get(directory).and_then(|waiting| waiting.folder.upgrade());
         drop(directories);
         if let Some(folder) = folder {
@@ -121,7 +135,7 @@ impl Shared {
     }
 
     fn tell_all(&self) {
-        let directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+        let directories = self.directories();
         let folders: Vec<Arc<Folder>> =
             directories.values().filter_map(|waiting| waiting.folder.upgrade()).collect();
         drop(directories);
@@ -132,15 +146,9 @@ impl Shared {
 impl Drop for Watched {
     fn drop(&mut self) {
         let shared = &self.watcher.0;
-        for path in &self.paths {
-            let mut directories = shared.directories.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(waiting) = directories.get_mut(path) else { continue };
-            waiting.count -= 1;
-            if waiting.count > 0 {
-                continue;
-            }
-            directories.remove(path);
-            if let Some(system) = shared.system.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        let mut system = shared.system.lock().unwrap_or_else(PoisonError::into_inner);
+        for path in self.paths.iter().filter(|path| shared.leave(path)) {
+            if let Some(system) = system.as_mut() {
                 // A directory that is gone is no longer watched anyway.
                 let _ = system.unwatch(path);
             }
