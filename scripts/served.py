@@ -1,4 +1,4 @@
-"""What scripts/bigqueue and scripts/crash share: a MailRoot of their own, a server on loopback, a sink for its mail."""
+"""What scripts/scale, scripts/crash and others share: a MailRoot of their own, a server on loopback, a sink for its mail."""
 
 import collections
 import os
@@ -145,6 +145,8 @@ class Sink(socketserver.ThreadingTCPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Conversation)
         self.taken = collections.Counter()
+        # How many messages each recipient got.
+        self.reached = collections.Counter()
         self.lock = threading.Lock()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -189,6 +191,7 @@ class Conversation(Talker):
             if line == b".\r\n":
                 with self.server.lock:
                     self.server.taken[serial] += 1
+                    self.server.reached.update(recipients)
                 self.wfile.write(b"250 taken\r\n")
                 return True
             if line.startswith(b"X-Serial: "):
