@@ -8,7 +8,7 @@
 //! A directory that was read within a clock tick of its last change is read again, since another change may carry the
 //! same time.
 //!
-//! Limits: [`KNOWN_MAX`] files. More are read anew.
+//! Limits: [`KNOWN_MAX`] files, and the directory read last whatever its size ([`Recent`]). More are read anew.
 
 use std::collections::HashMap;
 use std::fs::{self, DirEntry};
@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::StoredMessage;
+use super::recent::Recent;
 
 /// How long what was found out about a file counts while its name is there. Ours: clients ask every few minutes at most.
 const TRUST: Duration = Duration::from_secs(300);
@@ -31,15 +32,15 @@ const KNOWN_MAX: usize = 100_000;
 const TIMESTAMP_TICK: Duration = Duration::from_millis(20);
 
 /// What was read so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct KnownDirectories {
-    kept: Mutex<Kept>,
+    kept: Mutex<Recent<Arc<Directory>>>,
 }
 
-#[derive(Debug, Default)]
-struct Kept {
-    directories: HashMap<PathBuf, Arc<Directory>>,
-    files: usize,
+impl Default for KnownDirectories {
+    fn default() -> Self {
+        Self { kept: Mutex::new(Recent::new(KNOWN_MAX)) }
+    }
 }
 
 /// One directory. Names that begin with a dot are left out.
@@ -86,7 +87,7 @@ impl KnownDirectories {
             }
             Err(error) => return Err(error),
         };
-        let known = self.lock().directories.get(path).cloned();
+        let known = self.lock().get(path).cloned();
         let known = known.filter(|known| known.since.elapsed() < TRUST);
         if let Some(known) = &known
             && known.stamp.is_certainly(&stamp)
@@ -95,7 +96,7 @@ impl KnownDirectories {
         }
         let Some(read) = Directory::read(path, stamp, known.as_deref())? else { return Ok(None) };
         let read = Arc::new(read);
-        self.lock().insert(path, Arc::clone(&read));
+        self.lock().insert(path, Arc::clone(&read), read.files.len());
         Ok(Some(read))
     }
 
@@ -104,28 +105,8 @@ impl KnownDirectories {
         self.lock().remove(path);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, Recent<Arc<Directory>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Kept {
-    fn insert(&mut self, path: &Path, directory: Arc<Directory>) {
-        self.remove(path);
-        if self.files + directory.files.len() > KNOWN_MAX || self.directories.len() >= KNOWN_MAX {
-            // Dropping all at once keeps the bound without the bookkeeping of an eviction order.
-            self.directories.clear();
-            self.files = 0;
-        }
-        // A single one with more files than that is known until the next.
-        self.files += directory.files.len();
-        self.directories.insert(path.to_owned(), directory);
-    }
-
-    fn remove(&mut self, path: &Path) {
-        if let Some(directory) = self.directories.remove(path) {
-            self.files -= directory.files.len();
-        }
     }
 }
 

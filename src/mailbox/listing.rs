@@ -41,6 +41,7 @@ impl Mailboxes {
         let mut messages = Vec::new();
         for directory in self.listed(account, scan_cur) {
             let read = self.known.read(&directory).map_err(MailboxError::on("read", &directory))?;
+            self.wire_sizes.listed(&directory, read.as_ref().map_or(0, |read| read.files.len()));
             messages.extend(read.iter().flat_map(|read| &read.files).map(|file| file.message.clone()));
         }
         messages.sort_by(|a, b| (a.modified, &a.file_name).cmp(&(b.modified, &b.file_name)));
@@ -71,7 +72,7 @@ impl Mailboxes {
     /// # Errors
     /// The disk's.
     pub fn remove(&self, message: &StoredMessage) -> Result<(), MailboxError> {
-        self.wire_sizes.forget(&message.path);
+        self.wire_sizes.forget(message);
         match self.disk.remove(&message.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(MailboxError::on("remove", &message.path)(error))

@@ -22,6 +22,7 @@ mod known;
 mod last_login;
 mod listing;
 mod lock;
+mod recent;
 mod wire_size;
 
 use std::fs;

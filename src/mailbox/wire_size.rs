@@ -6,17 +6,27 @@
 
 use std::collections::HashMap;
 use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use super::recent::Recent;
 use super::{MailboxError, Mailboxes, StoredMessage};
 use crate::net::dots::{ToCrlf, Transform};
 
 /// Sizes found so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct WireSizes {
-    known: Mutex<HashMap<PathBuf, Known>>,
+    known: Mutex<Recent<Sizes>>,
+}
+
+/// Of the files of one directory, by name.
+type Sizes = HashMap<Box<str>, Known>;
+
+impl Default for WireSizes {
+    fn default() -> Self {
+        Self { known: Mutex::new(Recent::new(KNOWN_MAX)) }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +38,9 @@ struct Known {
 
 /// Sizes remembered at once; some 20 MB. More are found out again. Ours.
 const KNOWN_MAX: usize = 100_000;
+
+/// So many sizes of files that are gone are not worth reading the others again. Ours.
+const STALE_SPARE: usize = 1000;
 
 /// Read at once.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -59,24 +72,46 @@ impl Mailboxes {
 
 impl WireSizes {
     fn get(&self, message: &StoredMessage) -> Option<u64> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .get(&message.path)
+        self.lock()
+            .get(message.path.parent()?)?
+            .get(message.file_name.as_str())
             .filter(|known| (known.file_bytes, known.modified) == (message.bytes, message.modified))
             .map(|known| known.wire_bytes)
     }
 
     fn insert(&self, message: &StoredMessage, wire_bytes: u64) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= KNOWN_MAX {
-            // Dropping all at once keeps the bound without the bookkeeping of an eviction order.
-            known.clear();
-        }
+        let Some(directory) = message.path.parent() else { return };
         let entry = Known { file_bytes: message.bytes, modified: message.modified, wire_bytes };
-        known.insert(message.path.clone(), entry);
+        let mut known = self.lock();
+        if known.get(directory).is_none() {
+            known.insert(directory, Sizes::new(), 0);
+        }
+        let Some(sizes) = known.get(directory) else { return };
+        if sizes.insert(message.file_name.as_str().into(), entry).is_none() {
+            known.grown(directory, 1);
+        }
     }
 
-    pub(super) fn forget(&self, path: &Path) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+    /// The message is gone, or no longer what it was.
+    pub(super) fn forget(&self, message: &StoredMessage) {
+        let Some(directory) = message.path.parent() else { return };
+        let mut known = self.lock();
+        if let Some(sizes) = known.get(directory)
+            && sizes.remove(message.file_name.as_str()).is_some()
+        {
+            known.shrunk(directory, 1);
+        }
+    }
+
+    /// The directory has so many files now. Sizes of files that other programs have taken away go when they are the most.
+    pub(super) fn listed(&self, directory: &Path, files: usize) {
+        let mut known = self.lock();
+        if known.get(directory).is_some_and(|sizes| sizes.len() > 2 * files + STALE_SPARE) {
+            known.remove(directory);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recent<Sizes>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
