@@ -64,7 +64,7 @@ def unclosed(chance, head):
 def ugly_header(chance, head):
     return (
         f"{head}Date: yesterday\r\nFrom: \"unclosed <a@b\r\nTo: (((, ;;<>@\r\nno colon here\r\nSubject:\r\nSubject: =?utf-8?q?broken\r\n"
-        f"Content-Type: text\r\nMessage-ID: <{'x' * 900}>\r\nMessage-ID: none\r\n folded\r\n\t \r\n more\r\n: empty name\r\n\r\nbody\r\n"
+        f"Content-Type: text\r\nMessage-ID: <{'x' * 900}>\r\nReferences: none\r\n folded\r\n\t \r\n more\r\n: empty name\r\n\r\nbody\r\n"
     ).encode()
 
 

@@ -58,9 +58,16 @@ def quoted(name):
     return '"' + utf7(name).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def free_ports(count):
+    """Different ones."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in sockets]
+
+
 class ImapServer(served.Server):
     def __init__(self, program, work):
-        self.imap_port, self.imaps_port, self.pop3_port = served.free_port(), served.free_port(), served.free_port()
+        self.imap_port, self.imaps_port, self.pop3_port = free_ports(3)
         ports = ["-II", f"127.0.0.1:{self.imap_port}", "-JI", f"127.0.0.1:{self.imaps_port}", "-PI", f"127.0.0.1:{self.pop3_port}"]
         super().__init__(program, work, ports, ["-F-", "-Y-"])
         made = subprocess.run([self.program, "xmcrypt", PASSWORD], check=True, capture_output=True, text=True)
@@ -71,6 +78,14 @@ class ImapServer(served.Server):
     def command(self):
         return [word for word in super().command() if word not in ("-I-", "-J-")]
 
+    def start(self):
+        secs = super().start()
+        self.connect(None).shutdown()
+        with socket.create_connection(("127.0.0.1", self.imaps_port)) as plain:
+            with self.trusted().wrap_socket(plain) as tls:
+                demand(tls.recv(4) == b"* OK", "IMAPS does not greet")
+        return secs
+
     def add_user(self, name):
         self.users += 1
         self.add("mailusers.tab", DOMAIN, name, self.stored_password, str(self.users + 10), name, "U")
@@ -80,7 +95,8 @@ class ImapServer(served.Server):
     def connect(self, user):
         """Without the counting line; for what the script itself looks at."""
         link = imaplib.IMAP4("127.0.0.1", self.imap_port, timeout=served.PATIENCE_SECS)
-        link.login(f"{user}@{DOMAIN}", PASSWORD)
+        if user:
+            link.login(f"{user}@{DOMAIN}", PASSWORD)
         return link
 
     def trusted(self):
