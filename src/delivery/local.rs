@@ -51,7 +51,7 @@ pub(super) fn deliver(job: &Job, account: &Account) -> Fate {
 /// cannot be read is not full.
 pub(super) fn is_full(snapshot: &Snapshot, mailboxes: &Mailboxes, account: &Account) -> bool {
     let Some(limit) = snapshot.user_tab(account).mailbox_bytes_max() else { return false };
-    let stored = mailboxes.usage(account).map(|usage| usage.bytes).unwrap_or(0);
+    let stored = mailboxes.quota_usage(account).map(|usage| usage.bytes).unwrap_or(0);
     stored >= limit
 }
 

@@ -322,7 +322,7 @@ impl Work {
         }
         match limit {
             Some(limit) => {
-                let usage = self.mailboxes.usage(&self.account).map_err(FolderError::from)?;
+                let usage = self.mailboxes.quota_usage(&self.account).map_err(FolderError::from)?;
                 let (used, limit) = (usage.bytes.div_ceil(1024), limit / 1024);
                 let _ = write!(out, "* QUOTA \"\" (STORAGE {used} {limit})\r\n");
             }

@@ -136,7 +136,7 @@ impl Work {
     pub(super) fn check_quota(&self, bytes: u64) -> Result<(), Refusal> {
         let snapshot = self.tables.fresh();
         let Some(limit) = snapshot.user_tab(&self.account).mailbox_bytes_max() else { return Ok(()) };
-        let stored = self.mailboxes.usage(&self.account).map_err(FolderError::from)?.bytes;
+        let stored = self.mailboxes.quota_usage(&self.account).map_err(FolderError::from)?.bytes;
         if stored.saturating_add(bytes) > limit {
             return Err(Refusal::no(Some(Code::OverQuota), "The mailbox is full"));
         }

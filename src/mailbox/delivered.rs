@@ -88,7 +88,7 @@ impl Mailboxes {
     /// too. All mailboxes then share that directory's lock, and ext4 puts a file's inode near the directory in which it
     /// was made: the mail of all mailboxes crowds into one group of inodes, which took ten times as long when there was
     /// much of it. `Maildir/tmp` has neither fault, and is always on the mailbox's file system.
-    fn temporary_directory(&self, account: &Account) -> PathBuf {
+    pub(super) fn temporary_directory(&self, account: &Account) -> PathBuf {
         match self.kind {
             Kind::Maildir => self.directory(account).join("tmp"),
             Kind::Mailbox => self.root.temporary_directory(&account.domain),

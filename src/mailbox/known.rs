@@ -57,6 +57,8 @@ pub(super) struct Directory {
     pub(super) count: u64,
     /// Directories in it.
     pub(super) below: Vec<PathBuf>,
+    /// Directories in it whose names begin with a dot, but for those that are being removed: folders.
+    pub(super) folders: Vec<PathBuf>,
 }
 
 /// A plain file of a directory.
@@ -122,7 +124,15 @@ impl Directory {
         let by_name: HashMap<&str, &KnownFile> =
             files.iter().map(|file| (file.message.file_name.as_str(), file)).collect();
         let since = known.map_or_else(Instant::now, |known| known.since);
-        let mut read = Self { stamp, since, files: Vec::new(), bytes: 0, count: 0, below: Vec::new() };
+        let mut read = Self {
+            stamp,
+            since,
+            files: Vec::new(),
+            bytes: 0,
+            count: 0,
+            below: Vec::new(),
+            folders: Vec::new(),
+        };
         for entry in entries {
             // Half a list would look to clients as if mail had been removed.
             read.add(&entry?, &by_name)?;
@@ -133,6 +143,9 @@ impl Directory {
     fn add(&mut self, entry: &DirEntry, known: &HashMap<&str, &KnownFile>) -> io::Result<()> {
         let name = entry.file_name();
         if name.as_bytes().starts_with(b".") {
+            if !name.as_bytes().starts_with(b"..") && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                self.folders.push(entry.path());
+            }
             return Ok(());
         }
         let kind = match entry.file_type() {

@@ -59,6 +59,22 @@ impl Mailboxes {
         Ok(usage)
     }
 
+    /// What counts against the quota of an account: what its mailbox holds, and its IMAP folders, which [`Mailboxes::usage`]
+    /// leaves out as XMail does.
+    ///
+    /// # Errors
+    /// The disk's, other than a missing directory.
+    pub fn quota_usage(&self, account: &Account) -> Result<Usage, MailboxError> {
+        let mut usage = self.usage(account)?;
+        let top = self.directory(account);
+        let read = self.known.read(&top).map_err(MailboxError::on("read", &top))?;
+        let folders = read.iter().flat_map(|read| &read.folders);
+        for directory in folders.flat_map(|folder| [folder.join("new"), folder.join("cur")]) {
+            self.add_usage(&directory, &mut usage)?;
+        }
+        Ok(usage)
+    }
+
     fn add_usage(&self, directory: &Path, usage: &mut Usage) -> Result<(), MailboxError> {
         let read = self.known.read(directory).map_err(MailboxError::on("read", directory))?;
         let Some(read) = read else { return Ok(()) };

@@ -154,6 +154,21 @@ fn cur_is_listed_only_on_request_and_always_counts() {
 }
 
 #[test]
+fn folders_count_for_the_quota_and_for_nothing_else() {
+    for_both(|mailbox| {
+        let inbox = if mailbox.mailboxes.kind() == Kind::Maildir { "new/" } else { "" };
+        mailbox.put(&format!("{inbox}1.a"), "12345", 3);
+        mailbox.put(".Work.2026/cur/2.b:2,S", "123", 3);
+        mailbox.put(".Work.2026/new/3.c", "12", 3);
+        mailbox.put(".Work.2026/imapcache", "no message", 3);
+        mailbox.put("..removed/cur/4.d", "1", 3);
+        let account = &mailbox.account;
+        assert_eq!(mailbox.mailboxes.usage(account).unwrap(), Usage { bytes: 5, messages: 1 });
+        assert_eq!(mailbox.mailboxes.quota_usage(account).unwrap(), Usage { bytes: 10, messages: 3 });
+    });
+}
+
+#[test]
 fn a_missing_mailbox_is_empty_and_made_at_the_first_delivery() {
     // golden boxes_wrongmode
     for_both(|mailbox| {

@@ -238,7 +238,7 @@ fn refuse_without_mailbox(mailboxes: &Mailboxes, account: &Account) -> Result<()
 
 /// A mailbox that cannot be measured takes mail: delivery will find out what is wrong with it, and keeps the mail.
 fn stored_bytes(mailboxes: &Mailboxes, account: &Account) -> u64 {
-    match mailboxes.usage(account) {
+    match mailboxes.quota_usage(account) {
         Ok(usage) => usage.bytes,
         Err(error) => {
             tracing::warn!(account = account.address(), %error, "mailbox size unknown");

@@ -100,7 +100,10 @@ pub(super) struct Loaded {
 pub(super) struct Cache {
     disk: Disk,
     path: PathBuf,
-    file: DiskFile,
+    /// `None` until it can be opened for writing.
+    file: Option<DiskFile>,
+    /// What is behind the orderly part has to be cut off first.
+    has_rest: bool,
     /// For reading heads.
     reader: File,
     size: u64,
@@ -121,7 +124,8 @@ fn frame(record: &Record, out: &mut Vec<u8>) {
 }
 
 impl Cache {
-    /// Reads the file, as far as it is in order; `None` when there is none worth reading.
+    /// Reads the file, as far as it is in order; `None` when there is none worth reading. It is opened for writing when there is
+    /// something to write.
     ///
     /// # Errors
     /// The disk's.
@@ -133,17 +137,14 @@ impl Cache {
             Err(error) => return Err(error),
         };
         let Some((loaded, size)) = load(&bytes) else { return Ok(None) };
-        let mut file = disk.open_or_create(path, FILE_MODE)?;
         let ends_closed = loaded.was_closed && size + CLOSED_BYTES == bytes.len() as u64;
-        if size < bytes.len() as u64 && !ends_closed {
-            file.set_len(size)?;
-        }
         let live = live_bytes(&loaded);
         let cache = Self {
             disk: disk.clone(),
             path: path.to_owned(),
             reader: File::open(path)?,
-            file,
+            file: None,
+            has_rest: size < bytes.len() as u64 && !ends_closed,
             size,
             compact_at: compact_at(live),
         };
@@ -180,7 +181,8 @@ impl Cache {
             disk: disk.clone(),
             path: path.to_owned(),
             reader,
-            file,
+            file: Some(file),
+            has_rest: false,
             size,
             compact_at: compact_at(size),
         })
@@ -193,13 +195,28 @@ impl Cache {
     pub(super) fn append<'a>(&mut self, records: impl Iterator<Item = &'a Record>) -> io::Result<()> {
         let mut buffer = Vec::new();
         records.for_each(|record| frame(record, &mut buffer));
-        if let Err(error) = self.file.write_all_at(&buffer, self.size) {
+        let size = self.size;
+        let file = self.writer()?;
+        if let Err(error) = file.write_all_at(&buffer, size) {
             // What comes next begins where this would have: its rest must not stand behind that.
-            let _ = self.file.set_len(self.size);
+            let _ = file.set_len(size);
             return Err(error);
         }
         self.size += buffer.len() as u64;
         Ok(())
+    }
+
+    /// The file, cut to what is in order.
+    fn writer(&mut self) -> io::Result<&mut DiskFile> {
+        if self.file.is_none() {
+            let mut file = self.disk.open_or_create(&self.path, FILE_MODE)?;
+            if self.has_rest {
+                file.set_len(self.size)?;
+            }
+            self.has_rest = false;
+            self.file = Some(file);
+        }
+        self.file.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Appends a head and says where it is.
@@ -231,7 +248,7 @@ impl Cache {
     /// # Errors
     /// The disk's.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()?;
+        self.writer()?.sync_data()?;
         self.disk.sync_dir(self.path.parent().unwrap_or(Path::new(".")))
     }
 

@@ -49,7 +49,7 @@ impl Places {
                 Self {
                     new: mailboxes.inbox(account),
                     cur: (mailboxes.kind() == Kind::Maildir).then(|| top.join("cur")),
-                    tmp: mailboxes.root.temporary_directory(&account.domain),
+                    tmp: mailboxes.temporary_directory(account),
                     cache: own.join(FILE_NAME),
                     flags_table: Some(own.join(FLAGS_TABLE)),
                     keywords_table: None,
@@ -220,6 +220,17 @@ impl Folder {
     /// disk.
     fn show_what_is_known(&self, state: &mut State, error: FolderError) -> Result<bool, FolderError> {
         state.looked = None;
+        self.read_keywords(state);
+        if self.places.flags_table.is_some() {
+            // The numbers of keywords are those of this process.
+            let told = self.flags_rows(state);
+            for entry in &mut state.entries {
+                let named = self.told_by_name(&entry.file_name);
+                let now = told.get(&*entry.file_name).copied().unwrap_or(named);
+                (entry.state.flags, entry.state.keywords) = now;
+            }
+        }
+        self.name_letters(state);
         match error {
             FolderError::Mailbox(error) => {
                 tracing::warn!("{} {}: nothing new is shown: {error}", self.account.address(), self.name);

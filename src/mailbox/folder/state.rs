@@ -325,6 +325,9 @@ const RESERVE_UIDS: u32 = 1000;
 /// Mod-sequences reserved at once.
 const RESERVE_MODSEQS: u64 = 100_000;
 
+/// Mod-sequences that one look may give: to what is gone, renamed, named by a table, and new; and one for its caller.
+const MODSEQS_AT_ONCE: u64 = 8;
+
 /// How long after a failure a new cache file is tried.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -339,7 +342,8 @@ impl State {
     /// # Errors
     /// [`FolderError::NoUids`]; the disk's, when not even that is possible: no UID may be given then.
     pub(super) fn reserve(&mut self, uids: u32) -> Result<(), FolderError> {
-        let (Some(needed), needed_modseq) = (self.next_uid.checked_add(uids), self.modseq + 2) else {
+        let (Some(needed), needed_modseq) = (self.next_uid.checked_add(uids), self.modseq + MODSEQS_AT_ONCE)
+        else {
             return Err(FolderError::NoUids);
         };
         if needed <= self.reserved.0 && needed_modseq <= self.reserved.1 {
@@ -362,7 +366,10 @@ impl State {
                 }
             }
         }
-        Cache::remove(&self.disk, &self.cache_path).map_err(MailboxError::on("remove", &self.cache_path))?;
+        if self.cache.is_some() {
+            Cache::remove(&self.disk, &self.cache_path)
+                .map_err(MailboxError::on("remove", &self.cache_path))?;
+        }
         (self.keeping, self.tried) = (Keeping::Not, Some(Instant::now()));
         self.reserved = (next_uid, modseq);
         Ok(())

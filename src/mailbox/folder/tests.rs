@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 mod random;
+mod refusals;
 
 use super::*;
 use crate::durable::Disk;

@@ -319,7 +319,7 @@ impl Folders {
         if let Err(error) = fs::remove_dir_all(&waste) {
             tracing::warn!("{}: cannot be removed: {error}", waste.display());
         }
-        self.edit(|edit| {
+        let noted = self.edit(|edit| {
             // Whoever subscribed to it stays subscribed (RFC 9051 section 6.3.7).
             match edit.find(|row| row.value(0) == name.as_str().as_bytes() && row.value(2).contains(&b'S')) {
                 Some(_) => {
@@ -330,7 +330,12 @@ impl Folders {
                     Ok(())
                 }
             }
-        })
+        });
+        if let Err(error) = noted {
+            // The folder is gone all the same; one of its name gets another UIDVALIDITY when it is made.
+            tracing::warn!("{}: cannot be written: {error}", self.table().display());
+        }
+        Ok(())
     }
 
     /// Gives a folder, and those below it, another name. Of INBOX the messages move, and it stays.

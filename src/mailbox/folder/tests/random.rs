@@ -310,7 +310,10 @@ impl World {
             let message = &mut self.model.get_mut(folder).unwrap()[index];
             let is_named = |word: &String| keywords.contains(&word.as_str());
             let given = |flags: &str| -> Flags {
-                LETTERS.iter().filter(|(_, letter)| flags.contains(*letter)).fold(Flags::default(), |all, one| all.union(one.0))
+                LETTERS
+                    .iter()
+                    .filter(|(_, letter)| flags.contains(*letter))
+                    .fold(Flags::default(), |all, one| all.union(one.0))
             };
             let words = keywords.iter().map(|word| (*word).to_owned());
             match how {
@@ -388,7 +391,9 @@ impl World {
 
     /// As mutt marks messages.
     fn rename_file(&mut self, folder: &str) {
-        let (Some((path, index)), (_, Some(cur))) = (self.any_file(folder), self.directories(folder)) else { return };
+        let (Some((path, index)), (_, Some(cur))) = (self.any_file(folder), self.directories(folder)) else {
+            return;
+        };
         let file = path.file_name().unwrap().to_str().unwrap().to_owned();
         let (base, former) = file.split_once(":2,").unwrap_or((&file, ""));
         let keywords: String = former.chars().filter(char::is_ascii_lowercase).collect();
@@ -570,7 +575,10 @@ impl World {
         for state in &messages {
             let message = Self::as_message(&folder, state, &names);
             let former = self.given.insert((validity, state.uid), message.text.clone());
-            assert!(former.as_ref().is_none_or(|former| *former == message.text), "{state:?}: {former:?} {message:?}");
+            assert!(
+                former.as_ref().is_none_or(|former| *former == message.text),
+                "{state:?}: {former:?} {message:?}"
+            );
             let seen = (message.flags.clone(), message.keywords.clone());
             match shown.get(&state.uid) {
                 Some((flags, keywords, _)) if (flags, keywords) == (&seen.0, &seen.1) => {}
