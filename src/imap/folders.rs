@@ -283,7 +283,8 @@ impl Work {
             return;
         }
         let uid_validity = selected.folder.status().uid_validity;
-        let renamed = name.moved(from, to).map_err(FolderError::from).and_then(|name| self.folders.open(&name));
+        let renamed =
+            name.moved(from, to).map_err(FolderError::from).and_then(|name| self.folders.open(&name));
         match renamed {
             Ok(folder) if folder.status().uid_validity == uid_validity => selected.folder = folder,
             // The next look finds it gone.
@@ -331,7 +332,10 @@ impl Work {
             }
             None => {}
         }
-        Ok(Progress::Done(None, if mailbox.is_some() { "GETQUOTAROOT completed" } else { "GETQUOTA completed" }))
+        Ok(Progress::Done(
+            None,
+            if mailbox.is_some() { "GETQUOTAROOT completed" } else { "GETQUOTA completed" },
+        ))
     }
 }
 

@@ -223,9 +223,8 @@ impl<'a> Client<'a> {
     pub(super) fn scram_mechanisms(&self) -> impl Iterator<Item = ScramMechanism> + use<> {
         let has_bindings = !self.connection.stream().channel_bindings().is_empty();
         let has_salts = self.services.salts.is_some();
-        let is_possible = move |scram: &ScramMechanism| {
-            has_salts && (has_bindings || *scram == ScramMechanism::Sha256)
-        };
+        let is_possible =
+            move |scram: &ScramMechanism| has_salts && (has_bindings || *scram == ScramMechanism::Sha256);
         ScramMechanism::ALL.into_iter().filter(is_possible)
     }
 

@@ -100,7 +100,10 @@ impl Client {
                 Ok(0) => break,
                 Ok(count) => self.take(&octets[..count]).unwrap(),
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    panic!("nothing was heard for too long; so far: {:?}", String::from_utf8_lossy(&self.buffer))
+                    panic!(
+                        "nothing was heard for too long; so far: {:?}",
+                        String::from_utf8_lossy(&self.buffer)
+                    )
                 }
                 // Servers need not wait for the end of a client they have said BYE to.
                 Err(_) => break,

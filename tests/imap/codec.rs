@@ -41,10 +41,12 @@ fn is_read(answer: &[u8]) -> bool {
 
 /// Reads all answers.
 pub(crate) fn another_implementation_reads_every_answer() {
-    let gaps: Vec<Regex> = GAPS.iter().map(|gap| Regex::new(&format!("(?s){}", gap.pattern)).unwrap()).collect();
+    let gaps: Vec<Regex> =
+        GAPS.iter().map(|gap| Regex::new(&format!("(?s){}", gap.pattern)).unwrap()).collect();
     let mut open = vec![true; gaps.len()];
     let mut unread = BTreeSet::new();
-    let answers = dialogues().iter().flat_map(|dialogue| &dialogue.runs).flat_map(|(_, replayed)| &replayed.answers);
+    let answers =
+        dialogues().iter().flat_map(|dialogue| &dialogue.runs).flat_map(|(_, replayed)| &replayed.answers);
     for answer in answers.filter(|answer| !is_read(answer)) {
         // Octets as the characters of the same numbers.
         let mut text: String = answer.iter().map(|octet| char::from(*octet)).collect();
@@ -59,6 +61,7 @@ pub(crate) fn another_implementation_reads_every_answer() {
         }
     }
     assert!(unread.is_empty(), "\n{}", unread.into_iter().collect::<Vec<_>>().join("\n"));
-    let closed: Vec<&str> = GAPS.iter().zip(&open).filter(|(_, open)| **open).map(|(gap, _)| gap.what).collect();
+    let closed: Vec<&str> =
+        GAPS.iter().zip(&open).filter(|(_, open)| **open).map(|(gap, _)| gap.what).collect();
     assert!(closed.is_empty(), "imap-codec reads these now, or no dialogue has them: {closed:?}");
 }

@@ -123,8 +123,18 @@ list! { COMMANDS, all_commands_are_listed, CommandBody,
 
 /// Commands that no value of [`CommandBody`] stands for alone. APPEND is none; the others share one.
 const MORE_COMMANDS: [&str; 12] = [
-    "APPEND", "SELECT", "EXAMINE", "UID EXPUNGE", "EXPUNGE", "UID SEARCH", "UID SORT", "UID THREAD", "UID FETCH",
-    "UID STORE", "UID COPY", "UID MOVE",
+    "APPEND",
+    "SELECT",
+    "EXAMINE",
+    "UID EXPUNGE",
+    "EXPUNGE",
+    "UID SEARCH",
+    "UID SORT",
+    "UID THREAD",
+    "UID FETCH",
+    "UID STORE",
+    "UID COPY",
+    "UID MOVE",
 ];
 
 /// Each capability, a part of a command that uses it, and how the answer to that begins.
@@ -212,8 +222,11 @@ fn commands() -> impl Iterator<Item = &'static (String, String)> {
 
 /// The first lines of all answers.
 fn first_lines() -> BTreeSet<String> {
-    let answers = dialogues().iter().flat_map(|dialogue| &dialogue.runs).flat_map(|(_, replayed)| &replayed.answers);
-    answers.map(|answer| String::from_utf8_lossy(answer).lines().next().unwrap_or_default().to_owned()).collect()
+    let answers =
+        dialogues().iter().flat_map(|dialogue| &dialogue.runs).flat_map(|(_, replayed)| &replayed.answers);
+    answers
+        .map(|answer| String::from_utf8_lossy(answer).lines().next().unwrap_or_default().to_owned())
+        .collect()
 }
 
 fn check(what: &str, shown: &Shown, is_shown: bool) -> Result<(), String> {

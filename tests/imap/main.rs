@@ -36,7 +36,8 @@ fn dialogues() -> &'static [Dialogue] {
     static DIALOGUES: OnceLock<Vec<Dialogue>> = OnceLock::new();
     DIALOGUES.get_or_init(|| {
         let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/imap/dialogues");
-        let mut paths: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut paths: Vec<PathBuf> =
+            fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
         let only = std::env::var(ONLY_VARIABLE).unwrap_or_default();
         paths.retain(|path| path.to_str().unwrap().contains(&only));
         paths.sort();

@@ -179,7 +179,8 @@ impl Stage {
             "DELIVER" => {
                 let at: Timestamp = words[1].parse().unwrap();
                 let directory = self.server.path(words[0]);
-                let text: Vec<u8> = lines().iter().flat_map(|line| [&octets(line), &b"\r\n"[..]].concat()).collect();
+                let text: Vec<u8> =
+                    lines().iter().flat_map(|line| [&octets(line), &b"\r\n"[..]].concat()).collect();
                 self.server.deliver(&directory, u64::try_from(at.as_second()).unwrap(), &text);
             }
             "FILE" => {
@@ -349,7 +350,8 @@ impl Stage {
         });
         let date = Regex::new(r#"INTERNALDATE "([^"]*)""#).unwrap();
         let text = date.replace_all(&text, |found: &Captures<'_, str>| {
-            let at = jiff::fmt::strtime::parse("%d-%b-%Y %H:%M:%S %z", found[1].trim()).and_then(|at| at.to_timestamp());
+            let at = jiff::fmt::strtime::parse("%d-%b-%Y %H:%M:%S %z", found[1].trim())
+                .and_then(|at| at.to_timestamp());
             let age = Timestamp::now().as_second() - at.unwrap().as_second();
             if age.abs() < 3600 { "INTERNALDATE \"<now>\"".to_owned() } else { found[0].to_owned() }
         });
@@ -375,7 +377,8 @@ impl Stage {
             self.hear_answer(number);
             let heard = self.replayed.text.split_off(before);
             let is_over = heard.lines().all(|line| line.contains("<end>"));
-            let is_orderly = heard.lines().count() == 2 && heard.contains("* BYE") && heard.contains("end OK");
+            let is_orderly =
+                heard.lines().count() == 2 && heard.contains("* BYE") && heard.contains("end OK");
             if said || !(is_over || is_orderly) {
                 self.replayed.text.push_str(&heard);
                 self.replayed.text.push_str("#! this was not asked for\n");
@@ -389,8 +392,10 @@ fn found(path: PathBuf) -> PathBuf {
     let name = path.file_name().unwrap().to_str().unwrap();
     let Some(start) = name.strip_suffix('*') else { return path };
     let directory = path.parent().unwrap();
-    let mut names: Vec<String> =
-        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     let is_file = |name: &String| name.starts_with(start) && directory.join(name).is_file();
     directory.join(names.iter().find(|name| is_file(name)).unwrap_or_else(|| panic!("{}", path.display())))

@@ -42,7 +42,8 @@ impl Exchange {
             ("CRAM-MD5", _) => {
                 let mut mac = Hmac::<Md5>::new_from_slice(self.password.as_bytes()).unwrap();
                 mac.update(challenge.as_bytes());
-                let digest: String = mac.finalize().into_bytes().iter().map(|octet| format!("{octet:02x}")).collect();
+                let digest: String =
+                    mac.finalize().into_bytes().iter().map(|octet| format!("{octet:02x}")).collect();
                 format!("{} {digest}", self.user).into_bytes()
             }
             (_, 1) => format!("{}n={},r={NONCE}", self.gs2(), self.user).into_bytes(),

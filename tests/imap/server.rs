@@ -63,7 +63,8 @@ impl Server {
             salts: Some(Arc::new(Salts::new().unwrap())),
         };
         let limits = Limits { bad_login_pause: Duration::from_millis(1), ..Limits::default() };
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().unwrap();
         let (services, stop) = (Arc::new(services), CancellationToken::new());
         Self { root, kind, services, limits, runtime, stop, delivered: 0 }
     }
