@@ -5,6 +5,9 @@
 //! and lanes take turns, so a slow destination holds up its own lane only, and 100,000 messages for a dead host never
 //! stand before a local one. The local lane does not count against the limit of remote deliveries.
 //!
+//! Within a lane the copies of one big submission, as of a list post, and what was found at the start stand in a line of
+//! their own ([`Line`]): a message that comes alone waits for one of them at most, not for thousands.
+//!
 //! A destination's first delivery goes before any other's second, and a quarter of the remote deliveries is for first
 //! ones only: dozens of dead hosts with their full share of deliveries each do not hold up the living.
 
@@ -52,6 +55,8 @@ pub(super) struct Ready {
     pub(super) resent: bool,
     /// Found at the start: an earlier run may have delivered it and not got so far as to remove it.
     pub(super) found: bool,
+    /// One of many copies of a submission.
+    pub(super) in_crowd: bool,
     /// The message itself, when it has no spool file.
     pub(super) held: Option<Arc<Held>>,
     /// Its delivery is over; the disk did not let us do this.
@@ -99,6 +104,7 @@ impl Ready {
             attempts: Attempts::default(),
             resent: false,
             found: false,
+            in_crowd: false,
             held: None,
             rest: None,
             unsaved: None,
@@ -134,9 +140,47 @@ struct State {
     closed: bool,
 }
 
+/// The messages of a lane that are ready: two lines that take turns.
+#[derive(Default)]
+struct Line {
+    single: VecDeque<Ready>,
+    crowd: VecDeque<Ready>,
+    is_crowds_turn: bool,
+}
+
+impl Line {
+    fn push_back(&mut self, entry: Ready) {
+        match entry.in_crowd || entry.found {
+            true => self.crowd.push_back(entry),
+            false => self.single.push_back(entry),
+        }
+    }
+
+    fn pop_front(&mut self) -> Option<Ready> {
+        self.pop_front_if(|_| true)
+    }
+
+    /// The next one, if it is wanted.
+    fn pop_front_if(&mut self, is_wanted: impl FnOnce(&Ready) -> bool) -> Option<Ready> {
+        let is_of_crowd = self.single.is_empty() || self.is_crowds_turn && !self.crowd.is_empty();
+        let line = if is_of_crowd { &mut self.crowd } else { &mut self.single };
+        let entry = line.pop_front_if(|entry| is_wanted(entry))?;
+        self.is_crowds_turn = !is_of_crowd;
+        Some(entry)
+    }
+
+    fn len(&self) -> usize {
+        self.single.len() + self.crowd.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.single.is_empty() && self.crowd.is_empty()
+    }
+}
+
 #[derive(Default)]
 struct LaneQueue {
-    ready: VecDeque<Ready>,
+    ready: Line,
     active: usize,
     /// In which of the lines it stands.
     turn: Option<Turn>,
@@ -187,10 +231,12 @@ impl Outbox {
         self.inner.changed.notify_one();
     }
 
+    /// The messages of one submission.
     pub(super) fn push_all(&self, entries: Vec<Ready>) {
+        let in_crowd = entries.len() > CROWD_MIN;
         let mut state = self.lock();
         for entry in entries {
-            state.push(entry, &self.inner.limits);
+            state.push(Ready { in_crowd, ..entry }, &self.inner.limits);
         }
         drop(state);
         self.inner.changed.notify_one();
@@ -385,6 +431,9 @@ impl State {
     }
 }
 
+/// A submission with more recipients than this is a crowd: the default of `-Sr`, which no single message has more of.
+const CROWD_MIN: usize = 100;
+
 /// One of this many remote deliveries is for destinations that have none running. Ours.
 const FIRST_TURNS_SHARE: usize = 4;
 
@@ -430,6 +479,29 @@ mod tests {
         assert!(take_all(&outbox).is_empty(), "dead.test has its two");
         outbox.release(&running[1].lane);
         assert_eq!(names(&take_all(&outbox)), ["d2"]);
+    }
+
+    #[test]
+    fn a_message_that_comes_alone_waits_for_one_of_a_crowd_at_most() {
+        for lane in ["local", "big.test"] {
+            let (outbox, _) = outbox();
+            let crowd = |name: &str| (0..=CROWD_MIN).map(|n| entry(lane, &format!("{name}{n}"))).collect();
+            outbox.push_all(crowd("c"));
+            assert_eq!(names(&take_all(&outbox)), ["c0", "c1"]);
+            outbox.push_all(vec![entry(lane, "alone1"), entry(lane, "alone2")]);
+            let mut found = entry(lane, "found");
+            found.found = true;
+            outbox.push(found);
+            let lane = entry(lane, "any").lane;
+            let next = |_| {
+                outbox.release(&lane);
+                names(&take_all(&outbox)).join(" ")
+            };
+            let taken: Vec<String> = (0..5).map(next).collect();
+            assert_eq!(taken, ["alone1", "c2", "alone2", "c3", "c4"]);
+            let rest: Vec<String> = (5..CROWD_MIN + 2).map(next).collect();
+            assert_eq!(rest.last().map(String::as_str), Some("found"));
+        }
     }
 
     #[test]
