@@ -594,7 +594,9 @@ impl World {
         assert_eq!(found, expected, "{which}");
         for view in self.views.iter_mut().filter(|view| view.name == which) {
             let changes = view.folder.changes_since(view.modseq).expect("not too long ago");
-            changes.gone.iter().for_each(|uid| drop(view.messages.remove(uid)));
+            changes.gone.iter().for_each(|uid| {
+                view.messages.remove(uid);
+            });
             view.messages.extend(changes.changed.into_iter().map(|message| (message.uid, message)));
             view.modseq = changes.highest_modseq;
             assert!(view.messages.values().eq(&messages), "{:?} {messages:?}", view.messages);

@@ -294,7 +294,9 @@ fn what_is_reported_as_added_is_on_stable_storage() {
             "INBOX" => ("Maildir/tmp/", "Maildir/new"),
             _ => (".Work/tmp/", ".Work/cur"),
         };
-        let trail = place(&|| drop(append_to(&folder)));
+        let trail = place(&|| {
+            append_to(&folder);
+        });
         let written = position(&trail, "SyncFile", tmp);
         let named = position(&trail, "Rename", tmp);
         let synced = position(&trail, "SyncDir", directory);
