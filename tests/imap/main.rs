@@ -4,6 +4,8 @@
 //! proved of all of them together that they cover what there is ([`coverage`]), and that another implementation can read
 //! every answer ([`codec`]).
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod client;
 mod codec;
 mod coverage;
