@@ -120,6 +120,10 @@ impl Client<'_> {
                 self.connection.consume(wanted);
                 left -= wanted as u64;
             }
+            if left == 0 {
+                // The end of the command often is a piece of its own; it comes while the disk works.
+                self.connection.stream().acknowledge();
+            }
             if outcome.is_err() {
                 continue;
             }

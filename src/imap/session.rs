@@ -134,6 +134,8 @@ impl<'a> Client<'a> {
             if step != Step::NeedMore {
                 return Ok(Some(step));
             }
+            // Many clients send a command word by word.
+            self.connection.stream().acknowledge();
         }
     }
 

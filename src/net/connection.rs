@@ -351,6 +351,37 @@ mod tests {
         (client, Connection::new(Stream::plain(server).unwrap()))
     }
 
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_client_that_sends_word_by_word_does_not_wait_for_acknowledgements() {
+        const ROUNDS: usize = 21;
+        const DELAYED: Duration = Duration::from_millis(30);
+        let (mut client, mut server) = pair().await;
+        let serving = tokio::spawn(async move {
+            for _ in 0..ROUNDS {
+                while !server.fill(SOON).await.unwrap().ends_with(b"\n") {
+                    server.consume(LIMIT);
+                    server.stream().acknowledge();
+                }
+                server.consume(LIMIT);
+                server.queue(b"+");
+                server.flush().await.unwrap();
+            }
+        });
+        let mut waits = Vec::new();
+        for _ in 0..ROUNDS {
+            let begun = std::time::Instant::now();
+            client.write_all(b"word ").await.unwrap();
+            client.write_all(b"word\n").await.unwrap();
+            client.read_exact(&mut [0]).await.unwrap();
+            waits.push(begun.elapsed());
+        }
+        serving.await.unwrap();
+        // The first acknowledgements of a connection are never delayed, and a busy machine may delay some.
+        waits.sort_unstable();
+        assert!(waits[ROUNDS / 2] < DELAYED, "{waits:?}");
+    }
+
     /// What a server with a limit of 16 octets reads from these pieces, each read before the next is sent.
     async fn lines(pieces: &[&[u8]]) -> Vec<String> {
         let (mut client, mut server) = pair().await;
