@@ -51,6 +51,9 @@ impl Work {
             }
         }
         ok(out, Code::UidValidity(status.uid_validity), "UIDs are valid");
+        if !status.keeps_uids {
+            ok(out, Code::UidNotSticky, "The disk takes no notes: UIDs end with this run of the server");
+        }
         ok(out, Code::UidNext(status.next_uid), "The next UID");
         ok(out, Code::HighestModSeq(status.highest_modseq), "The highest mod-sequence");
         ok(out, Code::MailboxId(mailbox_id(&status)), "The mailbox's id");
@@ -172,7 +175,10 @@ impl Work {
             if !patterns.iter().any(|pattern| matches(pattern, row.name.as_str())) {
                 continue;
             }
-            let below: Vec<&FolderRow> = rows.iter().filter(|other| other.name.is_below(&row.name)).collect();
+            // Looked for only where it is asked for: each look goes over all folders.
+            let is_asked = list.select.recursive_match || !row.exists;
+            let below: Vec<&FolderRow> =
+                rows.iter().filter(|other| is_asked && other.name.is_below(&row.name)).collect();
             let is_told =
                 |row: &FolderRow| patterns.iter().any(|pattern| matches(pattern, row.name.as_str()));
             let has_wanted_below = list.select.recursive_match && below.iter().any(|other| wanted(other));

@@ -461,10 +461,12 @@ impl Folder {
         let rows: Vec<Vec<Vec<u8>>> = records(&bytes).collect();
         // Only the last row of a name counts: keywords of others take none of the few numbers.
         let mut told: std::collections::HashMap<String, (Flags, KeywordSet)> = Default::default();
-        for row in rows.iter().rev() {
+        let last: std::collections::HashMap<Option<&Vec<u8>>, usize> =
+            rows.iter().enumerate().map(|(index, row)| (row.first(), index)).collect();
+        for (index, row) in rows.iter().enumerate() {
             let text =
                 |column: usize| row.get(column).and_then(|value| value.to_str().ok()).unwrap_or_default();
-            if told.contains_key(text(0)) {
+            if last.get(&row.first()) != Some(&index) {
                 continue;
             }
             let (flags, _) = from_letters(text(1));
