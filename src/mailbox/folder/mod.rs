@@ -23,6 +23,10 @@
 //!   given a limit above them is put on stable storage, and after an end that was not orderly they go on from there. The
 //!   same holds for mod-sequences.
 //! - Without its cache a folder gets a new UIDVALIDITY, greater than all that the account ever had.
+//! - A disk that takes no notes refuses no folder. Where not even the limit above UIDs can be written, the cache file is
+//!   removed and the UIDs end with this process (`UIDNOTSTICKY`); where it cannot be removed either, what was known is
+//!   shown, and what is new when the disk works again.
+//! - A file that is replaced, or written to, under its name is another message: its UID is gone.
 //! - What is added by APPEND, COPY or MOVE is on stable storage before it is reported.
 //! - Flags are written at once but not synced, as elsewhere in the field: a power cut may take the last ones.
 //!
