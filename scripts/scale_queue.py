@@ -19,7 +19,8 @@ LATER_EVERY = 5
 
 BYTES_PER_MESSAGE_MAX = 600
 START_SECS_MAX = 15
-STOP_SECS_MAX = 5
+# Deliveries under way are given three.
+STOP_SECS_MAX = 10
 # Of a message's way with the queue, against without, and what a busy machine adds to a median.
 RATIO_MAX = 3.0
 NOISE_MS = 20

@@ -1,7 +1,7 @@
 //! The outbox: which message is tried next.
 //!
-//! Each waiting message is one small entry in memory (about 300 bytes; the message itself stays on the disk). Entries
-//! stand in *lanes*: one for local mail, one per remote destination. Each lane has its own limit of deliveries at once,
+//! Each waiting message is one small entry in memory (about 430 bytes, measured; the message itself stays on the disk).
+//! Entries stand in *lanes*: one for local mail, one per remote destination. Each lane has its own limit of deliveries at once,
 //! and lanes take turns, so a slow destination holds up its own lane only, and 100,000 messages for a dead host never
 //! stand before a local one. The local lane does not count against the limit of remote deliveries.
 //!
