@@ -62,9 +62,10 @@ pub(super) struct Directory {
 }
 
 /// A plain file of a directory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct KnownFile {
-    pub(super) message: StoredMessage,
+    /// Shared with the sessions that have listed it.
+    pub(super) message: Arc<StoredMessage>,
     inode: u64,
 }
 
@@ -159,19 +160,22 @@ impl Directory {
             return Ok(());
         }
         let same = name.to_str().and_then(|name| known.get(name)).filter(|known| known.inode == entry.ino());
-        let (bytes, modified) = match same {
-            Some(known) => (known.message.bytes, known.message.modified),
-            None => match entry.metadata() {
-                Ok(meta) => (meta.len(), meta.modified().unwrap_or(SystemTime::UNIX_EPOCH)),
-                // Taken away while we looked.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                Err(error) => return Err(error),
-            },
+        if let Some(known) = same {
+            self.bytes += known.message.bytes;
+            self.count += 1;
+            self.files.push(KnownFile::clone(known));
+            return Ok(());
+        }
+        let (bytes, modified) = match entry.metadata() {
+            Ok(meta) => (meta.len(), meta.modified().unwrap_or(SystemTime::UNIX_EPOCH)),
+            // Taken away while we looked.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
         };
         self.bytes += bytes;
         self.count += 1;
         if let Ok(file_name) = name.into_string() {
-            let message = StoredMessage { path: entry.path(), bytes, modified, file_name };
+            let message = Arc::new(StoredMessage { path: entry.path(), bytes, modified, file_name });
             self.files.push(KnownFile { message, inode: entry.ino() });
         }
         Ok(())

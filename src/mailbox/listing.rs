@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{MailboxError, Mailboxes};
@@ -37,12 +38,12 @@ impl Mailboxes {
     ///
     /// # Errors
     /// The disk's, other than a missing directory.
-    pub fn list(&self, account: &Account, scan_cur: bool) -> Result<Vec<StoredMessage>, MailboxError> {
+    pub fn list(&self, account: &Account, scan_cur: bool) -> Result<Vec<Arc<StoredMessage>>, MailboxError> {
         let mut messages = Vec::new();
         for directory in self.listed(account, scan_cur) {
             let read = self.known.read(&directory).map_err(MailboxError::on("read", &directory))?;
             self.wire_sizes.listed(&directory, read.as_ref().map_or(0, |read| read.files.len()));
-            messages.extend(read.iter().flat_map(|read| &read.files).map(|file| file.message.clone()));
+            messages.extend(read.iter().flat_map(|read| &read.files).map(|file| Arc::clone(&file.message)));
         }
         messages.sort_by(|a, b| (a.modified, &a.file_name).cmp(&(b.modified, &b.file_name)));
         Ok(messages)

@@ -50,13 +50,13 @@ impl Box {
         self.mailboxes.deliver(&self.account, delivery)
     }
 
-    fn list(&self) -> Vec<StoredMessage> {
+    fn list(&self) -> Vec<Arc<StoredMessage>> {
         self.mailboxes.list(&self.account, false).unwrap()
     }
 
     fn names(&self, scan_cur: bool) -> Vec<String> {
         let messages = self.mailboxes.list(&self.account, scan_cur).unwrap();
-        messages.into_iter().map(|message| message.file_name).collect()
+        messages.into_iter().map(|message| message.file_name.clone()).collect()
     }
 
     fn put(&self, below: &str, content: &str, age_secs: u64) {
@@ -447,9 +447,9 @@ fn what_is_removed_is_not_called_removed_before_that_is_durable() {
         let faulty = Disk::with_faults(Arc::new(FailSyncOf(inbox.into())));
         let mailboxes = Mailboxes::new(mailbox.mailboxes.root.clone(), kind, faulty);
         mailboxes.remove(&removed[0]).unwrap();
-        assert!(mailboxes.sync_removals(removed.iter()).is_err());
+        assert!(mailboxes.sync_removals(removed.iter().map(AsRef::as_ref)).is_err());
         mailboxes.sync_removals([].into_iter()).unwrap();
-        mailbox.mailboxes.sync_removals(removed.iter()).unwrap();
+        mailbox.mailboxes.sync_removals(removed.iter().map(AsRef::as_ref)).unwrap();
     }
 }
 

@@ -16,7 +16,7 @@ use crate::mailroot::{Account, Snapshot};
 /// A mailbox that this session has to itself. The messages are in the order of their numbers.
 #[derive(Debug)]
 pub(super) struct OpenMailbox {
-    pub(super) messages: Vec<StoredMessage>,
+    pub(super) messages: Vec<Arc<StoredMessage>>,
     /// Held for its `Drop`, which gives the mailbox back.
     _lock: MailboxLock,
 }

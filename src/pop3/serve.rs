@@ -330,7 +330,7 @@ impl<'a> Client<'a> {
             let mut removed = Vec::new();
             for message in marked.iter().filter_map(|&index| mailbox.messages.get(index)) {
                 match mailboxes.remove(message) {
-                    Ok(()) => removed.push(message),
+                    Ok(()) => removed.push(message.as_ref()),
                     Err(error) => {
                         tracing::error!("{error}");
                         farewell = Farewell::SomeLeft;
