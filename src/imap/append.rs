@@ -19,7 +19,7 @@ pub(super) struct Appending {
 impl Work {
     /// Opens the folder.
     pub(super) fn begin_append(&mut self, head: &AppendHead) -> Result<Appending, Refusal> {
-        let folder = self.folders.open(&folder_name(&head.mailbox)?).map_err(Refusal::of_target)?;
+        let folder = self.folders.open_to_add(&folder_name(&head.mailbox)?).map_err(Refusal::of_target)?;
         Ok(Appending { folder, drafts: Vec::new(), bytes: 0 })
     }
 

@@ -106,7 +106,7 @@ impl Work {
         let messages = selected.resolve(&transfer.messages, transfer.by_uid)?;
         let uids: Vec<u32> = messages.iter().map(|(_, uid)| *uid).collect();
         let from = std::sync::Arc::clone(&selected.folder);
-        let to = self.folders.open(&folder_name(&transfer.mailbox)?).map_err(Refusal::of_target)?;
+        let to = self.folders.open_to_add(&folder_name(&transfer.mailbox)?).map_err(Refusal::of_target)?;
         if !moves {
             let bytes =
                 uids.iter().filter_map(|&uid| from.message(uid)).map(|message| message.file_bytes).sum();

@@ -11,7 +11,9 @@ use super::command::{Fetch, FetchItem, Partial, Section, SectionText};
 use super::encode;
 use super::sets;
 use super::work::{Job, Progress, Refusal, STEP_BYTES, Work};
-use crate::mailbox::folder::{FlagChange, Flags, Folder, FolderError, Head, How, MessageState, Text};
+use crate::mailbox::folder::{
+    FlagChange, Flags, Folder, FolderError, HEADS_AT_ONCE, Head, How, MessageState, Text,
+};
 use crate::mime::{self, SectionPart, TransferDecoder};
 
 /// Octets read of a text at once.
@@ -26,6 +28,8 @@ pub(super) struct FetchJob {
     /// Sequence numbers and UIDs, from the next one on.
     messages: VecDeque<(u32, u32)>,
     started: bool,
+    /// What the next messages say, read together, by UID.
+    heads: VecDeque<(u32, Option<Head>)>,
     /// What is to be sent of the current message.
     pieces: VecDeque<Piece>,
     reading: Option<(Text, u64)>,
@@ -41,6 +45,7 @@ enum Piece {
     /// A range of a message's text.
     Text {
         uid: u32,
+        is_plain: bool,
         range: Range<u64>,
     },
 }
@@ -51,6 +56,7 @@ impl FetchJob {
             fetch,
             messages: VecDeque::new(),
             started: false,
+            heads: VecDeque::new(),
             pieces: VecDeque::new(),
             reading: None,
             has_expunged: false,
@@ -114,7 +120,8 @@ impl FetchJob {
             self.has_expunged = true;
             return Ok(());
         };
-        let mut lazy = Lazy { folder: &folder, uid, head: None };
+        let head = self.head_of(&folder, uid)?;
+        let mut lazy = Lazy { folder: &folder, uid, head };
         let mut answer = Answer { pieces: VecDeque::new(), octets: Vec::new(), is_rev2: modes.rev2 };
         let _ = write!(answer.octets, "* {sequence} FETCH (");
         let mut count = 0;
@@ -163,6 +170,23 @@ impl FetchJob {
         Ok(())
     }
 
+    /// What a message says, if it will be asked for. Those of the messages that come next are read with it.
+    fn head_of(&mut self, folder: &Folder, uid: u32) -> Result<Option<Head>, Refusal> {
+        if !self.fetch.items.iter().any(needs_head) {
+            return Ok(None);
+        }
+        while self.heads.front().is_some_and(|(before, _)| *before != uid) {
+            self.heads.pop_front();
+        }
+        if self.heads.is_empty() {
+            let next = self.messages.iter().map(|(_, uid)| *uid).take(HEADS_AT_ONCE - 1);
+            let uids: Vec<u32> = std::iter::once(uid).chain(next).collect();
+            let heads = folder.heads(&uids)?;
+            self.heads = uids.into_iter().zip(heads).collect();
+        }
+        Ok(self.heads.pop_front().and_then(|(_, head)| head))
+    }
+
     /// Sends what is prepared, up to the end of this step; whether all of it was sent.
     fn send(&mut self, work: &mut Work, out: &mut Vec<u8>) -> Result<bool, Refusal> {
         while out.len() < STEP_BYTES {
@@ -185,9 +209,9 @@ impl FetchJob {
             match self.pieces.pop_front() {
                 None => return Ok(true),
                 Some(Piece::Octets(octets)) => out.extend_from_slice(&octets),
-                Some(Piece::Text { uid, range }) if range.start < range.end => {
+                Some(Piece::Text { uid, is_plain, range }) if range.start < range.end => {
                     let folder = Arc::clone(&work.selected()?.folder);
-                    let Some(mut text) = folder.text(uid)? else {
+                    let Some(mut text) = folder.text_of(uid, is_plain)? else {
                         work.farewell = Some("A message was removed while it was sent");
                         return Err(Refusal::no(None, "A message was removed"));
                     };
@@ -241,6 +265,19 @@ fn sets_seen(item: &FetchItem) -> bool {
     }
 }
 
+/// Whether answering this needs what the message says.
+fn needs_head(item: &FetchItem) -> bool {
+    !matches!(
+        item,
+        FetchItem::Flags
+            | FetchItem::Uid
+            | FetchItem::InternalDate
+            | FetchItem::ModSeq
+            | FetchItem::ThreadId
+            | FetchItem::SaveDate
+    )
+}
+
 /// UIDs that are wanted and gone since a mod-sequence; when that is too long ago, all that are not there.
 pub(super) fn gone_since(folder: &Folder, modseq: u64, is_wanted: &dyn Fn(u32) -> bool) -> Vec<u32> {
     match folder.changes_since(modseq) {
@@ -286,9 +323,13 @@ impl Lazy<'_> {
         self.head.as_ref().ok_or(Missing::Gone)
     }
 
+    fn is_plain(&self) -> bool {
+        self.head.as_ref().is_some_and(Head::is_plain)
+    }
+
     /// A range of the text, read.
     fn read(&self, range: &Range<u64>) -> Result<Vec<u8>, Missing> {
-        let mut text = self.folder.text(self.uid)?.ok_or(Missing::Gone)?;
+        let mut text = self.folder.text_of(self.uid, self.is_plain())?.ok_or(Missing::Gone)?;
         text.skip(range.start)?;
         let mut octets = Vec::new();
         text.take(range.end - range.start).read_to_end(&mut octets)?;
@@ -374,7 +415,7 @@ impl Answer {
     ) -> Result<(), Missing> {
         self.octets.extend_from_slice(name.as_bytes());
         self.octets.push(b' ');
-        let structure = lazy.head()?.structure();
+        let head = lazy.head()?;
         let what = match &section.text {
             SectionText::Whole => SectionPart::Whole,
             SectionText::Text => SectionPart::Text,
@@ -383,7 +424,12 @@ impl Answer {
                 SectionPart::Header
             }
         };
-        let Some(range) = structure.section(&section.part, what) else {
+        let range = match what {
+            // Without a look at the parts.
+            SectionPart::Whole if section.part.is_empty() => Some(0..head.size()),
+            _ => head.structure().section(&section.part, what),
+        };
+        let Some(range) = range else {
             self.octets.extend_from_slice(b"NIL");
             return Ok(());
         };
@@ -399,7 +445,7 @@ impl Answer {
                 let range = cut_range(range, partial);
                 encode::literal_head(&mut self.octets, range.end - range.start);
                 self.pieces.push_back(Piece::Octets(std::mem::take(&mut self.octets)));
-                self.pieces.push_back(Piece::Text { uid: lazy.uid, range });
+                self.pieces.push_back(Piece::Text { uid: lazy.uid, is_plain: lazy.is_plain(), range });
             }
         }
         Ok(())

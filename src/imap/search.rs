@@ -17,7 +17,7 @@ use super::encode::{self, Code};
 use super::selected::Selected;
 use super::sets;
 use super::work::{Job, Progress, Refusal, Work};
-use crate::mailbox::folder::{Flags, Folder, Head, MessageState};
+use crate::mailbox::folder::{Flags, Folder, HEADS_AT_ONCE, Head, MessageState};
 use crate::mime::{self, Searcher, TextDecoder};
 
 /// Messages looked at in one step; of those whose texts are read fewer.
@@ -45,6 +45,8 @@ pub(super) struct SearchJob {
     condition: Option<Condition>,
     /// Sequence numbers and UIDs, from the next one on.
     messages: VecDeque<(u32, u32)>,
+    /// What is known of the next messages, read together, by UID.
+    heads: VecDeque<(u32, Option<Head>)>,
     found: Vec<Found>,
     highest_modseq: u64,
     asks_modseq: bool,
@@ -83,6 +85,7 @@ impl SearchJob {
             key: Some(key),
             condition: None,
             messages: VecDeque::new(),
+            heads: VecDeque::new(),
             found: Vec::new(),
             highest_modseq: 0,
         }
@@ -255,8 +258,9 @@ impl Job for SearchJob {
             let Some((sequence, uid)) = self.messages.pop_front() else { return self.answer(work, out) };
             let Some(state) = folder.message(uid) else { continue };
             let recent = uid >= work.selected()?.recent_from;
+            let head = self.known_head(&folder, uid);
             let mut message =
-                Message { folder: &folder, sequence, recent, state, head: None, header: None, read_bytes: 0 };
+                Message { folder: &folder, sequence, recent, state, head, header: None, read_bytes: 0 };
             if let Some(condition) = &self.condition
                 && message.fits(condition)?
             {
@@ -269,6 +273,25 @@ impl Job for SearchJob {
             }
         }
         Ok(Progress::More)
+    }
+}
+
+impl SearchJob {
+    /// What is known of a message, if the condition asks for it.
+    fn known_head(&mut self, folder: &Folder, uid: u32) -> Option<Head> {
+        if self.condition.as_ref().is_none_or(|condition| condition.cost() == 0) {
+            return None;
+        }
+        while self.heads.front().is_some_and(|(before, _)| *before != uid) {
+            self.heads.pop_front();
+        }
+        if self.heads.is_empty() {
+            let next = self.messages.iter().map(|(_, uid)| *uid).take(HEADS_AT_ONCE - 1);
+            let uids: Vec<u32> = std::iter::once(uid).chain(next).collect();
+            let heads = folder.known_heads(&uids);
+            self.heads = uids.into_iter().zip(heads).collect();
+        }
+        self.heads.pop_front().and_then(|(_, head)| head)
     }
 }
 
@@ -481,9 +504,10 @@ impl Message<'_> {
     /// The header, read once.
     fn header(&mut self) -> Result<&[u8], Refusal> {
         if self.header.is_none() {
-            let end = self.head()?.map_or(0, |head| head.structure().header_bytes);
+            let (end, is_plain) =
+                self.head()?.map_or((0, false), |head| (head.structure().header_bytes, head.is_plain()));
             let mut header = Vec::new();
-            if let Some(text) = self.folder.text(self.state.uid)? {
+            if let Some(text) = self.folder.text_of(self.state.uid, is_plain)? {
                 text.take(end).read_to_end(&mut header)?;
             }
             self.read_bytes += end;
@@ -510,8 +534,8 @@ impl Message<'_> {
     /// Streams the text parts through their decoders.
     fn body_has(&mut self, wanted: &str) -> Result<bool, Refusal> {
         let Some(head) = self.head()? else { return Ok(false) };
-        let structure = head.structure();
-        let Some(mut text) = self.folder.text(self.state.uid)? else { return Ok(false) };
+        let (structure, is_plain) = (head.structure(), head.is_plain());
+        let Some(mut text) = self.folder.text_of(self.state.uid, is_plain)? else { return Ok(false) };
         let mut searcher = Searcher::new(wanted);
         let mut at = 0;
         let mut piece = vec![0; PIECE_BYTES];
@@ -577,17 +601,35 @@ fn sorted(folder: &Folder, found: &[Found], criteria: &[SortCriterion]) -> Resul
         .map(|criterion| mime::SortCriterion { key: sort_key(criterion.key), reverse: criterion.reverse })
         .collect();
     let mut sortable = Vec::with_capacity(found.len());
-    for message in found {
-        let Some(head) = folder.head(message.uid)? else { continue };
+    each_head(folder, found, |message, head| {
         let one =
             mime::Sortable::new(message.sequence, message.arrival, head.size(), &head.envelope(), &criteria);
         sortable.push(one);
-    }
+    })?;
     mime::sort(&mut sortable, &criteria);
     let by_sequence = |sequence: u32| {
         found.binary_search_by_key(&sequence, |found| found.sequence).ok().map(|index| found[index])
     };
     Ok(sortable.into_iter().filter_map(|message| by_sequence(message.sequence)).collect())
+}
+
+/// What the messages say that are still there.
+fn each_head<'a>(
+    folder: &Folder,
+    found: &'a [Found],
+    mut take: impl FnMut(&'a Found, &Head),
+) -> Result<(), Refusal> {
+    let mut left = found;
+    while !left.is_empty() {
+        let uids: Vec<u32> = left.iter().take(HEADS_AT_ONCE).map(|message| message.uid).collect();
+        let heads = folder.heads(&uids)?;
+        let (done, rest) = left.split_at(heads.len());
+        for (message, head) in done.iter().zip(heads) {
+            head.iter().for_each(|head| take(message, head));
+        }
+        left = rest;
+    }
+    Ok(())
 }
 
 fn sort_key(key: SortKey) -> mime::SortKey {
@@ -612,12 +654,11 @@ fn tell_threads(
     out: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
     let mut known = Vec::with_capacity(found.len());
-    for message in found {
-        let Some(head) = folder.head(message.uid)? else { continue };
+    each_head(folder, found, |message, head| {
         let envelope = head.envelope();
         let subject = envelope.subject.as_deref().map(mime::decoded_header).unwrap_or_default();
         known.push((message, mime::base_subject(&subject), envelope));
-    }
+    })?;
     let threadable: Vec<mime::Threadable<'_>> = known
         .iter()
         .map(|(message, subject, envelope)| mime::Threadable {

@@ -17,7 +17,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::durable::{Disk, DiskFile, FILE_MODE};
@@ -107,6 +107,8 @@ pub(super) struct Cache {
     /// For reading heads.
     reader: File,
     size: u64,
+    /// The file's name is on stable storage.
+    is_name_synced: bool,
     /// When the size passes this, the file is worth writing anew.
     compact_at: u64,
 }
@@ -146,6 +148,7 @@ impl Cache {
             file: None,
             has_rest: size < bytes.len() as u64 && !ends_closed,
             size,
+            is_name_synced: false,
             compact_at: compact_at(live),
         };
         Ok(Some((cache, loaded)))
@@ -159,6 +162,25 @@ impl Cache {
         disk: &Disk,
         path: &Path,
         records: impl Iterator<Item = Record>,
+    ) -> io::Result<Self> {
+        Self::put(disk, path, records, true)
+    }
+
+    /// A new file that knows of no message. The first [`Record::Reserve`] puts it on stable storage; a power cut before
+    /// that leaves nothing that can be read.
+    ///
+    /// # Errors
+    /// As [`Cache::create`].
+    pub(super) fn begin(disk: &Disk, path: &Path, uid_validity: u32) -> io::Result<Self> {
+        let begin = Record::Begin { uid_validity, gone_known_after: 0 };
+        Self::put(disk, path, std::iter::once(begin), false)
+    }
+
+    fn put(
+        disk: &Disk,
+        path: &Path,
+        records: impl Iterator<Item = Record>,
+        is_synced: bool,
     ) -> io::Result<Self> {
         let temporary = path.with_extension("new");
         let _ = disk.remove(&temporary);
@@ -174,7 +196,9 @@ impl Cache {
         }
         file.write_all(&buffer)?;
         size += buffer.len() as u64;
-        file.sync_data()?;
+        if is_synced {
+            file.sync_data()?;
+        }
         disk.rename(&temporary, path)?;
         let reader = File::open(path)?;
         Ok(Self {
@@ -184,6 +208,7 @@ impl Cache {
             file: Some(file),
             has_rest: false,
             size,
+            is_name_synced: false,
             compact_at: compact_at(size),
         })
     }
@@ -195,9 +220,16 @@ impl Cache {
     pub(super) fn append<'a>(&mut self, records: impl Iterator<Item = &'a Record>) -> io::Result<()> {
         let mut buffer = Vec::new();
         records.for_each(|record| frame(record, &mut buffer));
+        self.append_framed(&buffer)
+    }
+
+    fn append_framed(&mut self, buffer: &[u8]) -> io::Result<()> {
+        if buffer.is_empty() {
+            return Ok(());
+        }
         let size = self.size;
         let file = self.writer()?;
-        if let Err(error) = file.write_all_at(&buffer, size) {
+        if let Err(error) = file.write_all_at(buffer, size) {
             // What comes next begins where this would have: its rest must not stand behind that.
             let _ = file.set_len(size);
             return Err(error);
@@ -219,18 +251,22 @@ impl Cache {
         self.file.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Appends a head and says where it is.
+    /// Appends heads and says where they are, by UID.
     ///
     /// # Errors
     /// As [`Cache::append`].
-    pub(super) fn append_head(&mut self, uid: u32, packed: &[u8]) -> io::Result<Place> {
-        let before = self.size;
-        let record = Record::Head { uid, packed: packed.to_vec() };
-        self.append(std::iter::once(&record))?;
-        Ok(Place {
-            offset: before + (FRAME_BYTES + HEAD_PREFIX_BYTES) as u64,
-            bytes: u32::try_from(packed.len()).unwrap_or(0),
-        })
+    pub(super) fn append_heads<'a>(
+        &mut self,
+        heads: impl Iterator<Item = (u32, &'a [u8])>,
+    ) -> io::Result<Vec<(u32, Place)>> {
+        let (mut buffer, mut places) = (Vec::new(), Vec::new());
+        for (uid, packed) in heads {
+            let offset = self.size + (buffer.len() + FRAME_BYTES + HEAD_PREFIX_BYTES) as u64;
+            places.push((uid, Place { offset, bytes: u32::try_from(packed.len()).unwrap_or(0) }));
+            frame(&Record::Head { uid, packed: packed.to_vec() }, &mut buffer);
+        }
+        self.append_framed(&buffer)?;
+        Ok(places)
     }
 
     /// The octets of a head.
@@ -243,17 +279,53 @@ impl Cache {
         Ok(bytes)
     }
 
+    /// The octets of many heads, in this order; those that stand close together are read at once.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) fn read_heads(&self, places: &[Place]) -> io::Result<Vec<Vec<u8>>> {
+        let mut heads = Vec::with_capacity(places.len());
+        let mut bytes = Vec::new();
+        let mut at = 0;
+        while at < places.len() {
+            let (mut start, mut end) = places[at].span();
+            let mut next = at + 1;
+            while let Some(place) = places.get(next) {
+                let (from, to) = (start.min(place.offset), end.max(place.span().1));
+                if to - from > READ_BYTES_MAX {
+                    break;
+                }
+                (start, end, next) = (from, to, next + 1);
+            }
+            bytes.resize(usize::try_from(end - start).unwrap_or(0), 0);
+            self.reader.read_exact_at(&mut bytes, start)?;
+            for place in &places[at..next] {
+                let from = usize::try_from(place.offset - start).unwrap_or(0);
+                heads.push(bytes[from..from + place.bytes as usize].to_vec());
+            }
+            at = next;
+        }
+        Ok(heads)
+    }
+
     /// Puts everything so far, and the file's name, on stable storage.
     ///
     /// # Errors
     /// The disk's.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.writer()?.sync_data()?;
-        self.disk.sync_dir(self.path.parent().unwrap_or(Path::new(".")))
+        if !self.is_name_synced {
+            self.disk.sync_dir(self.path.parent().unwrap_or(Path::new(".")))?;
+            self.is_name_synced = true;
+        }
+        Ok(())
     }
 
-    /// Whether most of the file tells of the past.
-    pub(super) fn is_worth_compacting(&self) -> bool {
+    /// Whether most of the file tells of the past. `live` counts the octets of what is there now; it is asked seldom.
+    pub(super) fn is_worth_compacting(&mut self, live: impl FnOnce() -> u64) -> bool {
+        if self.size > self.compact_at {
+            self.compact_at = compact_at(live());
+        }
         self.size > self.compact_at
     }
 
@@ -268,7 +340,30 @@ impl Cache {
         }
         disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
     }
+
+    /// Whether the file at the path is still this one.
+    pub(super) fn is_in_place(&self, path: &Path) -> bool {
+        let identity = |meta: std::fs::Metadata| (meta.dev(), meta.ino(), meta.len());
+        let (Ok(ours), Ok(there)) = (self.reader.metadata(), std::fs::metadata(path)) else {
+            return false;
+        };
+        identity(ours) == identity(there)
+    }
 }
+
+impl Place {
+    /// Octets of a head's record.
+    pub(super) fn record_bytes(&self) -> u64 {
+        u64::from(self.bytes) + 16
+    }
+
+    fn span(&self) -> (u64, u64) {
+        (self.offset, self.offset + u64::from(self.bytes))
+    }
+}
+
+/// Octets read at once, if one head is not larger.
+const READ_BYTES_MAX: u64 = 512 * 1024;
 
 /// Octets written at once.
 const WRITE_BYTES: usize = 256 * 1024;
@@ -278,9 +373,13 @@ fn compact_at(live: u64) -> u64 {
 }
 
 fn live_bytes(loaded: &Loaded) -> u64 {
-    let messages: usize = loaded.messages.iter().map(|message| 56 + message.file_name.len()).sum();
-    let heads: u64 = loaded.heads.values().map(|place| u64::from(place.bytes) + 16).sum();
-    messages as u64 + heads
+    let messages: u64 = loaded.messages.iter().map(|message| message_bytes(&message.file_name)).sum();
+    messages + loaded.heads.values().map(Place::record_bytes).sum::<u64>()
+}
+
+/// Octets of a message's record.
+pub(super) fn message_bytes(file_name: &str) -> u64 {
+    56 + file_name.len() as u64
 }
 
 /// Octets of [`Record::Closed`] and [`Record::Reserve`] with their frame.
@@ -293,6 +392,18 @@ fn load(bytes: &[u8]) -> Option<(Loaded, u64)> {
     let mut messages: HashMap<u32, Message> = HashMap::new();
     let mut loaded: Option<Loaded> = None;
     while let Some((payload, next)) = framed(bytes, at) {
+        if let (Some((&HEAD_KIND, rest)), Some(loaded)) = (payload.split_first(), &mut loaded) {
+            // Only where it is; there are megabytes of them.
+            let Some(uid) = rest.first_chunk() else { break };
+            let place = Place {
+                offset: (at + FRAME_BYTES + HEAD_PREFIX_BYTES) as u64,
+                bytes: u32::try_from(payload.len() - HEAD_PREFIX_BYTES).ok()?,
+            };
+            loaded.heads.insert(u32::from_le_bytes(*uid), place);
+            loaded.was_closed = false;
+            at = next;
+            continue;
+        }
         let Some(record) = Record::decode(payload) else { break };
         match (record, &mut loaded) {
             (Record::Begin { uid_validity, gone_known_after }, None) => {
@@ -324,14 +435,8 @@ fn load(bytes: &[u8]) -> Option<(Loaded, u64)> {
                 loaded.heads.remove(&uid);
                 loaded.gone.push((modseq, uid));
             }
-            (Record::Head { uid, packed }, Some(loaded)) => {
-                loaded.was_closed = false;
-                let place = Place {
-                    offset: (at + FRAME_BYTES + HEAD_PREFIX_BYTES) as u64,
-                    bytes: u32::try_from(packed.len()).ok()?,
-                };
-                loaded.heads.insert(uid, place);
-            }
+            // Seen to above.
+            (Record::Head { .. }, Some(_)) => {}
         }
         at = next;
     }
@@ -357,6 +462,9 @@ fn framed(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
 /// Kind and UID before the octets of a head.
 const HEAD_PREFIX_BYTES: usize = 5;
 
+/// The first octet of a head's payload.
+const HEAD_KIND: u8 = 4;
+
 impl Record {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
@@ -377,7 +485,7 @@ impl Record {
                 out.extend_from_slice(&modseq.to_le_bytes());
             }
             Self::Head { uid, packed } => {
-                out.push(4);
+                out.push(HEAD_KIND);
                 out.extend_from_slice(&uid.to_le_bytes());
                 out.extend_from_slice(packed);
             }
@@ -398,7 +506,9 @@ impl Record {
             },
             2 => Self::Message(Message::decode(rest)?),
             3 => Self::Gone { uid: u32::from_le_bytes(take(rest)?), modseq: u64::from_le_bytes(take(rest)?) },
-            4 => Self::Head { uid: u32::from_le_bytes(take(rest)?), packed: std::mem::take(rest).to_vec() },
+            HEAD_KIND => {
+                Self::Head { uid: u32::from_le_bytes(take(rest)?), packed: std::mem::take(rest).to_vec() }
+            }
             5 => Self::Closed {
                 next_uid: u32::from_le_bytes(take(rest)?),
                 modseq: u64::from_le_bytes(take(rest)?),
@@ -478,7 +588,7 @@ mod tests {
             Record::Gone { uid: 1, modseq: 8 },
         ];
         cache.append(records.iter()).unwrap();
-        let place = cache.append_head(2, b"head").unwrap();
+        let place = cache.append_heads(std::iter::once((2, &b"head"[..]))).unwrap()[0].1;
         assert_eq!(cache.read_head(place).unwrap(), b"head");
         let (_, loaded) = Cache::open(&Disk::default(), &file(&dir)).unwrap().unwrap();
         assert_eq!(loaded.messages, [message(2)]);

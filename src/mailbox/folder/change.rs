@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::content::Head;
 use super::flags::{Flags, KeywordSet, Letters, letter_of, with_flags};
 use super::look::KEYWORDS_TABLE;
 use super::state::{Entry, Folder, FolderError, MessageState, State};
@@ -54,6 +53,9 @@ pub struct Placed {
     /// The UID where it is.
     pub to: u32,
 }
+
+/// Files whose contents are synced one by one; for more of them the file system is. A sync of a file is a flush of the disk.
+const SYNCED_ONE_BY_ONE_MAX: usize = 16;
 
 /// Rows of `imapflags.tab` beyond those that are needed before it is written anew.
 const STALE_ROWS_MAX: usize = 1000;
@@ -278,16 +280,11 @@ impl Folder {
     /// # Errors
     /// The disk's, and the other folder's.
     pub fn copy(&self, uids: &[u32], to: &Arc<Self>) -> Result<Vec<Placed>, FolderError> {
+        let disk = &self.mailboxes.disk;
         let placed = self.transfer(
             uids,
             to,
-            Transfer {
-                place: &|from, path| {
-                    self.mailboxes.disk.sync_file(from)?;
-                    self.mailboxes.disk.hard_link(from, path)
-                },
-                undo: &|_, path| self.mailboxes.disk.remove(path),
-            },
+            Transfer { place: &|from, path| disk.hard_link(from, path), undo: &|_, path| disk.remove(path) },
         );
         to.tell();
         placed
@@ -299,7 +296,10 @@ impl Folder {
         let mut made = Vec::new();
         let mut placed: Vec<Placed> = Vec::new();
         for attempt in 0..ATTEMPTS_MAX {
-            let done = self.sources(&left).and_then(|sources| to.take_in(&sources, &mut made, how.place));
+            let done = self.sources(&left).and_then(|sources| {
+                self.sync_sources(&sources)?;
+                to.take_in(&sources, &mut made, how.place)
+            });
             match done {
                 Ok(done) => {
                     left.retain(|uid| done.iter().all(|placed| placed.from != *uid));
@@ -336,15 +336,13 @@ impl Folder {
             self.sources(uids)?.iter().map(|source| (source.uid, self.stored(&source.entry))).collect();
         self.lock().reserve(0)?;
         let before = self.times_before();
+        let disk = &self.mailboxes.disk;
         let placed = self.transfer(
             uids,
             to,
             Transfer {
-                place: &|from, path| {
-                    self.mailboxes.disk.sync_file(from)?;
-                    self.mailboxes.disk.rename(from, path)
-                },
-                undo: &|from, path| self.mailboxes.disk.rename(path, from),
+                place: &|from, path| disk.rename(from, path),
+                undo: &|from, path| disk.rename(path, from),
             },
         );
         to.tell();
@@ -386,6 +384,23 @@ impl Folder {
         Ok(sources)
     }
 
+    /// Puts the contents of messages on stable storage, whoever has written them.
+    fn sync_sources(&self, sources: &[Source]) -> Result<(), FolderError> {
+        let disk = &self.mailboxes.disk;
+        if sources.len() > SYNCED_ONE_BY_ONE_MAX {
+            let done = disk.sync_file_system(&self.places.new);
+            return done.map_err(MailboxError::on("sync", &self.places.new)).map_err(Into::into);
+        }
+        for source in sources {
+            match disk.sync_file(&source.path) {
+                // Somebody has removed it meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                done => done.map_err(MailboxError::on("sync", &source.path))?,
+            }
+        }
+        Ok(())
+    }
+
     /// Puts files of another folder into this one by `place`.
     fn take_in(
         &self,
@@ -424,11 +439,8 @@ impl Folder {
             }
         }
         let uids = self.settle(&mut state, entries, before)?;
-        for (source, &uid) in taken.iter().zip(&uids) {
-            if let Some(head) = source.head.as_deref().and_then(Head::unpack) {
-                self.keep_head(&mut state, uid, &head);
-            }
-        }
+        let heads = taken.iter().zip(&uids).filter_map(|(source, &uid)| Some((uid, source.head.as_deref()?)));
+        self.keep_heads(&mut state, heads);
         Ok(taken.iter().zip(uids).map(|(source, to)| Placed { from: source.uid, to }).collect())
     }
 }

@@ -1,13 +1,14 @@
 //! The text of messages: reading it as clients see it, knowing its shape without reading it again, writing new ones.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek as _, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use twox_hash::XxHash3_128;
 
+use super::cache::Place;
 use super::flags::{Flags, KeywordSet, split, with_flags};
 use super::look::unix_secs;
 use super::state::{Entry, Folder, FolderError, Keeping, MessageState, State};
@@ -24,16 +25,33 @@ const PIECE_BYTES: usize = 64 * 1024;
 pub struct Head {
     size: u64,
     digest: u128,
-    envelope: Vec<u8>,
-    structure: Vec<u8>,
+    /// The file holds the text as it is.
+    is_plain: bool,
+    /// As [`Head::packed`] gives it.
+    packed: Vec<u8>,
+    /// Where in it the envelope ends and the structure begins.
+    envelope_end: usize,
 }
 
 /// A message's text as clients see it: dots taken away, lines ending in CRLF.
-pub struct Text(Transformed<Transformed<File, ToCrlf>, Unstuffer>);
+pub struct Text(Source);
+
+enum Source {
+    /// The file is the text.
+    Plain(File),
+    File(Box<Clean<File>>),
+}
+
+/// What makes the text of a file's octets.
+type Clean<R> = Transformed<Transformed<R, ToCrlf>, Unstuffer>;
+
+fn clean<R: Read>(file: R) -> Clean<R> {
+    Transformed::new(Transformed::new(file, ToCrlf::default()), Unstuffer::default())
+}
 
 impl Text {
-    pub(super) fn new(file: File) -> Self {
-        Self(Transformed::new(Transformed::new(file, ToCrlf::default()), Unstuffer::default()))
+    fn new(file: File, is_plain: bool) -> Self {
+        Self(if is_plain { Source::Plain(file) } else { Source::File(Box::new(clean(file))) })
     }
 
     /// Reads past so many octets; fewer when the text ends.
@@ -41,13 +59,49 @@ impl Text {
     /// # Errors
     /// The disk's.
     pub fn skip(&mut self, octets: u64) -> io::Result<u64> {
-        io::copy(&mut self.take(octets), &mut io::sink())
+        match &mut self.0 {
+            _ if octets == 0 => Ok(0),
+            Source::Plain(file) => {
+                // Past the end there is nothing to read, either.
+                file.seek_relative(i64::try_from(octets).unwrap_or(i64::MAX))?;
+                Ok(octets)
+            }
+            Source::File(clean) => io::copy(&mut clean.take(octets), &mut io::sink()),
+        }
     }
 }
 
 impl Read for Text {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
+        match &mut self.0 {
+            Source::Plain(file) => file.read(buffer),
+            Source::File(clean) => clean.read(buffer),
+        }
+    }
+}
+
+/// Watches a file go by: a text as long as its file, of whose lines none begins with a dot, is the file. For lines can only
+/// become longer where their ends are made CRLF, and shorter where a dot is taken away.
+struct Dots<R> {
+    file: R,
+    bytes: u64,
+    last: u8,
+    has_dot: bool,
+}
+
+impl<R: Read> Read for Dots<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        let piece = &buffer[..count];
+        if let Some(&first) = piece.first() {
+            let begins_line = self.bytes == 0 || matches!(self.last, b'\n' | b'\r');
+            self.has_dot |= begins_line && first == b'.';
+            self.has_dot |=
+                memchr::memchr_iter(b'.', &piece[1..]).any(|at| matches!(piece[at], b'\n' | b'\r'));
+            self.last = piece[count - 1];
+            self.bytes += count as u64;
+        }
+        Ok(count)
     }
 }
 
@@ -63,7 +117,15 @@ impl Folder {
     /// # Errors
     /// The disk's.
     pub fn text(&self, uid: u32) -> Result<Option<Text>, FolderError> {
-        Ok(self.open(uid)?.map(Text::new))
+        Ok(self.open(uid)?.map(|file| Text::new(file, false)))
+    }
+
+    /// As [`Folder::text`], faster where [`Head::is_plain`] is known.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn text_of(&self, uid: u32, is_plain: bool) -> Result<Option<Text>, FolderError> {
+        Ok(self.open(uid)?.map(|file| Text::new(file, is_plain)))
     }
 
     /// The file, wherever others may have moved it since the last look.
@@ -124,9 +186,39 @@ impl Folder {
         if let Some(known) = self.known_head(uid) {
             return Ok(Some(known));
         }
-        let Some(mut text) = self.text(uid)? else { return Ok(None) };
-        let head = Head::read(&mut text).map_err(|source| self.unreadable(uid, source))?;
-        self.keep_head(&mut self.lock(), uid, &head);
+        let Some(head) = self.read_head(uid)? else { return Ok(None) };
+        self.keep_heads(&mut self.lock(), std::iter::once((uid, &*head.packed)));
+        Ok(Some(head))
+    }
+
+    /// [`Folder::head`] of messages, in this order: of as many as are not too large together, and of one at least.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn heads(&self, uids: &[u32]) -> Result<Vec<Option<Head>>, FolderError> {
+        let mut heads = self.known_heads(uids);
+        let (mut read, mut bytes) = (Vec::new(), 0);
+        for index in 0..heads.len() {
+            if heads[index].is_none() {
+                heads[index] = self.read_head(uids[index])?;
+                read.push(index);
+            }
+            bytes += heads[index].as_ref().map_or(0, |head| head.packed.len());
+            if bytes > HEADS_BYTES_MAX {
+                heads.truncate(index + 1);
+                break;
+            }
+        }
+        if !read.is_empty() {
+            let new = read.iter().filter_map(|&index| Some((uids[index], &*heads[index].as_ref()?.packed)));
+            self.keep_heads(&mut self.lock(), new);
+        }
+        Ok(heads)
+    }
+
+    fn read_head(&self, uid: u32) -> Result<Option<Head>, FolderError> {
+        let Some(file) = self.open(uid)? else { return Ok(None) };
+        let head = Head::read_file(file).map_err(|source| self.unreadable(uid, source))?;
         Ok(Some(head))
     }
 
@@ -134,7 +226,24 @@ impl Folder {
     pub fn known_head(&self, uid: u32) -> Option<Head> {
         let state = self.lock();
         let entry = &state.entries[state.find(uid)?];
-        Head::unpack(&state.packed_head(entry)?)
+        Head::unpack(state.packed_head(entry)?)
+    }
+
+    /// [`Folder::known_head`] of messages, in this order: of as many as [`Folder::heads`].
+    pub fn known_heads(&self, uids: &[u32]) -> Vec<Option<Head>> {
+        let state = self.lock();
+        let place = |uid: &u32| state.find(*uid).and_then(|index| state.entries[index].head);
+        let mut bytes = 0;
+        let fits = |place: &Option<Place>| {
+            let is_first = bytes == 0;
+            bytes += place.map_or(0, |place| place.bytes as usize);
+            is_first || bytes <= HEADS_BYTES_MAX
+        };
+        let places: Vec<Option<Place>> = uids.iter().map(place).take_while(fits).collect();
+        let known: Vec<Place> = places.iter().flatten().copied().collect();
+        let read = state.cache.as_ref().and_then(|cache| cache.read_heads(&known).ok());
+        let mut read = read.unwrap_or_default().into_iter();
+        places.into_iter().map(|place| place.and_then(|_| Head::unpack(read.next()?))).collect()
     }
 
     /// The octets of all texts. What is not known yet is read.
@@ -143,9 +252,15 @@ impl Folder {
     /// The disk's.
     pub fn size(&self) -> Result<u64, FolderError> {
         let (messages, _) = self.messages();
-        messages
-            .iter()
-            .try_fold(0, |sum, message| Ok(sum + self.head(message.uid)?.map_or(0, |head| head.size())))
+        let uids: Vec<u32> = messages.iter().map(|message| message.uid).collect();
+        let mut size = 0;
+        let mut left = &uids[..];
+        while !left.is_empty() {
+            let heads = self.heads(&left[..left.len().min(HEADS_AT_ONCE)])?;
+            size += heads.iter().flatten().map(Head::size).sum::<u64>();
+            left = &left[heads.len()..];
+        }
+        Ok(size)
     }
 
     fn unreadable(&self, uid: u32, source: io::Error) -> FolderError {
@@ -153,23 +268,70 @@ impl Folder {
         MailboxError { action: "read", path, source }.into()
     }
 
-    pub(super) fn keep_head(&self, state: &mut State, uid: u32, head: &Head) {
-        let Some(index) = state.find(uid).filter(|_| state.keeping == Keeping::Whole) else { return };
+    pub(super) fn keep_heads<'a>(&self, state: &mut State, heads: impl Iterator<Item = (u32, &'a [u8])>) {
+        if state.keeping != Keeping::Whole {
+            return;
+        }
+        // Of a message that is gone meanwhile a head would stand in the file for nothing.
+        let there: Vec<(u32, &[u8])> = heads.filter(|(uid, _)| state.find(*uid).is_some()).collect();
         let Some(cache) = &mut state.cache else { return };
-        match cache.append_head(uid, &head.pack()) {
-            Ok(place) => state.entries[index].head = Some(place),
+        match cache.append_heads(there.into_iter()) {
+            Ok(places) => {
+                for (uid, place) in places {
+                    if let Some(index) = state.find(uid) {
+                        state.entries[index].head = Some(place);
+                    }
+                }
+            }
             // It is read again the next time.
             Err(error) => tracing::debug!("{}: cannot be written: {error}", state.cache_path.display()),
         }
     }
 }
 
+/// Heads that are worth asking for together.
+pub const HEADS_AT_ONCE: usize = 250;
+
+/// Octets of heads that are held together, give or take one; of usual messages they are some 100 KB.
+const HEADS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The highest bit of the envelope's length says that the file is the text.
+const PLAIN_BIT: u64 = 1 << 63;
+
+/// Octets before the envelope: size, digest, length of the envelope.
+const HEAD_BEFORE_ENVELOPE: usize = 8 + 16 + 8;
+
 impl Head {
+    /// Reads a message's file to its end.
+    fn read_file(file: impl Read) -> io::Result<Self> {
+        let mut file = Dots { file, bytes: 0, last: 0, has_dot: false };
+        let (size, digest, scanned) = Self::scan(&mut clean(&mut file))?;
+        Ok(Self::new(size, digest, !file.has_dot && file.bytes == size, &scanned))
+    }
+
     /// Reads a text to its end.
     ///
     /// # Errors
     /// The disk's.
     pub fn read(text: &mut impl Read) -> io::Result<Self> {
+        let (size, digest, scanned) = Self::scan(text)?;
+        Ok(Self::new(size, digest, false, &scanned))
+    }
+
+    fn new(size: u64, digest: u128, is_plain: bool, scanned: &mime::Scanned) -> Self {
+        let mut envelope = Vec::new();
+        scanned.envelope.pack(&mut envelope);
+        let mut packed = size.to_le_bytes().to_vec();
+        packed.extend_from_slice(&digest.to_le_bytes());
+        let length = envelope.len() as u64 | if is_plain { PLAIN_BIT } else { 0 };
+        packed.extend_from_slice(&length.to_le_bytes());
+        packed.extend_from_slice(&envelope);
+        let envelope_end = packed.len();
+        scanned.structure.pack(&mut packed);
+        Self { size, digest, is_plain, packed, envelope_end }
+    }
+
+    fn scan(text: &mut impl Read) -> io::Result<(u64, u128, mime::Scanned)> {
         let mut scanner = mime::Scanner::new();
         let mut digest = XxHash3_128::new();
         let mut piece = vec![0; PIECE_BYTES];
@@ -184,11 +346,7 @@ impl Head {
                 }
             }
         }
-        let scanned = scanner.finish();
-        let (mut envelope, mut structure) = (Vec::new(), Vec::new());
-        scanned.envelope.pack(&mut envelope);
-        scanned.structure.pack(&mut structure);
-        Ok(Self { size, digest: digest.finish_128(), envelope, structure })
+        Ok((size, digest.finish_128(), scanner.finish()))
     }
 
     /// RFC822.SIZE: the octets of the text.
@@ -201,39 +359,34 @@ impl Head {
         self.digest
     }
 
+    /// The file holds the text as it is: nothing has to be done to it on its way.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
     /// The fields of ENVELOPE, and References.
     pub fn envelope(&self) -> mime::Envelope {
-        mime::Envelope::unpack(&self.envelope).unwrap_or_default()
+        mime::Envelope::unpack(&self.packed[HEAD_BEFORE_ENVELOPE..self.envelope_end]).unwrap_or_default()
     }
 
     /// The parts and where they are.
     pub fn structure(&self) -> mime::Structure {
-        mime::Structure::unpack(&self.structure).unwrap_or_default()
-    }
-
-    pub(super) fn pack(&self) -> Vec<u8> {
-        let mut packed = self.size.to_le_bytes().to_vec();
-        packed.extend_from_slice(&self.digest.to_le_bytes());
-        packed.extend_from_slice(&(self.envelope.len() as u64).to_le_bytes());
-        packed.extend_from_slice(&self.envelope);
-        packed.extend_from_slice(&self.structure);
-        packed
+        mime::Structure::unpack(&self.packed[self.envelope_end..]).unwrap_or_default()
     }
 
     /// `None` for what another version has packed.
-    pub(super) fn unpack(packed: &[u8]) -> Option<Self> {
+    pub(super) fn unpack(packed: Vec<u8>) -> Option<Self> {
         let (size, rest) = packed.split_first_chunk()?;
         let (digest, rest) = rest.split_first_chunk()?;
         let (length, rest) = rest.split_first_chunk()?;
-        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
-        let (envelope, structure) = rest.split_at_checked(length)?;
+        let length = u64::from_le_bytes(*length);
+        let envelope_bytes = usize::try_from(length & !PLAIN_BIT).ok()?;
+        let (envelope, structure) = rest.split_at_checked(envelope_bytes)?;
         let is_of_this_version = |packed: &[u8]| packed.first() == Some(&mime::PACKED_VERSION);
-        (is_of_this_version(envelope) && is_of_this_version(structure)).then(|| Self {
-            size: u64::from_le_bytes(*size),
-            digest: u128::from_le_bytes(*digest),
-            envelope: envelope.to_vec(),
-            structure: structure.to_vec(),
-        })
+        (is_of_this_version(envelope) && is_of_this_version(structure)).then_some(())?;
+        let (size, digest) = (u64::from_le_bytes(*size), u128::from_le_bytes(*digest));
+        let envelope_end = HEAD_BEFORE_ENVELOPE + envelope_bytes;
+        Some(Self { size, digest, is_plain: length & PLAIN_BIT != 0, packed, envelope_end })
     }
 }
 
@@ -304,9 +457,15 @@ impl Folder {
 
     fn try_add(&self, drafts: Vec<Draft>, placed: &mut Vec<PathBuf>) -> Result<Vec<u32>, FolderError> {
         let mut state = self.lock();
-        self.look_with(&mut state)?;
+        if state.is_gone {
+            return Err(FolderError::NoSuchFolder);
+        }
+        // New keywords need a look: a letter may be in use. Else what others have put here gets its UIDs at the next one.
+        if drafts.iter().any(|draft| !draft.keywords.is_empty()) {
+            self.look_with(&mut state)?;
+        }
+        let before = Some(self.times()?);
         state.reserve(u32::try_from(drafts.len()).map_err(|_| FolderError::NoUids)?)?;
-        let before = self.times_before();
         let mut entries = Vec::new();
         for mut draft in drafts {
             let keywords = self.keyword_set(&mut state, &draft.keywords)?;

@@ -1,13 +1,15 @@
 //! Opening a folder, and looking at its directories: what came, what went, whose flags others have changed.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use bstr::ByteSlice;
+use rustix::fs::{AtFlags, statat};
+use rustix::io::Errno;
 
 use super::cache::{Cache, FILE_NAME, Loaded, Record};
 use super::flags::{Flags, KEYWORDS_MAX, KeywordSet, from_letters, split};
@@ -87,10 +89,7 @@ impl State {
             // A cache is no reason to refuse a folder.
             Err(error) => tracing::warn!("{}: cannot be used: {error}", path.display()),
         }
-        let made = new_validity().map(|uid_validity| {
-            let begin = Record::Begin { uid_validity, gone_known_after: 0 };
-            (uid_validity, Cache::create(disk, path, std::iter::once(begin)))
-        });
+        let made = new_validity().map(|uid_validity| (uid_validity, Cache::begin(disk, path, uid_validity)));
         Ok(match made {
             Ok((uid_validity, Ok(cache))) => Self::new(disk, path, Some(cache), uid_validity),
             Ok((uid_validity, Err(error))) => {
@@ -191,17 +190,25 @@ impl Folder {
             // A file that is renamed while its directory is read may be seen under neither name.
             found = self.files()?;
         }
-        if let Err(error) = state.reserve(0) {
+        let has_news = state.has_news(&found);
+        // One mod-sequence for each of what is gone, changed and new.
+        if has_news && let Err(error) = state.reserve(state.room_for(&found)) {
             return self.show_what_is_known(state, error);
         }
         self.read_keywords(state);
-        let mut records = self.take_gone(state, &mut found)?;
-        let known_before = records.len();
-        let fresh = self.take_known(state, found, &mut records);
-        // INBOX: a row may be about a new name, too.
-        let has_renamed = records.len() > known_before;
-        if has_renamed || state.looked.as_ref().map(|last| last.flags_table) != Some(looked.flags_table) {
-            self.read_flags_table(state, &mut records)?;
+        let (mut records, mut fresh, mut has_renamed) = (Vec::new(), Vec::new(), false);
+        if has_news {
+            records = self.take_gone(state, &mut found)?;
+            let known_before = records.len();
+            fresh = self.take_known(state, found, &mut records);
+            // INBOX: a row may be about a new name, too.
+            has_renamed = records.len() > known_before;
+        }
+        if (has_renamed || state.looked.as_ref().map(|last| last.flags_table) != Some(looked.flags_table))
+            && let Err(error) = self.read_flags_table(state, &mut records)
+        {
+            // Nothing was written down yet: where something was, there is a reserve.
+            return self.show_what_is_known(state, error);
         }
         let taken = self.take_new(state, fresh, &mut records);
         state.write(&records);
@@ -241,7 +248,7 @@ impl Folder {
     }
 
     /// The directories' times now, before they are read.
-    fn times(&self) -> Result<Looked, FolderError> {
+    pub(super) fn times(&self) -> Result<Looked, FolderError> {
         let time_of = |path: &Path| match fs::metadata(path) {
             Ok(meta) => Ok(meta.modified().ok()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -385,21 +392,11 @@ impl Folder {
         fresh: Vec<Found>,
         records: &mut Vec<Record>,
     ) -> Result<(), FolderError> {
-        let mut arrived: Vec<(SystemTime, u64, Found)> = Vec::new();
-        let told = self.flags_rows(state);
-        let mut bases = HashSet::new();
-        for file in fresh {
-            let path = self.directory(file.is_in_cur).join(&file.file_name);
-            match fs::metadata(&path) {
-                Ok(meta) if bases.insert(split(&file.file_name).0.to_owned()) => {
-                    arrived.push((meta.modified().unwrap_or(SystemTime::UNIX_EPOCH), meta.len(), file));
-                }
-                // Taken away while we looked, or the second file of one name.
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(MailboxError::on("look at", &path)(error).into()),
-            }
+        if fresh.is_empty() {
+            return Ok(());
         }
+        let told = self.flags_rows(state);
+        let mut arrived = self.arrived(fresh)?;
         if arrived.is_empty() {
             return Ok(());
         }
@@ -407,15 +404,20 @@ impl Folder {
         state.reserve(u32::try_from(arrived.len()).map_err(|_| FolderError::NoUids)?)?;
         let modseq = state.next_modseq();
         for (modified, bytes, file) in arrived {
+            let (base, ..) = split(&file.file_name);
+            if state.by_base.contains_key(base) {
+                // The second file of one name.
+                continue;
+            }
+            let base = Box::from(base);
             let named = self.told_by_name(&file.file_name);
             let (flags, keywords) = told.get(&file.file_name).copied().unwrap_or(named);
-            let base = Box::from(split(&file.file_name).0);
             let message = MessageState {
                 uid: 0,
                 modseq,
                 flags,
                 keywords,
-                internal_date: unix_secs(modified),
+                internal_date: modified.0,
                 file_bytes: bytes,
             };
             let entry = Entry {
@@ -430,26 +432,57 @@ impl Folder {
         Ok(())
     }
 
+    /// New files with the times they were written, seconds and nanoseconds since 1970, and their sizes.
+    fn arrived(&self, fresh: Vec<Found>) -> Result<Vec<((i64, i64), u64, Found)>, FolderError> {
+        let mut arrived = Vec::with_capacity(fresh.len());
+        // Names are looked up from the directory on: from the root it takes twice as long.
+        let mut open: [Option<File>; 2] = [None, None];
+        for file in fresh {
+            let cur = self.places.cur.as_ref().filter(|_| file.is_in_cur);
+            let path = cur.unwrap_or(&self.places.new);
+            let directory = match &mut open[usize::from(file.is_in_cur)] {
+                Some(directory) => directory,
+                none => none.insert(File::open(path).map_err(MailboxError::on("read", path))?),
+            };
+            match statat(&*directory, &*file.file_name, AtFlags::empty()) {
+                Ok(stat) => {
+                    let modified = (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0));
+                    arrived.push((modified, u64::try_from(stat.st_size).unwrap_or(0), file));
+                }
+                // Taken away while we looked.
+                Err(Errno::NOENT) => {}
+                Err(error) => {
+                    return Err(MailboxError::on("look at", &path.join(&file.file_name))(error.into()).into());
+                }
+            }
+        }
+        Ok(arrived)
+    }
+
     /// The flags of INBOX were edited, by somebody else or by us.
     fn read_flags_table(&self, state: &mut State, records: &mut Vec<Record>) -> Result<(), FolderError> {
         if self.places.flags_table.is_none() {
             return Ok(());
         }
         let told = self.flags_rows(state);
-        let modseq = state.modseq + 1;
-        let mut has_changed = false;
-        for entry in &mut state.entries {
+        let mut changed = Vec::new();
+        for (index, entry) in state.entries.iter().enumerate() {
             let named = self.told_by_name(&entry.file_name);
             let now = told.get(&*entry.file_name).copied().unwrap_or(named);
             if (entry.state.flags, entry.state.keywords) != now {
-                (entry.state.flags, entry.state.keywords) = now;
-                entry.state.modseq = modseq;
-                has_changed = true;
-                records.push(entry.record());
+                changed.push((index, now));
             }
         }
-        if has_changed {
-            state.modseq = modseq;
+        if changed.is_empty() {
+            return Ok(());
+        }
+        state.reserve(0)?;
+        let modseq = state.next_modseq();
+        for (index, now) in changed {
+            let entry = &mut state.entries[index];
+            (entry.state.flags, entry.state.keywords) = now;
+            entry.state.modseq = modseq;
+            records.push(entry.record());
         }
         Ok(())
     }
@@ -534,6 +567,26 @@ impl State {
 
     fn misses_some_of(&self, found: &[Found]) -> bool {
         self.missing(found).next().is_some()
+    }
+
+    /// Whether the directories hold anything else than is known.
+    fn has_news(&self, found: &[Found]) -> bool {
+        let is_known = |file: &Found| {
+            let uid = self.by_base.get(split(&file.file_name).0);
+            let entry = uid.and_then(|uid| self.find(*uid)).map(|index| &self.entries[index]);
+            entry.is_some_and(|entry| {
+                *entry.file_name == *file.file_name
+                    && (entry.is_in_cur, entry.inode) == (file.is_in_cur, file.inode)
+            })
+        };
+        // No two files have both name and directory, so as many that are known are all that are known.
+        found.len() != self.entries.len() || !found.iter().all(is_known)
+    }
+
+    /// UIDs that the new among these will need; none where there are not as many left.
+    fn room_for(&self, found: &[Found]) -> u32 {
+        let more = u32::try_from(found.len().saturating_sub(self.entries.len())).unwrap_or(0);
+        self.next_uid.checked_add(more).map_or(0, |_| more)
     }
 
     /// Adds a message under the next UID, and says how to write it down.

@@ -38,13 +38,14 @@ mod content;
 mod flags;
 mod look;
 mod name;
+mod open;
 mod state;
 mod table;
 mod tree;
 mod watch;
 
 pub use change::{FlagChange, How, Placed, Stored};
-pub use content::{Draft, Head, Text};
+pub use content::{Draft, HEADS_AT_ONCE, Head, Text};
 pub use flags::{Flags, KEYWORDS_MAX, KeywordSet, is_keyword};
 pub use name::{BadName, FolderName, SEPARATOR};
 pub use state::{Changes, Folder, FolderError, MessageState, Status};
@@ -53,7 +54,7 @@ pub use tree::{FolderRow, Folders};
 
 pub use watch::Watched;
 
-pub(super) use tree::OpenFolders;
+pub(super) use open::OpenFolders;
 pub(super) use watch::Watcher;
 
 #[cfg(test)]

@@ -301,6 +301,16 @@ impl Folder {
         self.changed.subscribe()
     }
 
+    /// Whether the cache file is the one that is open, and the table's UIDVALIDITY ours.
+    pub(super) fn is_current(&self, known_validity: u32) -> bool {
+        let state = self.lock();
+        let is_in_place = state.cache.as_ref().is_some_and(|cache| cache.is_in_place(&state.cache_path));
+        // Without a cache file the UIDs are known here only.
+        let is_ours = if state.keeping == Keeping::Not { !state.cache_path.exists() } else { is_in_place };
+        let is_validity = !state.is_validity_saved || state.uid_validity == known_validity;
+        !state.is_gone && is_validity && is_ours
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -376,9 +386,12 @@ impl State {
     }
 
     /// Whether it is time to write a whole cache file.
-    pub(super) fn wants_new_cache(&self) -> bool {
-        match self.keeping {
-            Keeping::Whole => self.cache.as_ref().is_some_and(Cache::is_worth_compacting),
+    pub(super) fn wants_new_cache(&mut self) -> bool {
+        let Self { keeping, cache, entries, .. } = &mut *self;
+        match keeping {
+            Keeping::Whole => cache.as_mut().is_some_and(|cache| {
+                cache.is_worth_compacting(|| entries.iter().map(Entry::record_bytes).sum())
+            }),
             _ => self.tried.is_none_or(|at| at.elapsed() > RETRY_INTERVAL),
         }
     }
@@ -448,6 +461,12 @@ impl State {
 }
 
 impl Entry {
+    /// Octets of its records in the cache file, more or less.
+    pub(super) fn record_bytes(&self) -> u64 {
+        let head = self.head.map_or(0, |place| place.record_bytes());
+        super::cache::message_bytes(&self.file_name) + head
+    }
+
     pub(super) fn record(&self) -> Record {
         let state = &self.state;
         Record::Message(super::cache::Message {

@@ -1,55 +1,24 @@
 //! The folders of an account: which there are, making, naming and removing them, opening one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use tokio::sync::watch;
 
 use super::look::unix_secs;
 use super::name::{FolderName, fresh_file_name};
-use super::state::{Ended, Folder, FolderError, Places, State};
+use super::state::{Folder, FolderError, Places, State};
 use super::table::{self, Row, SpecialUse};
 use crate::mailbox::{MailboxError, Mailboxes};
 use crate::mailroot::edit::{Edit, EditError, Editor};
 use crate::mailroot::{Account, MailRoot};
 
-/// Ended folders that are remembered; they are few octets each.
-const OPEN_KNOWN_MAX: usize = 10_000;
-
 /// The table of folders, in the account's directory.
 const FOLDERS_TABLE: &str = "imapfolders.tab";
-
-/// The folders that are open in this process, by their directories.
-#[derive(Clone, Default)]
-pub(in crate::mailbox) struct OpenFolders(Arc<Mutex<HashMap<PathBuf, Open>>>);
-
-/// A folder that is open, or was.
-struct Open {
-    folder: Weak<Folder>,
-    ended: Arc<Ended>,
-    uid_validity: u32,
-}
-
-impl OpenFolders {
-    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Open>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Open {
-    /// The folder, if it is open. If not, what it had to say to its cache is written.
-    fn folder(&self) -> Option<Arc<Folder>> {
-        let folder = self.folder.upgrade();
-        if folder.is_none() {
-            self.ended.wait();
-        }
-        folder
-    }
-}
 
 /// All folders of an account. Cheap to make and to clone.
 #[derive(Clone, Debug)]
@@ -222,26 +191,39 @@ impl Folders {
     /// # Errors
     /// [`FolderError::NoSuchFolder`], the disk's.
     pub fn open(&self, name: &FolderName) -> Result<Arc<Folder>, FolderError> {
+        let folder = self.open_to_add(name)?;
+        folder.look()?;
+        Ok(folder)
+    }
+
+    /// As [`Folders::open`], for those who only add messages: one that is open already is not looked at.
+    ///
+    /// # Errors
+    /// As [`Folders::open`].
+    pub fn open_to_add(&self, name: &FolderName) -> Result<Arc<Folder>, FolderError> {
         if name.is_inbox() {
             self.mailboxes.create(&self.account)?;
         } else if !self.exists(name) {
             return Err(FolderError::NoSuchFolder);
         }
         let folder = self.open_once(name)?;
-        folder.look()?;
+        if folder.lock().looked.is_none() {
+            folder.look()?;
+        }
         Ok(folder)
     }
 
     fn open_once(&self, name: &FolderName) -> Result<Arc<Folder>, FolderError> {
         let places = self.places(name);
         let mut open = self.mailboxes.open_folders.lock();
-        if let Some(folder) = open.get(&places.cache).and_then(Open::folder) {
+        // Where nobody has it and the table tells another UIDVALIDITY, it is opened anew.
+        let known = self.rows()?.into_iter().find(|row| row.name == *name).map_or(0, |row| row.uid_validity);
+        if let Some(folder) = open.find(&places.cache, known) {
             return Ok(folder);
         }
         // A UIDVALIDITY that could not be written down is given to nobody else in this process.
-        let spare = open.get(&places.cache).map_or(0, |former| former.uid_validity + 1);
+        let spare = open.former_validity(&places.cache).map_or(0, |former| former + 1);
         let now = unix_secs(SystemTime::now()).max(i64::from(spare));
-        let known = self.rows()?.into_iter().find(|row| row.name == *name).map_or(0, |row| row.uid_validity);
         let new_validity = || {
             self.edit(|edit| {
                 let uid_validity = table::new_uid_validity(edit, now)?;
@@ -251,20 +233,17 @@ impl Folders {
         };
         let spare = u32::try_from(now).unwrap_or(u32::MAX).max(self.greatest_validity().saturating_add(1));
         let state = State::open(&self.mailboxes, &places, known, new_validity, spare)?;
-        let (uid_validity, ended) = (state.uid_validity, Arc::<Ended>::default());
         let folder = Arc::new(Folder {
             name: name.clone(),
-            mailboxes: self.mailboxes.clone(),
+            // Not the open folders: they hold this one.
+            mailboxes: Mailboxes { open_folders: Default::default(), ..self.mailboxes.clone() },
             account: Arc::clone(&self.account),
-            places: places.clone(),
+            places,
             state: Mutex::new(state),
             changed: watch::Sender::new(0),
-            ended: Arc::clone(&ended),
+            ended: Arc::default(),
         });
-        if open.len() >= OPEN_KNOWN_MAX {
-            open.retain(|_, known| known.folder.strong_count() > 0 || !known.ended.is_over());
-        }
-        open.insert(places.cache, Open { folder: Arc::downgrade(&folder), ended, uid_validity });
+        open.insert(&folder);
         Ok(folder)
     }
 
@@ -291,7 +270,7 @@ impl Folders {
     ) -> Result<(), FolderError> {
         let mut open = self.mailboxes.open_folders.lock();
         let path = self.places(name).cache;
-        let Some(folder) = open.get(&path).and_then(Open::folder) else { return deed() };
+        let Some(folder) = open.get(&path) else { return deed() };
         let mut state = folder.lock();
         deed()?;
         state.close();
