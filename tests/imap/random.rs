@@ -183,7 +183,8 @@ fn run(kind: Kind, seed: u64) {
     fs::remove_file(server.path("HOME/imapcache")).unwrap();
     let again = Client::new(address);
     let mut without: Vec<Vec<String>> = again.view.iter().map(|message| message.flags.clone()).collect();
-    (flags.sort(), without.sort());
+    flags.sort();
+    without.sort();
     assert_eq!(flags, without, "{kind:?}, seed {seed}: without the cache");
 }
 

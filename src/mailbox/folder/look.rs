@@ -61,6 +61,9 @@ impl Places {
     }
 }
 
+/// A new file: when it was written (seconds, nanoseconds), its octets, and its name.
+type Arrived = ((i64, i64), u64, Found);
+
 /// A file that was found.
 struct Found {
     file_name: String,
@@ -433,7 +436,7 @@ impl Folder {
     }
 
     /// New files with the times they were written, seconds and nanoseconds since 1970, and their sizes.
-    fn arrived(&self, fresh: Vec<Found>) -> Result<Vec<((i64, i64), u64, Found)>, FolderError> {
+    fn arrived(&self, fresh: Vec<Found>) -> Result<Vec<Arrived>, FolderError> {
         let mut arrived = Vec::with_capacity(fresh.len());
         // Names are looked up from the directory on: from the root it takes twice as long.
         let mut open: [Option<File>; 2] = [None, None];

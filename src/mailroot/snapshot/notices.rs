@@ -149,7 +149,7 @@ fn begin(root: &Path) -> rustix::io::Result<OwnedFd> {
 /// Whether all changes on this file system come through this kernel.
 fn tells_all(root: &Path) -> bool {
     let kind = rustix::fs::statfs(root).map(|found| found.f_type);
-    kind.is_ok_and(|kind| LOCAL_FILE_SYSTEMS.iter().any(|known| kind == *known))
+    kind.is_ok_and(|kind| LOCAL_FILE_SYSTEMS.contains(&kind))
 }
 
 /// Whether every change of a table as it lies there now would be heard of.
