@@ -130,10 +130,11 @@ fn is_of(row: &EditRow, name: &FolderName) -> bool {
     row.value(0).to_str().is_ok_and(|text| FolderName::parse(text).is_ok_and(|known| known == *name))
 }
 
-/// A UIDVALIDITY that this account never had: the time, or more. It is written down with the edit.
+/// A UIDVALIDITY that this account never had: more than the time, and than one that a process before this could give but
+/// not write down. It is written down with the edit.
 pub(super) fn new_uid_validity(edit: &mut Edit, unix_secs: i64) -> Result<u32, EditError> {
     let greatest = edit.rows().map(|row| number(row.value(1))).max().unwrap_or(0);
-    let next = u32::try_from(unix_secs).unwrap_or(1).max(greatest.saturating_add(1)).max(1);
+    let next = u32::try_from(unix_secs).unwrap_or(1).saturating_add(1).max(greatest.saturating_add(2));
     note_uid_validity(edit, next)?;
     Ok(next)
 }
@@ -174,12 +175,12 @@ mod tests {
         let editor = Editor::new(&MailRoot::new(dir.path()), Disk::default());
         let mut edit = editor.begin(file).unwrap();
         set(&mut edit, &FolderName::parse("Sent").unwrap(), |row| row.is_subscribed = true).unwrap();
-        assert_eq!(new_uid_validity(&mut edit, 7).unwrap(), 51);
         assert_eq!(new_uid_validity(&mut edit, 7).unwrap(), 52);
-        assert_eq!(new_uid_validity(&mut edit, 1000).unwrap(), 1000);
+        assert_eq!(new_uid_validity(&mut edit, 7).unwrap(), 54);
+        assert_eq!(new_uid_validity(&mut edit, 1000).unwrap(), 1001);
         edit.commit().unwrap();
         let text = std::fs::read_to_string(dir.path().join(file)).unwrap();
-        let expected = "# mine\n\"Sent\"\t\"50\"\t\"S\"\t\"\\Sent\"\nrubbish//\n\"\"\t\"1000\"\t\"\"\t\"\"\n";
+        let expected = "# mine\n\"Sent\"\t\"50\"\t\"S\"\t\"\\Sent\"\nrubbish//\n\"\"\t\"1001\"\t\"\"\t\"\"\n";
         assert_eq!(text, expected);
         let rows = rows(text.as_bytes());
         assert_eq!(rows.len(), 1, "{rows:?}");
