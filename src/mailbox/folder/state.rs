@@ -305,10 +305,9 @@ impl Folder {
     pub(super) fn is_current(&self, known_validity: u32) -> bool {
         let state = self.lock();
         let is_in_place = state.cache.as_ref().is_some_and(|cache| cache.is_in_place(&state.cache_path));
-        // Without a cache file the UIDs are known here only.
-        let is_ours = if state.keeping == Keeping::Not { !state.cache_path.exists() } else { is_in_place };
-        let is_validity = !state.is_validity_saved || state.uid_validity == known_validity;
-        !state.is_gone && is_validity && is_ours
+        // UIDs that no file knows end with those who have seen them.
+        let keeps_uids = state.keeping != Keeping::Not && state.is_validity_saved;
+        !state.is_gone && keeps_uids && state.uid_validity == known_validity && is_in_place
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

@@ -48,6 +48,12 @@ impl House {
         fs::write(self.path(below), text).unwrap();
     }
 
+    /// A message in INBOX.
+    fn put_new(&self, file_name: &str, text: &str) {
+        fs::create_dir_all(self.path("Maildir/new")).unwrap();
+        self.put(&format!("Maildir/new/{file_name}"), text);
+    }
+
     fn files(&self, below: &str) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(self.path(below))
             .unwrap()
@@ -343,4 +349,53 @@ fn watching_begins_and_ends_while_things_happen() {
         fs::write(directory.join("1.x"), "").unwrap();
         fs::remove_file(directory.join("1.x")).unwrap();
     }
+}
+
+#[test]
+fn who_comes_back_finds_the_folder_as_it_was_left() {
+    let house = House::new(Kind::Maildir);
+    house.put_new("1.a.b.1.host", "x\r\n");
+    let folders = house.folders();
+    let inbox = folders.open(&name("INBOX")).unwrap();
+    let (former, validity) = (Arc::as_ptr(&inbox), inbox.status().uid_validity);
+    drop(inbox);
+    house.put_new("2.a.b.1.host", "x\r\n");
+    let inbox = folders.open(&name("INBOX")).unwrap();
+    assert_eq!(
+        (Arc::as_ptr(&inbox), inbox.status().uid_validity, uids(&inbox)),
+        (former, validity, vec![1, 2])
+    );
+    drop(inbox);
+    fs::remove_file(house.path("imapcache")).unwrap();
+    let inbox = folders.open(&name("INBOX")).unwrap();
+    assert!(inbox.status().uid_validity > validity);
+    assert_eq!(uids(&inbox), [1, 2]);
+    drop((inbox, folders));
+    // The end of the process is the folder's orderly end.
+    assert_eq!(house.folders().open(&name("INBOX")).unwrap().status().next_uid, 3);
+}
+
+#[test]
+fn a_text_is_the_same_whether_its_file_is_known_to_be_plain_or_not() {
+    let check = |file: &str, is_plain: bool| {
+        let house = House::new(Kind::Maildir);
+        house.put_new("1.a.b.1.host", file);
+        let inbox = house.folders().open(&name("INBOX")).unwrap();
+        let head = inbox.heads(&[1, 7]).unwrap().swap_remove(0).unwrap();
+        assert_eq!((head.is_plain(), inbox.known_head(1)), (is_plain, Some(head.clone())), "{file:?}");
+        let mut text = String::new();
+        inbox.text_of(1, head.is_plain()).unwrap().unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!((text.len() as u64, &text), (head.size(), &text_of(&inbox, 1)), "{file:?}");
+        let mut rest = inbox.text_of(1, head.is_plain()).unwrap().unwrap();
+        rest.skip(3).unwrap();
+        let mut end = String::new();
+        rest.read_to_string(&mut end).unwrap();
+        assert_eq!(end, text[3..]);
+    };
+    check("Subject: x\r\n\r\ny.z\r\n", true);
+    check("Subject: x\r\n\r\n..y\r\n", false);
+    check("Subject: x\n\ny\n", false);
+    // As long as its text all the same.
+    check("Subject: x\r\n\n..y\r\n", false);
+    check(".Subject: x\r\n\ny\r\n", false);
 }
