@@ -46,6 +46,24 @@ pub enum AdminError {
         /// Bytes given.
         length: usize,
     },
+    /// Too few characters for an administrator's password.
+    #[error("the password needs at least {needed} characters")]
+    PasswordTooShort {
+        /// Characters needed.
+        needed: usize,
+    },
+    /// An administrator of that name exists.
+    #[error("the administrator exists already")]
+    AdministratorExists,
+    /// No such row in `webadmin.tab`.
+    #[error("there is no such administrator")]
+    AdministratorNotFound,
+    /// Without this one nobody could administer everything.
+    #[error("this is the last administrator of the role system")]
+    LastAdministrator,
+    /// No random numbers.
+    #[error("no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
     /// The password could not be hashed.
     #[error(transparent)]
     Hash(#[from] HashError),

@@ -105,6 +105,39 @@ impl Admin {
         self.store(&file, bytes)
     }
 
+    /// Saves a table that somebody read as `base` and changed to `content`; what others changed meanwhile is merged.
+    ///
+    /// # Errors
+    /// As [`Admin::may_set_config_file`]; `BadTable` when `content` loses rows that `base` did not; `Edit` with
+    /// [`EditError::Conflict`](crate::mailroot::edit::EditError::Conflict) for rows changed on both sides.
+    pub fn save_table(&self, file: &Path, base: &[u8], content: &[u8]) -> Result<(), AdminError> {
+        let _changing = self.changing();
+        let table = described(file).ok_or(AdminError::FileRefused)?;
+        self.refuse_links(file)?;
+        let faults = |bytes: &[u8]| {
+            let mut problems = (table.load)(file, bytes);
+            problems.retain(|problem| loses_rows(&problem.kind));
+            problems
+        };
+        let problems = faults(content);
+        if problems.len() > faults(base).len() {
+            return Err(AdminError::BadTable { problems });
+        }
+        let mut edit = self.editor.begin_from(file, base)?;
+        edit.replace_all(content)?;
+        Ok(edit.commit()?)
+    }
+
+    /// The content of a described file by its path, empty where there is none, and what is wrong with it.
+    ///
+    /// # Errors
+    /// As [`Admin::may_set_config_file`]; `Disk`.
+    pub fn table_text(&self, file: &Path) -> Result<Vec<u8>, AdminError> {
+        described(file).ok_or(AdminError::FileRefused)?;
+        self.refuse_links(file)?;
+        Ok(self.read(file)?.unwrap_or_default())
+    }
+
     /// A link below the MailRoot may be the operator's way to another disk, but not ours into files elsewhere: the
     /// real path must lie below the real MailRoot.
     fn refuse_links(&self, file: &Path) -> Result<(), AdminError> {

@@ -16,6 +16,7 @@
 //!
 //! All methods block: call them off the async threads.
 
+mod administrators;
 mod aliases;
 mod domains;
 mod error;
@@ -25,6 +26,7 @@ mod lists;
 mod mailproc;
 mod programs;
 mod queue;
+mod rehearsal;
 mod tables;
 mod users;
 
@@ -40,11 +42,12 @@ use crate::clock::Clock;
 use crate::durable::Disk;
 use crate::mailbox::Mailboxes;
 use crate::mailroot::accounts::is_plain_name;
-use crate::mailroot::edit::Editor;
+use crate::mailroot::edit::{Editor, Planned};
 use crate::mailroot::schema::server as variables;
 use crate::mailroot::{Account, MailRoot, Snapshot, Tables};
 use crate::spool::Spool;
 
+pub use administrators::{ADMINISTRATOR_PASSWORD_CHARS_MIN, FIRST_ADMINISTRATOR, WEBADMIN_TAB};
 pub use error::AdminError;
 pub use files::ListedFile;
 pub use links::{LinkKey, ListedLink};
@@ -150,6 +153,10 @@ impl Admin {
 
     /// Makes a directory below the MailRoot.
     fn make_directory(&self, relative: &Path) -> Result<(), AdminError> {
+        if let Some(rehearsal) = self.editor.rehearsal() {
+            rehearsal.plan(Planned::MakeDirectory(relative.to_owned()));
+            return Ok(());
+        }
         let path = self.root().path().join(relative);
         self.disk.create_dir_all(&path).map_err(|source| AdminError::MakeDirectory { path, source })
     }
@@ -157,6 +164,12 @@ impl Admin {
     /// Removes a directory with all that is in it; a symbolic link is removed, not followed.
     fn remove_directory(&self, relative: &Path) -> Result<(), AdminError> {
         let path = self.root().path().join(relative);
+        if let Some(rehearsal) = self.editor.rehearsal() {
+            if path.exists() {
+                rehearsal.plan(Planned::RemoveDirectory(relative.to_owned()));
+            }
+            return Ok(());
+        }
         match fs::remove_dir_all(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 Err(AdminError::RemoveDirectory { path, source })
@@ -168,6 +181,12 @@ impl Admin {
     /// Removes a file below the MailRoot; one that is gone already is fine.
     fn remove_file(&self, relative: &Path) -> Result<(), AdminError> {
         let path = self.root().path().join(relative);
+        if let Some(rehearsal) = self.editor.rehearsal() {
+            if path.exists() {
+                rehearsal.plan(Planned::RemoveFile(relative.to_owned()));
+            }
+            return Ok(());
+        }
         match self.disk.remove(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 Err(AdminError::Disk { action: "remove", path, source })

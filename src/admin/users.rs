@@ -92,6 +92,7 @@ impl Admin {
 
     fn fill_account_directory(&self, account: &Account) -> Result<(), AdminError> {
         match account.kind {
+            AccountKind::User if self.editor.rehearsal().is_some() => {}
             AccountKind::User => self.mailboxes.create(account)?,
             _ => {
                 self.editor.begin(&MailRoot::account_directory(account).join("mlusers.tab"))?.commit()?;

@@ -14,7 +14,7 @@ pub mod scram;
 
 pub use accounts::{Proof, check_account, check_smtp_auth, clear_account, split_login};
 pub use mechanism::{AuthSyntax, ChallengeError, ClientExchange, Credentials, Exchange, Mechanism, Step};
-pub use password::{
+pub use password::{random_password,
     BadStoredPassword, HashError, PASSWORD_BYTES_MAX, apop_digest, apop_matches, clear_password,
     constant_time_eq, cram_md5_digest, cram_md5_matches, hash_password, is_hashed, password_matches,
     xmail_decode, xmail_encode,

@@ -75,6 +75,23 @@ pub fn is_hashed(stored: &[u8]) -> bool {
     stored.starts_with(PHC_PREFIX)
 }
 
+/// Letters of random passwords: none that look alike.
+const RANDOM_PASSWORD_LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// Letters in a random password: 16 of 32 letters are 80 bits.
+const RANDOM_PASSWORD_LENGTH: usize = 16;
+
+/// A password that nobody can guess.
+///
+/// # Errors
+/// The system gives no random numbers.
+pub fn random_password() -> Result<String, getrandom::Error> {
+    let mut bytes = [0_u8; RANDOM_PASSWORD_LENGTH];
+    getrandom::fill(&mut bytes)?;
+    // 256 is a multiple of 32: every letter is as likely.
+    Ok(bytes.iter().map(|byte| char::from(RANDOM_PASSWORD_LETTERS[usize::from(byte % 32)])).collect())
+}
+
 /// An argon2id PHC string with a new salt, for `PasswordScheme` = `argon2id`.
 ///
 /// # Errors

@@ -79,7 +79,13 @@ pub fn error_number(error: &AdminError) -> i32 {
         AdminError::UserExists => number::USER_EXISTS,
         AdminError::BadUserName => number::NOT_RFC822_NAME,
         AdminError::NoMailbox => OPENDIR,
-        AdminError::PasswordTooLong { .. } | AdminError::Hash(_) => number::INVALID_PASSWORD,
+        AdminError::PasswordTooLong { .. }
+        | AdminError::PasswordTooShort { .. }
+        | AdminError::Hash(_)
+        | AdminError::Random(_) => number::INVALID_PASSWORD,
+        // No command of CTRL is about the web pages' administrators.
+        AdminError::AdministratorExists => ALREADY_EXIST,
+        AdminError::AdministratorNotFound | AdminError::LastAdministrator => RECORD_NOT_FOUND,
         AdminError::NoMailProc => number::NO_MAILPROC,
         AdminError::AliasExists => number::ALIAS_EXISTS,
         AdminError::AliasNotFound => number::ALIAS_NOT_FOUND,

@@ -34,6 +34,7 @@
 
 mod error;
 mod merge;
+mod rehearsal;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -53,6 +54,7 @@ use crate::tab::{Field, LineKind, TabFile};
 
 pub use error::EditError;
 pub use merge::{Conflict, LineVersion, RowConflict, merge};
+pub use rehearsal::{Planned, Rehearsal};
 pub use rules::{MAIL_USERS_ID, line_bytes_max};
 
 /// The file whose lock is held during an edit, in the MailRoot. It stays, empty, and XMail ignores it.
@@ -74,17 +76,30 @@ pub struct Editor {
     disk: Disk,
     tables: Option<Tables>,
     lock_wait_max: Duration,
+    rehearsal: Option<Rehearsal>,
 }
 
 impl Editor {
     /// Edits below `root`; nobody is told about them.
     pub fn new(root: &MailRoot, disk: Disk) -> Self {
-        Self { root: root.clone(), disk, tables: None, lock_wait_max: LOCK_WAIT_MAX }
+        Self { root: root.clone(), disk, tables: None, lock_wait_max: LOCK_WAIT_MAX, rehearsal: None }
     }
 
     /// Edits below the MailRoot of `tables`, which show each edit as soon as it is committed.
     pub fn with_tables(tables: &Tables, disk: Disk) -> Self {
         Self { tables: Some(tables.clone()), ..Self::new(tables.current().root(), disk) }
+    }
+
+    /// The same, but nothing is written: what would be is noted in `rehearsal`, and later edits of the same editor see
+    /// it.
+    #[must_use]
+    pub fn rehearsing(&self, rehearsal: &Rehearsal) -> Self {
+        Self { rehearsal: Some(rehearsal.clone()), ..self.clone() }
+    }
+
+    /// Where edits are noted instead of being written.
+    pub fn rehearsal(&self) -> Option<&Rehearsal> {
+        self.rehearsal.as_ref()
     }
 
     /// The MailRoot.
@@ -227,6 +242,9 @@ impl Editor {
     }
 
     fn read(&self, relative: &Path) -> Result<Option<Vec<u8>>, EditError> {
+        if let Some(noted) = self.rehearsal.as_ref().and_then(|rehearsal| rehearsal.content(relative)) {
+            return Ok(noted);
+        }
         match fs::read(self.root.path().join(relative)) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -399,6 +417,9 @@ impl Edit {
             return Ok(());
         }
         self.require_taken()?;
+        if let Some(rehearsal) = &self.editor.rehearsal {
+            return rehearsal.save(&self, &bytes);
+        }
         let saved = write::commit(&self, bytes);
         if let Ok(Some((before, after))) = &saved {
             self.record(before.clone(), after.clone());
@@ -415,6 +436,10 @@ impl Edit {
     pub fn delete(self) -> Result<bool, EditError> {
         if !self.existed() {
             return Ok(false);
+        }
+        if let Some(rehearsal) = &self.editor.rehearsal {
+            rehearsal.note(&self.file, self.original.clone(), None);
+            return Ok(true);
         }
         let result = write::delete(&self);
         if result.is_ok() {

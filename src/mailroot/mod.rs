@@ -31,6 +31,7 @@ pub mod tabindex;
 pub mod table;
 pub mod trail;
 pub mod watch;
+pub mod webadmin;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -52,6 +52,7 @@ use super::problem::Problem;
 use super::routing::{SmtpFwd, SmtpGw};
 use super::server_tab::ServerTab;
 use super::table::Table;
+use super::webadmin::WebAdmins;
 use files::FileCache;
 pub use files::{CACHED_BYTES_MAX, CACHED_FILES_MAX, Observer};
 pub use loaded::Loaded;
@@ -192,6 +193,8 @@ root_tables! {
     smtp_ext_auth: SmtpExtAuth = "smtpextauth.tab",
     /// `ctrlaccounts.tab`.
     ctrl_accounts: CtrlAccounts = "ctrlaccounts.tab",
+    /// `webadmin.tab`.
+    web_admins: WebAdmins = "webadmin.tab",
     /// `filters.in.tab`.
     filters_in: FilterRules = "filters.in.tab",
     /// `filters.out.tab`.

@@ -191,6 +191,8 @@ variables! {
     FINGER_LISTEN: Text = listen("FINGER-Listen");
     /// How new passwords are stored.
     PASSWORD_SCHEME: Choice = choice("PasswordScheme", SCHEMES).from(Origin::Tabmail, "decision 18");
+    /// A log-in to the web administration ends after this time without a click.
+    WEB_SESSION_IDLE: Integer = integer("WebSessionIdle", 7200, (60, 604_800), "seconds").from(Origin::Tabmail, "JD-79");
     /// CTRL lists passwords as empty, and the CTRL log shows them as `*`.
     CTRL_HIDE_PASSWORDS: Flag = flag("CtrlHidePasswords", false).from(Origin::Tabmail, "decisions 17, 167");
     /// What happens when a filter does not decide: its program is missing, crashes or takes too long.

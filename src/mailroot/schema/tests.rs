@@ -102,6 +102,7 @@ fn every_file_is_described() {
         ("smtpauth.tab", 3, 510),
         ("smtpextauth.tab", 2, 1022),
         ("ctrlaccounts.tab", 2, 510),
+        ("webadmin.tab", 3, 2046),
         ("filters.in.tab", 5, 510),
         ("filters.out.tab", 5, 510),
         ("filters/scan.tab", 1, 1022),

@@ -2,8 +2,10 @@
 
 use super::{BLANK, Column, RowSpec, TableSchema, key, problems_of, row};
 use crate::mailroot::authentication::{CtrlAccounts, Pop3ExtAuth, SmtpAuth, SmtpClientAuth, SmtpExtAuth};
-use crate::mailroot::schema::kind::{Kind, MECHANISMS, words};
+use crate::mailroot::schema::kind::{Kind, MECHANISMS, Words, words};
 use crate::mailroot::schema::options::SMTP_PERMS;
+use crate::mailroot::schema::variable::Origin;
+use crate::mailroot::webadmin::WebAdmins;
 
 const PROGRAM: Column =
     Column::new("program", Kind::Program, "The program: an absolute path. It is run without a shell.");
@@ -77,6 +79,44 @@ pub static CTRLACCOUNTS: TableSchema = TableSchema {
     load: problems_of::<CtrlAccounts>,
     examples: &[row(&["operator", "160006170011"], "operator may log in.")],
     section: "mailroot.md 12.6",
+    ..BLANK
+};
+
+/// The role in `webadmin.tab` that may do everything.
+pub const WEB_ROLE_SYSTEM: &str = "system";
+
+/// The role in `webadmin.tab` that is confined to its domains.
+pub const WEB_ROLE_DOMAIN: &str = "domain";
+
+/// The flag in `webadmin.tab` of an administrator who has to choose a password.
+pub const MUST_CHANGE: &str = "must-change";
+
+const WEB_ROLES: Words = words!("system": "may do everything", "domain": "may administer the domains of the row");
+
+/// `webadmin.tab`.
+pub static WEBADMIN: TableSchema = TableSchema {
+    name: "webadmin.tab",
+    files: &["webadmin.tab"],
+    summary: "Who may log in to the web administration.",
+    rows: RowSpec::at_least(3, 2046),
+    columns: &[
+        Column::new("name", Kind::Text, "The administrator, in any case."),
+        Column::new("password", Kind::Password, "The password. An empty one lets nobody in."),
+        Column::new("role", Kind::OneOf(WEB_ROLES), "What the administrator may do; with any other word nothing."),
+        Column::optional("domains", Kind::Text, "none", "The domains of the role domain, separated by commas."),
+        Column::optional("flags", Kind::Text, "none", "must-change: a new password has to be chosen at the next log-in."),
+    ],
+    key: key(1),
+    lookup: "The first row of the name decides.",
+    missing: "The web administration makes the administrator admin with a random password, which it prints once.",
+    written_by: "The web administration.",
+    load: problems_of::<WebAdmins>,
+    examples: &[row(
+        &["anna@home.test", "1d08040c09", "domain", "home.test,shop.test"],
+        "anna@home.test may administer two domains.",
+    )],
+    origin: Origin::Tabmail,
+    section: "jdmail.md JD-63",
     ..BLANK
 };
 

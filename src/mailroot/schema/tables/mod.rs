@@ -75,6 +75,7 @@ pub static TABLES: &[&TableSchema] = &[
     &authentication::SMTPAUTH,
     &authentication::SMTPEXTAUTH,
     &authentication::CTRLACCOUNTS,
+    &authentication::WEBADMIN,
     &authentication::USERAUTH_POP3,
     &authentication::USERAUTH_SMTP,
     &processing::MAILPROC,
