@@ -7,7 +7,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::journal::view::{self, Waiting};
-use super::name::Name;
+use super::name::{Name, Place};
 use super::recovery::{names_at, places_in};
 use super::slog::{self, History};
 use super::{BadSpoolFile, HEADER_BYTES_MAX, Header, JOURNAL, SpoolError, SpoolFile, State};
@@ -59,6 +59,70 @@ pub fn find(root: &MailRoot, wanted: &str) -> Result<Vec<Standing>, SpoolError> 
         journaled.into_iter().filter(|message| !is_in(&found, &message.name)).collect();
     found.extend(only_journaled);
     Ok(found)
+}
+
+/// How many messages have a file in the spool, by what they wait for. Those that are only in the journal are not
+/// counted: they are in their first attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// In `mess`: to be tried now.
+    pub ready: usize,
+    /// In `rsnd`: waiting for another attempt.
+    pub waiting: usize,
+    /// In `froz`: waiting for an operator.
+    pub frozen: usize,
+}
+
+/// Counts the files of the queue.
+///
+/// # Errors
+/// When `spool/` cannot be read.
+pub fn counts(root: &MailRoot) -> Result<Counts, SpoolError> {
+    let count = |state| all_in(root, state).map(|names| names.len());
+    Ok(Counts { ready: count(State::Mess)?, waiting: count(State::Rsnd)?, frozen: count(State::Froz)? })
+}
+
+/// Which part of the queue is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// `mess` and `rsnd`.
+    Waiting,
+    /// `froz`.
+    Frozen,
+}
+
+/// Some messages of a part of the queue, in the order of their places, and how many there are in all. Each one shown
+/// costs reading its head.
+///
+/// # Errors
+/// When `spool/` cannot be read.
+pub fn list(
+    root: &MailRoot,
+    part: Part,
+    wanted: impl FnOnce(usize) -> std::ops::Range<usize>,
+) -> Result<(usize, Vec<Standing>), SpoolError> {
+    let states: &[State] = match part {
+        Part::Waiting => &[State::Mess, State::Rsnd],
+        Part::Frozen => &[State::Froz],
+    };
+    let mut names = Vec::new();
+    for &state in states {
+        names.extend(all_in(root, state)?.into_iter().map(|name| (name, state)));
+    }
+    let total = names.len();
+    let range = wanted(total);
+    let shown = names.into_iter().skip(range.start).take(range.len());
+    Ok((total, shown.map(|(name, state)| standing(root, name, state)).collect()))
+}
+
+fn all_in(root: &MailRoot, state: State) -> Result<Vec<Name>, SpoolError> {
+    let top = root.path().join("spool");
+    let places = match places_in(&top) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        places => places.map_err(SpoolError::disk("read", &top))?,
+    };
+    let names = |place: Place| names_at(&top.join(place.to_path()).join(state.directory()), place);
+    Ok(places.into_iter().flat_map(names).collect())
 }
 
 fn journaled(root: &MailRoot, top: &Path, wanted: &str) -> Result<Vec<Standing>, SpoolError> {
