@@ -26,7 +26,7 @@
 //! | 2 the model | [`mailroot`] |
 //! | 3 services | [`spool`], [`mailbox`], [`auth`], [`policy`], [`filter`] |
 //! | 4 work | [`delivery`], [`admin`], [`pickup`], [`psync`], [`compare`], [`check`] |
-//! | 5 faces | [`smtp`], [`pop3`], [`imap`], [`ctrl`], [`finger`] |
+//! | 5 faces | [`smtp`], [`pop3`], [`imap`], [`ctrl`], [`finger`], [`web`] |
 //! | 6 why | [`explain`]: asks all of them, decides nothing |
 //! | 7 roof | [`options`], [`server`], [`commands`] |
 //!
@@ -73,6 +73,7 @@ pub mod finger;
 pub mod imap;
 pub mod pop3;
 pub mod smtp;
+pub mod web;
 
 pub mod explain;
 

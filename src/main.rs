@@ -17,6 +17,7 @@ use tabmail::commands::{
     xmcrypt::XmCrypt,
 };
 use tabmail::options::{Options, command_line_words};
+use tabmail::server::web::WebOptions;
 use tabmail::{logs, server};
 
 fn main() -> ExitCode {
@@ -68,6 +69,13 @@ fn run(cli: Cli, program: &str) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
             serve(&arguments.words, program)
+        }
+        Command::Web(web) => {
+            logs::init_tracing(false);
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(web.run())?;
+            runtime.shutdown_background();
+            Ok(ExitCode::SUCCESS)
         }
         Command::Init(init) => {
             let made = init.run()?;
@@ -225,7 +233,9 @@ fn serve(words: &[String], program: &str) -> anyhow::Result<ExitCode> {
     if let Ok(line) = std::env::var("MAIL_CMD_LINE") {
         words.extend(command_line_words(&line));
     }
+    let web = WebOptions::take(&mut words);
     let (mut options, ignored) = Options::parse(&words)?;
+    options.web = web;
     options.mail_root = options.mail_root.or_else(mail_root_from_environment);
     match &options.mail_root {
         Some(root) if server::is_in_background() => logs::init_tracing_to_file(root, options.debug),

@@ -22,6 +22,8 @@ use crate::spool::{RetryPlan, SPLIT_LEVELS};
 pub struct Options {
     /// `-Ms`; else `MAIL_ROOT`.
     pub mail_root: Option<PathBuf>,
+    /// `--web`: the web administration. Ours.
+    pub web: Option<crate::server::web::WebOptions>,
     /// `-Md`: stay in the foreground and be talkative.
     pub debug: bool,
     /// `-Mr`: hours per log file.
@@ -281,6 +283,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             mail_root: None,
+            web: None,
             debug: false,
             log_rotation_hours: NonZeroU32::new(24).unwrap_or(NonZeroU32::MIN),
             split_levels: SPLIT_LEVELS,

@@ -6,6 +6,7 @@
 
 mod listeners;
 mod process;
+pub mod web;
 #[cfg(test)]
 mod refusing_disk;
 
@@ -265,6 +266,7 @@ impl Server {
         });
         let ctrl_limits = ctrl::Limits { idle: self.options.ctrl.idle };
         self.start_local_control(&ctrl, ctrl_limits);
+        self.start_web(&ctrl.admin, mailboxes, tls, disk);
         let (ctrl_sessions, ctrl_sessions_max) = (SessionCounter::default(), self.options.ctrl.sessions_max);
         let pop3 = Arc::new(pop3::Services {
             tables: self.tables.clone(),
@@ -337,6 +339,24 @@ impl Server {
                 tokio::spawn(finger::serve(door, Arc::clone(&finger), stop))
             }
         })
+    }
+
+    /// The web administration, where it is asked for; serving mail does not depend on it.
+    fn start_web(&mut self, admin: &Arc<Admin>, mailboxes: &Mailboxes, tls: &Arc<TlsStore>, disk: &Disk) {
+        let Some(options) = self.options.web.clone() else { return };
+        let parts = web::Parts {
+            admin: Arc::clone(admin),
+            tables: self.tables.clone(),
+            mailboxes: mailboxes.clone(),
+            clock: self.clock.clone(),
+            disk: disk.clone(),
+            tls: Arc::clone(tls),
+            options: self.options.clone(),
+        };
+        match web::prepare(&options, parts, self.stop.clone()) {
+            Ok(serving) => self.tasks.push(tokio::spawn(serving)),
+            Err(error) => tracing::error!("web administration: {error}"),
+        }
     }
 
     /// CTRL for the operator of this machine; serving mail does not depend on it.

@@ -182,6 +182,14 @@ pub fn control(words: &[String], mut input: impl Read, mut output: impl Write) -
     Ok(output.flush()?)
 }
 
+/// Has the server of a MailRoot carry out one command that answers with no list.
+///
+/// # Errors
+/// [`LocalError`].
+pub fn command(root: &Path, words: &[&str]) -> Result<(), LocalError> {
+    Client::connect(root)?.ask(words).map(drop)
+}
+
 const LINES_FOLLOW: u32 = 100;
 const SEND_LINES: u32 = 101;
 

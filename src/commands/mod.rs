@@ -11,6 +11,7 @@ pub mod local;
 pub mod mkusers;
 pub mod root;
 pub mod sendmail;
+pub mod web;
 pub mod xmcrypt;
 
 use clap::{Args, Parser, Subcommand};
@@ -38,6 +39,8 @@ Start with XMail's or JDMail's:   stop it, then  tabmail serve -Ms /var/MailRoot
 pub enum Command {
     /// Serve a MailRoot: SMTP, POP3, CTRL, FINGER, delivery and pickup of local mail
     Serve(Serve),
+    /// Serve the web administration of a MailRoot, with a server running or without
+    Web(web::Web),
     /// Lay out a new MailRoot in a directory
     Init(init::Init),
     /// Tell where mail goes and who may relay, and which rows decide it
@@ -106,6 +109,7 @@ XMail's options (each is a word of its own, its value the next word; repeated on
   -Qt SECS -Qi N -Qr N   retries: first wait (480), increment ratio (16), attempts (32)
   -Lt SECS       how often spool/local is looked at (2)
   -Sl -Pl -Il -Ql -Cl -Ll -Fl -Yl -Qg    logs of SMTP, POP3, IMAP, delivery, CTRL, pickup, FINGER, PSYNC, filters
+  --web[=ADDR:PORT]  the web administration as well (127.0.0.1:8080), --web-tls, --web-templates=DIR; see tabmail web
 MAIL_CMD_LINE holds further options. SIGTERM and SIGINT stop. Edits are followed as they happen; SIGHUP takes files
 that look half-written at once; tabmail status and tabmail reload tell whether an edit is live. A file .shutdown in the MailRoot stops the server and vanishes when it has.";
 

@@ -44,7 +44,7 @@ pub fn with_one_spelling(words: Vec<OsString>) -> Vec<OsString> {
     let command = words.first().and_then(|word| word.to_str()).unwrap_or_default().to_owned();
     let spelt = |word: &OsStr| match command.as_str() {
         "serve" | "recover" | "ctl" => as_xmail(word),
-        "check" | "diff" | "explain" | "log" | "show" | "rollback" | "status" | "reload" => {
+        "check" | "diff" | "explain" | "log" | "show" | "rollback" | "status" | "reload" | "web" => {
             (word == XMAILS).then(|| vec![LONG.into()])
         }
         _ => None,
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn both_spellings_are_understood_everywhere() {
         for command in
-            ["check", "diff --serving", "explain relay", "log", "show 1", "status", "reload --wait"]
+            ["check", "diff --serving", "explain relay", "log", "show 1", "status", "reload --wait", "web"]
         {
             check(&format!("{command} -Ms /x"), &format!("{command} --mail-root /x"));
         }
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn every_command_about_one_mailroot_has_the_option_and_says_so() {
         for line in
-            ["check", "diff --serving", "explain relay", "log", "show 1", "rollback 1", "status", "reload"]
+            ["check", "diff --serving", "explain relay", "log", "show 1", "rollback 1", "status", "reload", "web"]
         {
             let words = format!("tabmail {line} --mail-root /x");
             let command = Cli::try_parse_from(words.split(' ')).unwrap().command;
@@ -110,6 +110,7 @@ mod tests {
                 Command::Rollback(rollback) => rollback.root,
                 Command::Status(status) => status.root,
                 Command::Reload(reload) => reload.root,
+                Command::Web(web) => web.root,
                 other => panic!("{other:?}"),
             };
             assert_eq!(root.path().unwrap(), PathBuf::from("/x"), "{line}");

@@ -1,0 +1,113 @@
+//! Why a page is not shown or a change not made, and how people are told.
+
+use axum::http::StatusCode;
+
+use crate::admin::AdminError;
+use crate::mailroot::edit::EditError;
+use crate::mailroot::history::HistoryError;
+
+/// Why a request is not answered as it was meant.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WebError {
+    /// No such page, domain, user or table.
+    #[error("not found")]
+    NotFound,
+    /// Not with this role.
+    #[error("forbidden")]
+    Forbidden,
+    /// The form is not from a page of ours, or too old.
+    #[error("the form is not ours")]
+    BadToken,
+    /// The form is not one: too large, or not as browsers send it.
+    #[error("not a form")]
+    BadForm,
+    /// What the form was made from is forgotten.
+    #[error("the page is too old")]
+    Stale,
+    /// A use-case refused or failed.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The history.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// A template.
+    #[error("{0:#}")]
+    Template(#[from] minijinja::Error),
+    /// No random numbers.
+    #[error("no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+    /// A file that is only read.
+    #[error("{}: {source}", path.display())]
+    Disk {
+        /// Which.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl WebError {
+    /// The status of the answer.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Forbidden | Self::BadToken => StatusCode::FORBIDDEN,
+            Self::BadForm => StatusCode::BAD_REQUEST,
+            Self::Stale => StatusCode::CONFLICT,
+            Self::Admin(error) if is_answer(error) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Admin(AdminError::Edit(EditError::Conflict(_))) => StatusCode::CONFLICT,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The key of its text; `error.other` shows the error's own words.
+    pub(super) fn key(&self) -> &'static str {
+        match self {
+            Self::NotFound => "error.not_found",
+            Self::Forbidden => "error.forbidden",
+            Self::BadToken => "error.bad_token",
+            Self::BadForm => "error.bad_form",
+            Self::Stale => "error.stale",
+            Self::Admin(error) => admin_key(error),
+            Self::History(HistoryError::None { .. }) => "error.no_history",
+            _ => "error.other",
+        }
+    }
+}
+
+/// Whether a refusal is about what was asked, and not about the disk.
+fn is_answer(error: &AdminError) -> bool {
+    admin_key(error) != "error.other"
+}
+
+fn admin_key(error: &AdminError) -> &'static str {
+    match error {
+        AdminError::DomainNotHandled => "error.domain_not_handled",
+        AdminError::DomainExists => "error.domain_exists",
+        AdminError::AliasDomainExists => "error.alias_domain_exists",
+        AdminError::AliasDomainNotFound => "error.alias_domain_not_found",
+        AdminError::UserExists => "error.user_exists",
+        AdminError::UserNotFound => "error.user_not_found",
+        AdminError::BadUserName => "error.bad_user_name",
+        AdminError::PasswordTooLong { .. } => "error.password_too_long",
+        AdminError::PasswordTooShort { .. } => "error.password_too_short",
+        AdminError::AliasExists => "error.alias_exists",
+        AdminError::AliasNotFound => "error.alias_not_found",
+        AdminError::AdministratorExists => "error.administrator_exists",
+        AdminError::AdministratorNotFound => "error.administrator_not_found",
+        AdminError::LastAdministrator => "error.last_administrator",
+        AdminError::Address(_) => "error.bad_address",
+        AdminError::FileRefused => "error.file_refused",
+        AdminError::FrozenNotFound => "error.frozen_not_found",
+        AdminError::NoSpool => "error.no_spool",
+        AdminError::BadTable { .. } => "error.bad_table",
+        AdminError::MakeDirectory { .. } => "error.directory_exists",
+        AdminError::Edit(EditError::Busy { .. }) => "error.busy",
+        AdminError::Edit(EditError::OpenForWriting { .. }) => "error.open_for_writing",
+        AdminError::Edit(EditError::ChangedMeanwhile { .. }) => "error.changed_meanwhile",
+        AdminError::Edit(EditError::Value { .. } | EditError::ColumnCount { .. }) => "error.bad_value",
+        AdminError::Edit(EditError::LineTooLong { .. }) => "error.line_too_long",
+        AdminError::Edit(EditError::Rejected { .. }) => "error.rejected",
+        _ => "error.other",
+    }
+}

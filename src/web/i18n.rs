@@ -1,0 +1,214 @@
+//! Texts in two languages: `webadmin/i18n/en.tab` and `zh.tab`, a key TAB a text a line; `{name}` is replaced.
+//!
+//! The language is that of the cookie, else the first of the browser's that we have, else English. Help for variables
+//! and columns is English in `mailroot::schema`; `schema.zh.tab` holds the Chinese of it, under `<table>.<name>`.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::assets::{AssetError, Assets};
+
+/// A language of the pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Language {
+    English,
+    Chinese,
+}
+
+impl Language {
+    pub(super) const ALL: [Self; 2] = [Self::English, Self::Chinese];
+
+    /// For cookies, templates and `lang=`.
+    pub(super) fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Chinese => "zh-CN",
+        }
+    }
+
+    /// The language of a tag of ours.
+    pub(super) fn of_tag(tag: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.tag() == tag)
+    }
+
+    /// By an `Accept-Language` header (RFC 9110 12.5.4).
+    pub(super) fn of_browser(header: &str) -> Self {
+        let mut best = (0_u32, Self::English);
+        for range in header.split(',') {
+            let mut parts = range.trim().split(';');
+            let tag = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+            let weight = parts.find_map(|part| part.trim().strip_prefix("q=")?.parse::<f32>().ok());
+            let language = match tag.split('-').next() {
+                Some("zh") => Self::Chinese,
+                Some("en") => Self::English,
+                _ => continue,
+            };
+            let weight = (weight.unwrap_or(1.0).clamp(0.0, 1.0) * 1000.0) as u32;
+            if weight > best.0 {
+                best = (weight, language);
+            }
+        }
+        best.1
+    }
+}
+
+/// All texts.
+#[derive(Debug)]
+pub(super) struct Catalogs {
+    english: HashMap<String, String>,
+    chinese: HashMap<String, String>,
+    schema: HashMap<String, String>,
+}
+
+impl Catalogs {
+    /// Reads the tables of texts.
+    ///
+    /// # Errors
+    /// A line that is none.
+    pub(super) fn load(assets: &Assets) -> Result<Self, AssetError> {
+        let read = |file| parse(file, &assets.text(file)?);
+        Ok(Self {
+            english: read("i18n/en.tab")?,
+            chinese: read("i18n/zh.tab")?,
+            schema: read("i18n/schema.zh.tab")?,
+        })
+    }
+
+    /// A text with its values put in; a key without a text is shown as it is.
+    pub(super) fn text(&self, language: Language, key: &str, values: &[(&str, &str)]) -> String {
+        let catalog = match language {
+            Language::English => &self.english,
+            Language::Chinese => &self.chinese,
+        };
+        let text = catalog.get(key).map_or(key, String::as_str);
+        let mut filled = String::with_capacity(text.len());
+        let mut rest = text;
+        // In one pass: a value that holds `{name}` is not filled again.
+        while let Some(open) = rest.find('{') {
+            let close = rest[open..].find('}').map(|at| open + at);
+            let value = close.and_then(|close| {
+                values.iter().find(|(name, _)| *name == &rest[open + 1..close]).map(|(_, value)| (close, value))
+            });
+            match value {
+                Some((close, value)) => {
+                    filled.push_str(&rest[..open]);
+                    filled.push_str(value);
+                    rest = &rest[close + 1..];
+                }
+                None => {
+                    filled.push_str(&rest[..=open]);
+                    rest = &rest[open + 1..];
+                }
+            }
+        }
+        filled.push_str(rest);
+        filled
+    }
+
+    /// The help for a variable or column, English from the description.
+    pub(super) fn schema<'a>(&'a self, language: Language, key: &str, english: &'a str) -> &'a str {
+        match language {
+            Language::English => english,
+            Language::Chinese => self.schema.get(key).map_or(english, String::as_str),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn keys(&self, language: Language) -> Vec<&str> {
+        let catalog = if language == Language::English { &self.english } else { &self.chinese };
+        let mut keys: Vec<&str> = catalog.keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_schema(&self, key: &str) -> bool {
+        self.schema.contains_key(key)
+    }
+}
+
+fn parse(file: &'static str, text: &str) -> Result<HashMap<String, String>, AssetError> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|(index, line)| match line.split_once('\t') {
+            Some((key, text)) if !text.is_empty() => Ok((key.to_owned(), text.to_owned())),
+            _ => Err(AssetError::Text { file, line: index + 1 }),
+        })
+        .collect()
+}
+
+/// A number with its thousands apart; both languages write it so.
+pub(super) fn number(value: i64) -> String {
+    let digits = value.unsigned_abs().to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    if value < 0 { format!("-{text}") } else { text }
+}
+
+/// A size in bytes, for people, in powers of 1024.
+pub(super) fn size(language: Language, bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KB", "MB", "GB", "TB"];
+    let (mut value, mut unit) = (bytes as f64, 0);
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    match (unit, language) {
+        (0, Language::Chinese) => format!("{bytes} 字节"),
+        (0, Language::English) => format!("{bytes} bytes"),
+        _ => format!("{value:.1} {}", UNITS[unit]),
+    }
+}
+
+/// A moment to the minute, in the server's time zone.
+pub(super) fn moment(language: Language, zone: &TimeZone, unix_secs: i64) -> String {
+    let Ok(at) = Timestamp::from_second(unix_secs) else { return String::new() };
+    let format = match language {
+        Language::English => "%-d %b %Y, %H:%M",
+        Language::Chinese => "%Y年%-m月%-d日 %H:%M",
+    };
+    at.to_zoned(zone.clone()).strftime(format).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_browser_is_followed_where_we_can() {
+        for (header, expected) in [
+            ("", Language::English),
+            ("de", Language::English),
+            ("zh-CN,zh;q=0.9,en;q=0.8", Language::Chinese),
+            ("en-GB,en;q=0.9,zh;q=0.8", Language::English),
+            ("fr, zh-Hans;q=0.5", Language::Chinese),
+            ("zh;q=0, en;q=0.1", Language::English),
+            ("zh;q=x", Language::Chinese),
+        ] {
+            assert_eq!(Language::of_browser(header), expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn values_are_put_in_once() {
+        let catalogs = Catalogs::load(&Assets::default()).unwrap();
+        let text = catalogs.text(Language::English, "{a} and {b} {c", &[("a", "{b}"), ("b", "2")]);
+        assert_eq!(text, "{b} and 2 {c");
+    }
+
+    #[test]
+    fn figures_are_written_as_the_language_does() {
+        assert_eq!(number(-1_234_567), "-1,234,567");
+        assert_eq!(size(Language::Chinese, 12), "12 字节");
+        assert_eq!(size(Language::English, 1_572_864), "1.5 MB");
+        assert_eq!(moment(Language::English, &TimeZone::UTC, 0), "1 Jan 1970, 00:00");
+        assert_eq!(moment(Language::Chinese, &TimeZone::UTC, 0), "1970年1月1日 00:00");
+    }
+}

@@ -1,0 +1,84 @@
+//! The second half of every change: confirmed, done, noted.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use crate::web::templates::context;
+use serde::Serialize;
+
+use crate::admin::AdminError;
+use crate::mailroot::edit::{Conflict, EditError, LineVersion};
+use crate::mailroot::history::with_origin;
+use crate::web::audit::{self, Note};
+use crate::web::deed::{self, Deed, Draft};
+use crate::web::error::WebError;
+use crate::web::sessions::Kept;
+use crate::web::visit::{Visit, redirect};
+
+/// Does what was shown.
+pub(in crate::web) fn confirm(visit: &Visit) -> Result<Response, WebError> {
+    let id = visit.field("draft");
+    let Some(Kept::Draft(draft)) = visit.kept(id) else { return Err(WebError::Stale) };
+    allow(visit, &draft.deed)?;
+    if let Some(session) = &visit.session {
+        // First of all: a second click must not do it twice.
+        visit.app.sessions.peek(session, |session| session.drop_kept(id));
+    }
+    match carry_out(visit, &draft) {
+        Ok(()) => {
+            visit.flash("good", visit.text("confirm.done", &[("deed", &visit.text(draft.deed.key(), &[]))]));
+            Ok(redirect(&draft.back))
+        }
+        Err(AdminError::Edit(EditError::Conflict(conflict))) => show_conflict(visit, &draft, &conflict),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the administrator may still do it.
+fn allow(visit: &Visit, deed: &Deed) -> Result<(), WebError> {
+    let who = visit.administrator()?;
+    let allowed = deed.domain().map_or(who.is_system(), |domain| who.holds(domain));
+    if allowed { Ok(()) } else { Err(WebError::Forbidden) }
+}
+
+fn carry_out(visit: &Visit, draft: &Arc<Draft>) -> Result<(), AdminError> {
+    let (app, deed) = (&visit.app, &draft.deed);
+    let name = visit.who.as_ref().map_or("", |who| &who.name);
+    let admin = &app.services.admin;
+    // What is noted is what changes now; the tables may have changed since the page was shown.
+    let planned = admin.rehearse(|admin| deed.run(admin))?;
+    with_origin(&format!("web {name}"), || deed.run(admin))?;
+    let note = Note { name, peer: visit.peer, deed: deed.key().trim_start_matches("deed.") };
+    audit::write(app, &note, &deed::changes(&planned, 0));
+    Ok(())
+}
+
+/// One row in three versions, as text.
+#[derive(Debug, Serialize)]
+struct Row {
+    line: usize,
+    base: Option<String>,
+    mine: Option<String>,
+    theirs: Option<String>,
+}
+
+fn show_conflict(visit: &Visit, draft: &Draft, conflict: &Conflict) -> Result<Response, WebError> {
+    let text = |version: &Option<LineVersion>| {
+        let line = version.as_ref().map(|version| format!(" {}", version.text))?;
+        deed::diff_lines(&conflict.file, &line).pop().map(|line| line.text)
+    };
+    let rows: Vec<Row> = conflict
+        .rows
+        .iter()
+        .map(|row| Row {
+            line: [&row.theirs, &row.mine, &row.base].into_iter().flatten().next().map_or(0, |one| one.line),
+            base: text(&row.base),
+            mine: text(&row.mine),
+            theirs: text(&row.theirs),
+        })
+        .collect();
+    let file = conflict.file.display().to_string();
+    let context = context! { file, rows, back => draft.back };
+    visit.page_with(StatusCode::CONFLICT, "conflict.html", context)
+}

@@ -1,0 +1,186 @@
+//! `server.tab` by topic (`jdmail.md` JD-58).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::response::Response;
+use crate::web::templates::context;
+use serde::Serialize;
+
+use crate::mailroot::schema::{Variable, server};
+use crate::tab::TabFile;
+use crate::web::deed::Deed;
+use crate::web::error::WebError;
+use crate::web::form;
+use crate::web::sessions::Kept;
+use crate::web::visit::{Visit, redirect};
+
+const FILE: &str = "server.tab";
+
+/// A topic: the key of its name, and its variables.
+pub(in crate::web) struct Topic {
+    pub(in crate::web) key: &'static str,
+    pub(in crate::web) variables: Vec<&'static Variable>,
+}
+
+/// All topics; a test sees to it that every variable is in one of them.
+pub(in crate::web) fn topics() -> Vec<Topic> {
+    use server::*;
+    let topic = |key, variables: &[&'static Variable]| Topic { key, variables: variables.to_vec() };
+    vec![
+        topic(
+            "settings.names",
+            &[&ROOT_DOMAIN, &SMTP_SERVER_DOMAIN, &POP3_DOMAIN, &HELO_DOMAIN, &POST_MASTER],
+        ),
+        topic(
+            "settings.notices",
+            &[
+                &ERRORS_ADMIN,
+                &TEMP_ERRORS_ADMIN,
+                &REMOVE_SPOOL_ERRORS,
+                &NOTIFY_MSG_LINES_EXTRA,
+                &NOTIFY_SEND_LOG_TO_SENDER,
+                &NOTIFY_TRY_PATTERN,
+                &NO_SENDER_BOUNCE,
+                &NO_BOUNCE_TO_REPLY_ADDRESS,
+            ],
+        ),
+        topic(
+            "settings.receiving",
+            &[
+                &MAX_MESSAGE_SIZE,
+                &SMTP_MAX_ERRORS,
+                &SMTP_BARE_LF,
+                &ALLOW_NULL_SENDER,
+                &CHECK_MAILER_DOMAIN,
+                &LOCAL_DOMAIN_AUTH,
+                &ALLOW_SMTP_VRFY,
+                &ALLOW_SMTP_ETRN,
+                &ENABLE_AUTH_SMTP_POP3,
+                &DEFAULT_SMTP_PERMS,
+                &SMTP_CONFIG,
+                &SMTP_NO_TLS_AUTHS,
+                &MAX_MTA_OPS,
+                &RECEIVED_HDR_TYPE,
+                &DISABLE_EMIT_AUTH_USER,
+            ],
+        ),
+        topic(
+            "settings.spam",
+            &[
+                &SMTP_IP_MAP_DROP_CODE,
+                &CUST_MAPS_LIST,
+                &SMTP_RDNS_CHECK,
+                &SMTP_MSG_IP_BAN,
+                &SMTP_MSG_IP_BAN_SPAMMERS,
+                &SMTP_MSG_IP_BAN_MAPS,
+                &SMTP_MSG_IP_BAN_SPAM_ADDRESS,
+                &CUSTOM_SMTP_MESSAGE,
+            ],
+        ),
+        topic(
+            "settings.sending",
+            &[&DEFAULT_SMTP_GATEWAYS, &SMTP_GW_CONFIG, &SMART_DNS_HOST],
+        ),
+        topic(
+            "settings.tls",
+            &[
+                &ENABLE_SMTP_TLS,
+                &ENABLE_POP3_TLS,
+                &ENABLE_IMAP_TLS,
+                &IMAP_LOGIN_NEEDS_TLS,
+                &ENABLE_CTRL_TLS,
+                &SSL_USE_CERTS_FILE,
+                &SSL_USE_CERTS_DIR,
+                &SSL_WANT_VERIFY,
+                &SSL_WANT_CERT,
+                &SSL_ALLOW_SELF_SIGNED,
+                &SSL_MAX_CERTS_DEPTH,
+            ],
+        ),
+        topic(
+            "settings.listening",
+            &[
+                &SMTP_LISTEN,
+                &SMTPS_LISTEN,
+                &POP3_LISTEN,
+                &POP3S_LISTEN,
+                &IMAP_LISTEN,
+                &IMAPS_LISTEN,
+                &CTRL_LISTEN,
+                &CTRLS_LISTEN,
+                &FINGER_LISTEN,
+            ],
+        ),
+        topic("settings.fetching", &[&POP3_SYNC_ERROR_ACCOUNT, &FETCH_HDR_TAGS]),
+        topic(
+            "settings.storage",
+            &[
+                &SPOOL_JOURNAL,
+                &HISTORY_MAX_SIZE,
+                &SMTP_MIN_DISK_SPACE,
+                &SMTP_MIN_VIRT_MEM_SPACE,
+                &POP3_MIN_VIRT_MEM_SPACE,
+                &MAIL_BOX_PATH,
+            ],
+        ),
+        topic(
+            "settings.other",
+            &[
+                &PASSWORD_SCHEME,
+                &CTRL_HIDE_PASSWORDS,
+                &POP3_LOG_PASSWD,
+                &WEB_SESSION_IDLE,
+                &FILTER_MISSING,
+                &SMTP_LOCAL_RULE1,
+                &SMTP_LOCAL_RULE2,
+            ],
+        ),
+    ]
+}
+
+#[derive(Debug, Serialize)]
+struct Tab {
+    key: &'static str,
+    link: String,
+    is_here: bool,
+}
+
+fn link(key: &str) -> String {
+    format!("/jdwa/settings?topic={}", key.trim_start_matches("settings."))
+}
+
+/// The topic that is asked for, else the first.
+fn chosen(topics: &[Topic], wanted: &str) -> Option<usize> {
+    topics.iter().position(|topic| topic.key.trim_start_matches("settings.") == wanted)
+}
+
+/// One topic.
+pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
+    let topics = topics();
+    let here = chosen(&topics, visit.query("topic")).unwrap_or(0);
+    let path = Path::new(FILE);
+    let bytes = visit.app.services.admin.table_text(path)?;
+    let fields =
+        form::variable_fields(visit, "server", &topics[here].variables, &TabFile::parse(&bytes));
+    let base = visit.keep(Kept::Base(path.to_owned(), Arc::new(bytes)))?;
+    let tab = |(index, topic): (usize, &Topic)| Tab {
+        key: topic.key,
+        link: link(topic.key),
+        is_here: index == here,
+    };
+    let tabs: Vec<Tab> = topics.iter().enumerate().map(tab).collect();
+    let (key, topic) = (topics[here].key, topics[here].key.trim_start_matches("settings."));
+    visit.page("settings.html", context! { tabs, key, topic, fields, base, file => FILE })
+}
+
+/// Saves one topic.
+pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
+    let topics = topics();
+    let Some(here) = chosen(&topics, visit.field("topic")) else { return Ok(redirect("/jdwa/settings")) };
+    let path = Path::new(FILE);
+    let base = visit.base(path)?;
+    let content = form::with_variables(visit, path, &topics[here].variables, &base)?;
+    let deed = Deed::SaveTable { file: path.to_owned(), base, content, domain: None };
+    visit.propose(deed, &link(topics[here].key))
+}

@@ -1,0 +1,159 @@
+//! The one table of routes: method, path, who may use it, handler. What is not here does not exist.
+
+use axum::response::Response;
+use serde::Serialize;
+
+use super::error::WebError;
+use super::pages::{
+    administrators, aliases, dashboard, deeds, domains, explain, history, log_in, logs, queue, raw, rows, settings,
+    users,
+};
+use super::visit::Visit;
+use crate::mailroot::webadmin::WebAdmin;
+
+/// Answers a visit.
+pub(super) type Handler = fn(&Visit) -> Result<Response, WebError>;
+
+/// A method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Shows, changes nothing.
+    Get,
+    /// Changes something; carries the CSRF token.
+    Post,
+}
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody, also who is not logged in.
+    Anyone,
+    /// Who is logged in, even before a demanded change of the password.
+    Password,
+    /// Who is logged in.
+    SignedIn,
+    /// Who administers the domain in the path.
+    Domain,
+    /// The role system.
+    System,
+}
+
+/// One route.
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path, with names in braces.
+    pub path: &'static str,
+    /// Who may use it.
+    pub access: Access,
+    /// Below which topic of the navigation its page is.
+    pub topic: &'static str,
+    pub(super) handler: Handler,
+}
+
+const fn get(path: &'static str, access: Access, topic: &'static str, handler: Handler) -> Route {
+    Route { method: Method::Get, path, access, topic, handler }
+}
+
+const fn post(path: &'static str, access: Access, topic: &'static str, handler: Handler) -> Route {
+    Route { method: Method::Post, path, access, topic, handler }
+}
+
+use Access::{Anyone, Domain, Password, SignedIn, System};
+
+/// All routes.
+pub static ROUTES: &[Route] = &[
+    get("/jdwa/", SignedIn, "nav.dashboard", dashboard::show),
+    get("/jdwa/static/{file}", Anyone, "", log_in::asset),
+    post("/jdwa/preferences", Anyone, "", log_in::prefer),
+    get("/jdwa/login", Anyone, "", log_in::show),
+    post("/jdwa/login", Anyone, "", log_in::log_in),
+    post("/jdwa/logout", Password, "", log_in::log_out),
+    get("/jdwa/password", Password, "", log_in::show_password),
+    post("/jdwa/password", Password, "", log_in::change_password),
+    post("/jdwa/confirm", SignedIn, "", deeds::confirm),
+    get("/jdwa/domains", SignedIn, "nav.domains", domains::list),
+    post("/jdwa/domains", System, "nav.domains", domains::add),
+    post("/jdwa/domains/{domain}/delete", System, "nav.domains", domains::remove),
+    get("/jdwa/domains/{domain}/users", Domain, "nav.domains", users::list),
+    post("/jdwa/domains/{domain}/users", Domain, "nav.domains", users::add),
+    get("/jdwa/domains/{domain}/users/{name}", Domain, "nav.domains", users::show),
+    post("/jdwa/domains/{domain}/users/{name}", Domain, "nav.domains", users::save),
+    post("/jdwa/domains/{domain}/users/{name}/password", Domain, "nav.domains", users::set_password),
+    post("/jdwa/domains/{domain}/users/{name}/delete", Domain, "nav.domains", users::remove),
+    get("/jdwa/domains/{domain}/aliases", Domain, "nav.domains", aliases::list),
+    post("/jdwa/domains/{domain}/aliases", Domain, "nav.domains", aliases::add),
+    post("/jdwa/domains/{domain}/aliases/delete", Domain, "nav.domains", aliases::remove),
+    post("/jdwa/domains/{domain}/other-names", System, "nav.domains", aliases::add_domain),
+    post("/jdwa/domains/{domain}/other-names/delete", System, "nav.domains", aliases::remove_domain),
+    get("/jdwa/settings", System, "nav.settings", settings::show),
+    post("/jdwa/settings", System, "nav.settings", settings::save),
+    get("/jdwa/tables", System, "nav.tables", rows::tables),
+    get("/jdwa/tables/{table}", System, "nav.tables", rows::list),
+    get("/jdwa/tables/{table}/row", System, "nav.tables", rows::show),
+    post("/jdwa/tables/{table}/row", System, "nav.tables", rows::save),
+    get("/jdwa/raw/{table}", System, "nav.tables", raw::show),
+    post("/jdwa/raw/{table}", System, "nav.tables", raw::save),
+    post("/jdwa/raw/{table}/check", System, "nav.tables", raw::check),
+    get("/jdwa/queue", System, "nav.queue", queue::list),
+    get("/jdwa/queue/{level1}/{level2}/{name}", System, "nav.queue", queue::log),
+    post("/jdwa/queue/{level1}/{level2}/{name}", System, "nav.queue", queue::act),
+    get("/jdwa/logs", System, "nav.logs", logs::show),
+    get("/jdwa/history", System, "nav.history", history::list),
+    get("/jdwa/history/{state}", System, "nav.history", history::show),
+    post("/jdwa/history/{state}", System, "nav.history", history::roll_back),
+    get("/jdwa/explain", System, "nav.explain", explain::show),
+    get("/jdwa/administrators", System, "nav.administrators", administrators::list),
+    post("/jdwa/administrators", System, "nav.administrators", administrators::add),
+    post("/jdwa/administrators/delete", System, "nav.administrators", administrators::remove),
+];
+
+/// What becomes of a request before its handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Allowed,
+    LogIn,
+    ChangePassword,
+    Forbidden,
+}
+
+impl Access {
+    /// Whether somebody may use a route about this domain.
+    pub(super) fn verdict(self, who: Option<&WebAdmin>, domain: &str) -> Verdict {
+        let Some(who) = who else {
+            return if self == Anyone { Verdict::Allowed } else { Verdict::LogIn };
+        };
+        let allowed = match self {
+            Anyone | Password => return Verdict::Allowed,
+            SignedIn => true,
+            Domain => who.holds(domain),
+            System => who.is_system(),
+        };
+        match allowed {
+            _ if who.must_change => Verdict::ChangePassword,
+            true => Verdict::Allowed,
+            false => Verdict::Forbidden,
+        }
+    }
+}
+
+/// An entry of the navigation.
+#[derive(Debug, Serialize)]
+pub(super) struct Entry {
+    key: &'static str,
+    href: &'static str,
+    is_here: bool,
+}
+
+/// The topics that somebody may open: the first page of each, in the order of the table.
+pub(super) fn navigation(who: Option<&WebAdmin>, here: &str) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for route in ROUTES {
+        let is_page = route.method == Method::Get && !route.path.contains('{') && !route.topic.is_empty();
+        let is_known = entries.iter().any(|entry| entry.key == route.topic);
+        if is_page && !is_known && who.is_some() && route.access.verdict(who, "") == Verdict::Allowed {
+            entries.push(Entry { key: route.topic, href: route.path, is_here: route.topic == here });
+        }
+    }
+    entries
+}

@@ -1,0 +1,83 @@
+//! minijinja behind one door: templates by name, HTML escaped, unknown names an error.
+//!
+//! Functions for templates: `t(key, name=value)` a text, `number(n)`, `size(bytes)`, `moment(unix_secs)`, all in the
+//! language of the page, which is the variable `lang`.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use minijinja::value::Kwargs;
+use minijinja::{AutoEscape, Environment, Error, State, UndefinedBehavior, Value};
+
+use super::assets::{AssetError, Assets, EMBEDDED};
+use super::i18n::{self, Catalogs, Language};
+use crate::clock::Clock;
+
+/// All templates, ready to render.
+#[derive(Debug)]
+pub(super) struct Templates {
+    environment: Environment<'static>,
+}
+
+impl Templates {
+    /// Reads and parses all templates.
+    ///
+    /// # Errors
+    /// The first one that is none.
+    pub(super) fn load(assets: &Assets, catalogs: &Arc<Catalogs>, clock: &Clock) -> Result<Self, AssetError> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| AutoEscape::Html);
+        add_functions(&mut environment, catalogs, clock.zoned().time_zone().clone());
+        for (name, _) in EMBEDDED.iter().filter(|(name, _)| name.starts_with("templates/")) {
+            let short = name.trim_start_matches("templates/");
+            let text = assets.text(name)?.into_owned();
+            let added = environment.add_template_owned(short, text);
+            added.map_err(|source| AssetError::Template { name, source })?;
+        }
+        Ok(Self { environment })
+    }
+
+    /// A page.
+    ///
+    /// # Errors
+    /// The template uses what is not there: a mistake of ours, or of a replaced template.
+    pub(super) fn render(&self, name: &str, context: Value) -> Result<String, Error> {
+        self.environment.get_template(name)?.render(context)
+    }
+}
+
+fn language(state: &State<'_, '_>) -> Language {
+    let tag = state.lookup("lang");
+    tag.as_ref().and_then(Value::as_str).and_then(Language::of_tag).unwrap_or(Language::English)
+}
+
+fn add_functions(environment: &mut Environment<'static>, catalogs: &Arc<Catalogs>, zone: TimeZone) {
+    let catalogs = Arc::clone(catalogs);
+    environment.add_function("t", move |state: &State<'_, '_>, key: &str, values: Kwargs| -> Result<String, Error> {
+        let mut texts = Vec::new();
+        for name in values.args() {
+            texts.push((name, values.get::<Value>(name)?.to_string()));
+        }
+        let pairs: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        Ok(catalogs.text(language(state), key, &pairs))
+    });
+    environment.add_function("number", |value: i64| i18n::number(value));
+    environment
+        .add_function("size", |state: &State<'_, '_>, bytes: u64| i18n::size(language(state), bytes));
+    environment.add_function("moment", move |state: &State<'_, '_>, unix_secs: i64| {
+        i18n::moment(language(state), &zone, unix_secs)
+    });
+}
+
+/// A map for a template: `context! { name, other => value }`; every value is one that serde can write.
+macro_rules! context {
+    (@value $key:ident) => { minijinja::Value::from(minijinja::value::Serde(&$key)) };
+    (@value $key:ident $value:expr) => { minijinja::Value::from(minijinja::value::Serde(&$value)) };
+    ($($key:ident $(=> $value:expr)?),* $(,)?) => {
+        minijinja::Value::from_pairs([
+            $((stringify!($key), $crate::web::templates::context!(@value $key $($value)?))),*
+        ])
+    };
+}
+pub(in crate::web) use context;

@@ -1,0 +1,256 @@
+//! One request as handlers see it: who asks, in which language, with which form; and how they answer.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::Response;
+use minijinja::Value;
+
+use super::deed::{self, Deed, Draft};
+use super::error::WebError;
+use super::i18n::Language;
+use super::sessions::{Flash, Kept};
+use super::templates::context;
+use super::{App, HOME};
+use crate::mailroot::Snapshot;
+use crate::mailroot::webadmin::WebAdmin;
+
+/// Names and values of a query or a form, in order.
+pub(super) type Pairs = Vec<(String, String)>;
+
+/// One request.
+pub(super) struct Visit {
+    pub(super) app: Arc<App>,
+    /// What stands in the braces of the route's path.
+    pub(super) params: Pairs,
+    pub(super) query: Pairs,
+    pub(super) form: Pairs,
+    /// Who is logged in.
+    pub(super) who: Option<WebAdmin>,
+    /// The id of the session.
+    pub(super) session: Option<String>,
+    /// What forms must carry.
+    pub(super) csrf: String,
+    pub(super) language: Language,
+    /// `light`, `dark` or `auto`.
+    pub(super) theme: &'static str,
+    pub(super) peer: IpAddr,
+    /// Path and query.
+    pub(super) here: String,
+    /// Below which topic the page is.
+    pub(super) topic: &'static str,
+}
+
+/// Rows on one page of a list. Ours.
+pub(super) const PAGE_ROWS: usize = 50;
+
+fn value<'a>(pairs: &'a Pairs, wanted: &str) -> &'a str {
+    pairs.iter().find(|(name, _)| name == wanted).map_or("", |(_, value)| value)
+}
+
+impl Visit {
+    /// A part of the path; empty where the route has none of the name.
+    pub(super) fn param(&self, name: &str) -> &str {
+        value(&self.params, name)
+    }
+
+    /// A value of the query, trimmed.
+    pub(super) fn query(&self, name: &str) -> &str {
+        value(&self.query, name).trim()
+    }
+
+    /// A value of the form, trimmed.
+    pub(super) fn field(&self, name: &str) -> &str {
+        value(&self.form, name).trim()
+    }
+
+    /// A value of the form as it was typed.
+    pub(super) fn raw_field(&self, name: &str) -> &str {
+        value(&self.form, name)
+    }
+
+    /// The tables now.
+    pub(super) fn tables(&self) -> Arc<Snapshot> {
+        self.app.tables()
+    }
+
+    /// Who is logged in.
+    ///
+    /// # Errors
+    /// Nobody is: routes for everybody must not ask.
+    pub(super) fn administrator(&self) -> Result<&WebAdmin, WebError> {
+        self.who.as_ref().ok_or(WebError::Forbidden)
+    }
+
+    /// Whether everything may be administered.
+    pub(super) fn is_system(&self) -> bool {
+        self.who.as_ref().is_some_and(WebAdmin::is_system)
+    }
+
+    /// The domain of the path as `domains.tab` has it.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub(super) fn domain(&self) -> Result<String, WebError> {
+        let tables = self.tables();
+        tables.domains.get(self.param("domain")).map(|row| row.domain.to_string()).ok_or(WebError::NotFound)
+    }
+
+    /// A text in the visitor's language.
+    pub(super) fn text(&self, key: &str, values: &[(&str, &str)]) -> String {
+        self.app.catalogs.text(self.language, key, values)
+    }
+
+    /// The text of an error.
+    pub(super) fn error_text(&self, error: &WebError) -> String {
+        self.text(error.key(), &[("detail", &error.to_string())])
+    }
+
+    /// Says something on the next page.
+    pub(super) fn flash(&self, tone: &'static str, text: String) {
+        if let Some(id) = &self.session {
+            self.app.sessions.peek(id, |session| session.flash.push(Flash { tone, text }));
+        }
+    }
+
+    /// Keeps something for when the page comes back.
+    ///
+    /// # Errors
+    /// Nobody is logged in, or no random numbers.
+    pub(super) fn keep(&self, kept: Kept) -> Result<String, WebError> {
+        let id = self.session.as_ref().ok_or(WebError::Forbidden)?;
+        let kept = self.app.sessions.peek(id, |session| session.keep(kept));
+        Ok(kept.ok_or(WebError::Forbidden)??)
+    }
+
+    /// The version of a file that the form was made from, named by its field `base`.
+    ///
+    /// # Errors
+    /// `Stale`: it is forgotten, or of another file.
+    pub(super) fn base(&self, wanted: &Path) -> Result<Arc<Vec<u8>>, WebError> {
+        match self.kept(self.field("base")) {
+            Some(Kept::Base(file, bytes)) if file == wanted => Ok(bytes),
+            _ => Err(WebError::Stale),
+        }
+    }
+
+    pub(super) fn kept(&self, name: &str) -> Option<Kept> {
+        let id = self.session.as_ref()?;
+        self.app.sessions.peek(id, |session| session.kept(name))?
+    }
+
+    /// Shows what a deed would change and asks for its confirmation. One that changes nothing is not asked about.
+    ///
+    /// # Errors
+    /// Those of the use-case.
+    pub(super) fn propose(&self, deed: Deed, back: &str) -> Result<Response, WebError> {
+        let planned = self.app.services.admin.rehearse(|admin| deed.run(admin))?;
+        let changes = deed::changes(&planned, self.context_lines());
+        if changes.is_empty() {
+            self.flash("good", self.text("confirm.nothing", &[]));
+            return Ok(redirect(back));
+        }
+        let problems = deed.table().map(|(file, content)| super::pages::raw::problems(self, file, content));
+        let title = self.text(deed.key(), &[]);
+        let grave = deed.is_grave();
+        let id = self.keep(Kept::Draft(Arc::new(Draft { deed, back: back.to_owned() })))?;
+        let problems = problems.unwrap_or_default();
+        self.page("confirm.html", context! { title, changes, problems, grave, draft => id, back })
+    }
+
+    /// Unchanged rows around a change belong to other domains as well.
+    pub(super) fn context_lines(&self) -> usize {
+        if self.is_system() { 2 } else { 0 }
+    }
+
+    /// A page.
+    ///
+    /// # Errors
+    /// The template's.
+    pub(super) fn page(&self, template: &str, context: Value) -> Result<Response, WebError> {
+        self.page_with(StatusCode::OK, template, context)
+    }
+
+    /// A page with a status.
+    ///
+    /// # Errors
+    /// The template's.
+    pub(super) fn page_with(
+        &self,
+        status: StatusCode,
+        template: &str,
+        context: Value,
+    ) -> Result<Response, WebError> {
+        let flashes = self.session.as_ref().and_then(|id| {
+            self.app.sessions.peek(id, |session| std::mem::take(&mut session.flash))
+        });
+        let nav = super::routes::navigation(self.who.as_ref(), self.topic);
+        let base = context! {
+            lang => self.language.tag(),
+            theme => self.theme,
+            csrf => self.csrf,
+            who => self.who.as_ref().map(|who| who.name.to_string()),
+            is_system => self.is_system(),
+            here => self.here,
+            home => HOME,
+            flashes => flashes.unwrap_or_default(),
+            nav,
+        };
+        let html = self.app.templates.render(template, minijinja::context! { ..context, ..base })?;
+        Ok(answer(status, "text/html; charset=utf-8", html.into()))
+    }
+
+    /// The page of an error.
+    pub(super) fn error_page(&self, error: &WebError) -> Response {
+        if error.status().is_server_error() {
+            tracing::error!("web administration: {}: {error}", self.here);
+        }
+        let text = self.error_text(error);
+        let page = self.page_with(error.status(), "error.html", context! { text });
+        page.unwrap_or_else(|_| answer(error.status(), "text/plain; charset=utf-8", error.to_string().into()))
+    }
+}
+
+/// An answer with a body.
+pub(super) fn answer(status: StatusCode, content_type: &str, body: Body) -> Response {
+    let built = Response::builder().status(status).header(header::CONTENT_TYPE, content_type).body(body);
+    // Status and type are ours and always valid.
+    built.unwrap_or_default()
+}
+
+/// Goes on elsewhere with GET (RFC 9110 15.4.4). `to` is a path of ours.
+pub(super) fn redirect(to: &str) -> Response {
+    let to = if is_ours(to) { to } else { HOME };
+    let built = Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, to);
+    built.body(Body::empty()).unwrap_or_default()
+}
+
+/// Whether a path is one of ours: nobody sends our users elsewhere.
+pub(super) fn is_ours(path: &str) -> bool {
+    path.starts_with(HOME) && !path.contains("//") && !path.contains('\\') && path.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// Adds a cookie to an answer.
+pub(super) fn with_cookie(mut answer: Response, cookie: &str) -> Response {
+    if let Ok(value) = cookie.parse() {
+        answer.headers_mut().append(HeaderName::from_static("set-cookie"), value);
+    }
+    answer
+}
+
+/// A part of a path, percent-encoded.
+pub(super) fn segment(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'@' => {
+                out.push(char::from(byte))
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
