@@ -6,9 +6,9 @@
 
 mod listeners;
 mod process;
-pub mod web;
 #[cfg(test)]
 mod refusing_disk;
+pub mod web;
 
 use std::io;
 use std::path::{Path, PathBuf};

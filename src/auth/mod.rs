@@ -14,10 +14,10 @@ pub mod scram;
 
 pub use accounts::{Proof, check_account, check_smtp_auth, clear_account, split_login};
 pub use mechanism::{AuthSyntax, ChallengeError, ClientExchange, Credentials, Exchange, Mechanism, Step};
-pub use password::{random_password,
+pub use password::{
     BadStoredPassword, HashError, PASSWORD_BYTES_MAX, apop_digest, apop_matches, clear_password,
     constant_time_eq, cram_md5_digest, cram_md5_matches, hash_password, is_hashed, password_matches,
-    xmail_decode, xmail_encode,
+    random_password, xmail_decode, xmail_encode,
 };
 #[cfg(test)]
 pub(crate) use scram::scram_answer;

@@ -96,9 +96,17 @@ mod tests {
 
     #[test]
     fn every_command_about_one_mailroot_has_the_option_and_says_so() {
-        for line in
-            ["check", "diff --serving", "explain relay", "log", "show 1", "rollback 1", "status", "reload", "web"]
-        {
+        for line in [
+            "check",
+            "diff --serving",
+            "explain relay",
+            "log",
+            "show 1",
+            "rollback 1",
+            "status",
+            "reload",
+            "web",
+        ] {
             let words = format!("tabmail {line} --mail-root /x");
             let command = Cli::try_parse_from(words.split(' ')).unwrap().command;
             let root = match command {

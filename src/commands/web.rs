@@ -53,11 +53,8 @@ impl Web {
         let line = std::env::var("MAIL_CMD_LINE").unwrap_or_default();
         let (options, _) = Options::parse(&command_line_words(&line))?;
         let options = Options { mail_root: Some(self.root.path()?), ..options };
-        let web = WebOptions {
-            listen: self.listen.clone(),
-            tls: self.tls,
-            templates: self.templates.clone(),
-        };
+        let web =
+            WebOptions { listen: self.listen.clone(), tls: self.tls, templates: self.templates.clone() };
         Ok(run_web(options, &web).await?)
     }
 }

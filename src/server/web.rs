@@ -180,7 +180,8 @@ pub async fn run_web(options: Options, web: &WebOptions) -> Result<(), WebError>
     let admin = Admin::new(tables.clone(), mailboxes.clone(), None, clock.clone(), disk.clone())
         .with_programs(Arc::new(programs));
     let watching = tokio::spawn(watch::watch(tables.clone(), stop.clone()));
-    let parts = Parts { admin: Arc::new(admin), tables: tables.clone(), mailboxes, clock, disk, tls, options };
+    let parts =
+        Parts { admin: Arc::new(admin), tables: tables.clone(), mailboxes, clock, disk, tls, options };
     let serving = tokio::spawn(prepare(web, parts, stop.clone())?);
     loop {
         match signals.next().await {

@@ -90,7 +90,11 @@ fn field_of(visit: &Visit, kind: Kind, value: &str) -> Field {
         Kind::Flag => [("1", "form.on"), ("0", "form.off")]
             .map(|(word, key)| (word.to_owned(), visit.text(key, &[])))
             .into(),
-        _ => kind.words().iter().map(|word| (word.word.to_owned(), format!("{}: {}", word.word, word.doc))).collect(),
+        _ => kind
+            .words()
+            .iter()
+            .map(|word| (word.word.to_owned(), format!("{}: {}", word.word, word.doc)))
+            .collect(),
     };
     let mut choices: Vec<Choice> = words
         .into_iter()
@@ -105,7 +109,8 @@ fn field_of(visit: &Visit, kind: Kind, value: &str) -> Field {
         Kind::Integer { .. } | Kind::Kilobytes => "number",
         _ => "text",
     };
-    let problem = Some(value).filter(|value| !value.is_empty()).and_then(|value| kind.check(value.as_bytes()));
+    let problem =
+        Some(value).filter(|value| !value.is_empty()).and_then(|value| kind.check(value.as_bytes()));
     Field {
         name: String::new(),
         label: String::new(),
@@ -152,7 +157,9 @@ pub(super) fn with_variables(
         let row = Record::quoted(&[variable.name, value]).map_err(refuse)?;
         let index = file.lines().iter().position(|line| {
             let fields = line.fields();
-            line.kind() == LineKind::Record && fields.len() >= 2 && fields[0].value == variable.name.as_bytes()
+            line.kind() == LineKind::Record
+                && fields.len() >= 2
+                && fields[0].value == variable.name.as_bytes()
         });
         match (index, value.is_empty()) {
             (Some(index), true) => file.remove(index),
@@ -190,7 +197,9 @@ fn row_field(visit: &Visit, table: &TableSchema, index: usize, values: &[String]
                 visit.app.catalogs.schema(visit.language, &format!("{key}.without"), without).to_owned();
             if !field.choices.is_empty() {
                 let unset = visit.text("form.unset", &[("default", &field.default)]);
-                field.choices.insert(0, Choice { value: String::new(), label: unset, is_chosen: value.is_empty() });
+                field
+                    .choices
+                    .insert(0, Choice { value: String::new(), label: unset, is_chosen: value.is_empty() });
             }
         }
         Presence::Repeated(_) => {}
@@ -221,7 +230,11 @@ pub(super) fn row_values(visit: &Visit, table: &TableSchema) -> Vec<String> {
 ///
 /// # Errors
 /// A value that a table cannot hold, or a number of columns that it does not take.
-pub(super) fn record(path: &std::path::Path, table: &TableSchema, values: &[String]) -> Result<Record, WebError> {
+pub(super) fn record(
+    path: &std::path::Path,
+    table: &TableSchema,
+    values: &[String],
+) -> Result<Record, WebError> {
     let found = values.len();
     if found < table.rows.min_columns || table.rows.max_columns.is_some_and(|max| found > max) {
         let needed = table.rows.min_columns;

@@ -89,7 +89,10 @@ impl Catalogs {
         while let Some(open) = rest.find('{') {
             let close = rest[open..].find('}').map(|at| open + at);
             let value = close.and_then(|close| {
-                values.iter().find(|(name, _)| *name == &rest[open + 1..close]).map(|(_, value)| (close, value))
+                values
+                    .iter()
+                    .find(|(name, _)| *name == &rest[open + 1..close])
+                    .map(|(_, value)| (close, value))
             });
             match value {
                 Some((close, value)) => {

@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::error::WebError;
 use super::pages::{
-    administrators, aliases, dashboard, deeds, domains, explain, history, log_in, logs, queue, raw, rows, settings,
-    users,
+    administrators, aliases, dashboard, deeds, domains, explain, history, log_in, logs, queue, raw, rows,
+    settings, users,
 };
 use super::visit::Visit;
 use crate::mailroot::webadmin::WebAdmin;

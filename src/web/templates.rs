@@ -54,17 +54,19 @@ fn language(state: &State<'_, '_>) -> Language {
 
 fn add_functions(environment: &mut Environment<'static>, catalogs: &Arc<Catalogs>, zone: TimeZone) {
     let catalogs = Arc::clone(catalogs);
-    environment.add_function("t", move |state: &State<'_, '_>, key: &str, values: Kwargs| -> Result<String, Error> {
-        let mut texts = Vec::new();
-        for name in values.args() {
-            texts.push((name, values.get::<Value>(name)?.to_string()));
-        }
-        let pairs: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (*name, text.as_str())).collect();
-        Ok(catalogs.text(language(state), key, &pairs))
-    });
+    environment.add_function(
+        "t",
+        move |state: &State<'_, '_>, key: &str, values: Kwargs| -> Result<String, Error> {
+            let mut texts = Vec::new();
+            for name in values.args() {
+                texts.push((name, values.get::<Value>(name)?.to_string()));
+            }
+            let pairs: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (*name, text.as_str())).collect();
+            Ok(catalogs.text(language(state), key, &pairs))
+        },
+    );
     environment.add_function("number", |value: i64| i18n::number(value));
-    environment
-        .add_function("size", |state: &State<'_, '_>, bytes: u64| i18n::size(language(state), bytes));
+    environment.add_function("size", |state: &State<'_, '_>, bytes: u64| i18n::size(language(state), bytes));
     environment.add_function("moment", move |state: &State<'_, '_>, unix_secs: i64| {
         i18n::moment(language(state), &zone, unix_secs)
     });

@@ -184,9 +184,10 @@ impl Visit {
         template: &str,
         context: Value,
     ) -> Result<Response, WebError> {
-        let flashes = self.session.as_ref().and_then(|id| {
-            self.app.sessions.peek(id, |session| std::mem::take(&mut session.flash))
-        });
+        let flashes = self
+            .session
+            .as_ref()
+            .and_then(|id| self.app.sessions.peek(id, |session| std::mem::take(&mut session.flash)));
         let nav = super::routes::navigation(self.who.as_ref(), self.topic);
         let base = context! {
             lang => self.language.tag(),
@@ -230,7 +231,10 @@ pub(super) fn redirect(to: &str) -> Response {
 
 /// Whether a path is one of ours: nobody sends our users elsewhere.
 pub(super) fn is_ours(path: &str) -> bool {
-    path.starts_with(HOME) && !path.contains("//") && !path.contains('\\') && path.bytes().all(|b| b.is_ascii_graphic())
+    path.starts_with(HOME)
+        && !path.contains("//")
+        && !path.contains('\\')
+        && path.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// Adds a cookie to an answer.

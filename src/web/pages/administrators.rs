@@ -1,7 +1,7 @@
 //! Who may use these pages (`jdmail.md` JD-63).
 
-use axum::response::Response;
 use crate::web::templates::context;
+use axum::response::Response;
 use serde::Serialize;
 
 use crate::auth;
@@ -35,7 +35,8 @@ pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
         is_self: who.name.eq_ignore_ascii_case(&own.name),
     };
     let rows: Vec<Row> = tables.web_admins.rows().iter().map(row).collect();
-    let domains: Vec<String> = tables.domains.rows().iter().take(500).map(|row| row.domain.to_string()).collect();
+    let domains: Vec<String> =
+        tables.domains.rows().iter().take(500).map(|row| row.domain.to_string()).collect();
     visit.page("administrators.html", context! { rows, domains, suggested => auth::random_password()? })
 }
 
@@ -45,7 +46,8 @@ pub(in crate::web) fn add(visit: &Visit) -> Result<Response, WebError> {
     let role = if visit.field("role") == "system" {
         WebRole::System
     } else {
-        let named = visit.field("domains").split([',', ' ', ';']).map(str::trim).filter(|name| !name.is_empty());
+        let named =
+            visit.field("domains").split([',', ' ', ';']).map(str::trim).filter(|name| !name.is_empty());
         let known = |name: &str| {
             let row = tables.domains.get(name);
             row.map(|row| row.domain.clone()).ok_or(crate::admin::AdminError::DomainNotHandled)

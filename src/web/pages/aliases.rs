@@ -1,7 +1,7 @@
 //! Other names: of the accounts of a domain, and of the domain (`jdmail.md` JD-48).
 
-use axum::response::Response;
 use crate::web::templates::context;
+use axum::response::Response;
 use serde::Serialize;
 
 use super::{Paging, domains};

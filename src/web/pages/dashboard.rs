@@ -1,7 +1,7 @@
 //! The first page: what runs, what waits, what is wrong.
 
-use axum::response::Response;
 use crate::web::templates::context;
+use axum::response::Response;
 use serde::Serialize;
 
 use crate::durable::free_space;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::web::templates::context;
 use axum::http::StatusCode;
 use axum::response::Response;
-use crate::web::templates::context;
 use serde::Serialize;
 
 use crate::admin::AdminError;

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use axum::response::Response;
 use crate::web::templates::context;
+use axum::response::Response;
 use serde::Serialize;
 
 use super::Paging;

@@ -1,7 +1,7 @@
 //! "What happens to mail to this address?"
 
-use axum::response::Response;
 use crate::web::templates::context;
+use axum::response::Response;
 
 use crate::web::Question;
 use crate::web::error::WebError;

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::web::templates::context;
 use axum::response::Response;
 use jiff::Timestamp;
-use crate::web::templates::context;
 use serde::Serialize;
 
 use super::Paging;

@@ -2,20 +2,20 @@
 
 use std::sync::Mutex;
 
+use crate::web::templates::context;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use crate::web::templates::context;
 
 use crate::auth;
 use crate::mailroot::Snapshot;
 use crate::mailroot::webadmin::WebAdmin;
+use crate::web::HOME;
 use crate::web::audit::{self, Note};
 use crate::web::cookies::{self, CHOICE_SECS};
 use crate::web::enter::theme;
 use crate::web::error::WebError;
 use crate::web::i18n::Language;
 use crate::web::visit::{Visit, answer, is_ours, redirect, with_cookie};
-use crate::web::HOME;
 
 /// One password is checked at a time: argon2id takes memory and time, and guessers shall not have all of ours.
 static CHECKING: Mutex<()> = Mutex::new(());

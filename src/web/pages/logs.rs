@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
+use crate::web::templates::context;
 use axum::response::Response;
 use bstr::ByteSlice as _;
-use crate::web::templates::context;
 
 use crate::web::error::WebError;
 use crate::web::visit::Visit;
@@ -20,7 +20,9 @@ const LINES_MAX: usize = 200;
 /// The names of the files in `logs/`, the newest day first.
 fn files(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let is_log = |name: &String| name.rsplit_once('-').is_some_and(|(_, step)| step.bytes().all(|b| b.is_ascii_digit()));
+    let is_log = |name: &String| {
+        name.rsplit_once('-').is_some_and(|(_, step)| step.bytes().all(|b| b.is_ascii_digit()))
+    };
     let mut names: Vec<String> =
         entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(is_log).collect();
     let key = |name: &String| {

@@ -1,8 +1,8 @@
 //! The queue: waiting and frozen messages (`jdmail.md` JD-61). Read from the files, whether a server runs or not.
 
+use crate::web::templates::context;
 use axum::response::Response;
 use bstr::ByteSlice as _;
-use crate::web::templates::context;
 use serde::Serialize;
 
 use super::Paging;
@@ -97,7 +97,8 @@ pub(in crate::web) fn log(visit: &Visit) -> Result<Response, WebError> {
         Err(source) => return Err(WebError::Disk { path, source }),
     };
     let head = message.head.to_str_lossy();
-    let head: String = head.lines().take_while(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect();
+    let head: String =
+        head.lines().take_while(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect();
     let is_frozen = message.state == "froz";
     visit.page("queue.html", context! { message => row(&message), log, head, is_frozen })
 }

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::web::templates::context;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bstr::ByteSlice as _;
-use crate::web::templates::context;
 use serde::Serialize;
 
 use super::dashboard::severity_key;

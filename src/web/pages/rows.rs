@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::web::templates::context;
 use axum::response::Response;
 use bstr::ByteSlice as _;
-use crate::web::templates::context;
 use serde::Serialize;
 
 use super::Paging;
@@ -54,7 +54,13 @@ pub(in crate::web) fn tables(visit: &Visit) -> Result<Response, WebError> {
             name,
             summary: visit.app.catalogs.schema(visit.language, name, english).to_owned(),
             rows: known.map_or(0, |table| table.rows),
-            state: if is_kept { "tables.kept" } else if is_good { "tables.good" } else { "tables.odd" },
+            state: if is_kept {
+                "tables.kept"
+            } else if is_good {
+                "tables.good"
+            } else {
+                "tables.odd"
+            },
             has_rows: !TEXT_ONLY.contains(name),
         }
     };
@@ -103,7 +109,10 @@ pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
     };
     let (summary, lookup) = (schema("", table.summary), schema("#lookup", table.lookup));
     let file = path.display().to_string();
-    visit.page("rows.html", context! { file, link, summary, lookup, columns, rows, paging, q => visit.query("q") })
+    visit.page(
+        "rows.html",
+        context! { file, link, summary, lookup, columns, rows, paging, q => visit.query("q") },
+    )
 }
 
 fn hide_passwords(table: &TableSchema, row: &Row) -> Row {

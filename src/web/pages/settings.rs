@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::response::Response;
 use crate::web::templates::context;
+use axum::response::Response;
 use serde::Serialize;
 
 use crate::mailroot::schema::{Variable, server};
@@ -78,10 +78,7 @@ pub(in crate::web) fn topics() -> Vec<Topic> {
                 &CUSTOM_SMTP_MESSAGE,
             ],
         ),
-        topic(
-            "settings.sending",
-            &[&DEFAULT_SMTP_GATEWAYS, &SMTP_GW_CONFIG, &SMART_DNS_HOST],
-        ),
+        topic("settings.sending", &[&DEFAULT_SMTP_GATEWAYS, &SMTP_GW_CONFIG, &SMART_DNS_HOST]),
         topic(
             "settings.tls",
             &[
@@ -161,8 +158,7 @@ pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
     let here = chosen(&topics, visit.query("topic")).unwrap_or(0);
     let path = Path::new(FILE);
     let bytes = visit.app.services.admin.table_text(path)?;
-    let fields =
-        form::variable_fields(visit, "server", &topics[here].variables, &TabFile::parse(&bytes));
+    let fields = form::variable_fields(visit, "server", &topics[here].variables, &TabFile::parse(&bytes));
     let base = visit.keep(Kept::Base(path.to_owned(), Arc::new(bytes)))?;
     let tab = |(index, topic): (usize, &Topic)| Tab {
         key: topic.key,

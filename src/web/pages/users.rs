@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::response::Response;
 use crate::web::templates::context;
+use axum::response::Response;
 use serde::Serialize;
 
 use super::{Paging, domains};

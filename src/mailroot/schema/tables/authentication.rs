@@ -91,7 +91,8 @@ pub const WEB_ROLE_DOMAIN: &str = "domain";
 /// The flag in `webadmin.tab` of an administrator who has to choose a password.
 pub const MUST_CHANGE: &str = "must-change";
 
-const WEB_ROLES: Words = words!("system": "may do everything", "domain": "may administer the domains of the row");
+const WEB_ROLES: Words =
+    words!("system": "may do everything", "domain": "may administer the domains of the row");
 
 /// `webadmin.tab`.
 pub static WEBADMIN: TableSchema = TableSchema {
@@ -102,9 +103,23 @@ pub static WEBADMIN: TableSchema = TableSchema {
     columns: &[
         Column::new("name", Kind::Text, "The administrator, in any case."),
         Column::new("password", Kind::Password, "The password. An empty one lets nobody in."),
-        Column::new("role", Kind::OneOf(WEB_ROLES), "What the administrator may do; with any other word nothing."),
-        Column::optional("domains", Kind::Text, "none", "The domains of the role domain, separated by commas."),
-        Column::optional("flags", Kind::Text, "none", "must-change: a new password has to be chosen at the next log-in."),
+        Column::new(
+            "role",
+            Kind::OneOf(WEB_ROLES),
+            "What the administrator may do; with any other word nothing.",
+        ),
+        Column::optional(
+            "domains",
+            Kind::Text,
+            "none",
+            "The domains of the role domain, separated by commas.",
+        ),
+        Column::optional(
+            "flags",
+            Kind::Text,
+            "none",
+            "must-change: a new password has to be chosen at the next log-in.",
+        ),
     ],
     key: key(1),
     lookup: "The first row of the name decides.",
