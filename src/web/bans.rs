@@ -12,9 +12,8 @@ use std::sync::{Mutex, PoisonError};
 use bstr::ByteSlice as _;
 
 use super::App;
-use crate::durable::FILE_MODE;
 use crate::mailroot::MailRoot;
-use crate::tab::{Record, TabFile};
+use crate::tab::{Field, Record, TabFile};
 
 /// Tries before a ban (JD-63).
 pub(super) const TRIES_MAX: usize = 5;
@@ -24,6 +23,9 @@ pub(super) const BAN_SECS: i64 = 1800;
 
 /// Address and name pairs that are remembered; with more, the oldest are forgotten. Ours.
 const REMEMBERED_MAX: usize = 10_000;
+
+/// Bans in one file; the oldest are lifted for new ones. Ours.
+const BANS_MAX: usize = 10_000;
 
 /// The file's name.
 const FILE: &str = ".banned";
@@ -42,7 +44,7 @@ impl Bans {
         let address = address.to_string();
         TabFile::parse(&bytes).lines().iter().map(crate::tab::Line::fields).any(|row| {
             let column = |index: usize| row.get(index).map(|field| &field.value[..]).unwrap_or_default();
-            let until = column(2).to_str().ok().and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
+            let until = end_of(&row);
             column(0) == address.as_bytes() && column(1).eq_ignore_ascii_case(name.as_bytes()) && now < until
         })
     }
@@ -78,17 +80,32 @@ impl Bans {
     }
 }
 
+/// Writes the ban, and drops those that are over: the file does not grow with every guesser.
 fn begin(app: &App, address: IpAddr, name: &str, until: i64) {
     let path = app.root().path().join(file_of(app, name));
     let values = [address.to_string(), name.to_owned(), until.to_string()];
     let Ok(record) = Record::quoted(&values) else { return };
-    let disk = &app.services.disk;
+    let (disk, now) = (&app.services.disk, app.services.clock.unix_secs());
+    let old = TabFile::parse(&std::fs::read(&path).unwrap_or_default());
+    let holds = |line: &&crate::tab::Line| end_of(&line.fields()) > now;
+    let kept: Vec<&[u8]> = old.lines().iter().filter(holds).map(crate::tab::Line::content).collect();
+    let newest = kept.len().saturating_sub(BANS_MAX - 1);
+    let mut bytes = Vec::new();
+    for row in kept[newest..].iter().copied().chain([record.as_bytes()]) {
+        bytes.extend_from_slice(row);
+        bytes.push(b'\n');
+    }
     let made = path.parent().map_or(Ok(()), |directory| disk.create_dir_all(directory));
-    let line = [record.as_bytes(), b"\n"].concat();
-    if let Err(error) = made.and_then(|()| disk.append(&path, FILE_MODE, &line, true)) {
+    if let Err(error) = made.and_then(|()| disk.replace(&path, &bytes)) {
         tracing::error!("{}: {error}; the ban does not hold", path.display());
     }
     tracing::warn!(%address, name, "web administration: {TRIES_MAX} failed log-ins, banned for {BAN_SECS} s");
+}
+
+/// The third column; 0 where it is no number.
+fn end_of(row: &[Field]) -> i64 {
+    let text = row.get(2).map(|field| field.value.to_str_lossy().into_owned()).unwrap_or_default();
+    text.parse().unwrap_or(0)
 }
 
 /// Relative to the MailRoot. The name is looked up, never joined.

@@ -20,6 +20,9 @@ use crate::web::visit::{Visit, answer, is_ours, redirect, with_cookie};
 /// One password is checked at a time: argon2id takes memory and time, and guessers shall not have all of ours.
 static CHECKING: Mutex<()> = Mutex::new(());
 
+/// Longer names are nobody's: they shall not fill the log. Ours; an address has at most 254 (RFC 5321 4.5.3.1.3).
+const NAME_CHARS_MAX: usize = 254;
+
 /// The log-in form.
 pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
     if visit.who.is_some() {
@@ -31,6 +34,9 @@ pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
 /// Logs in.
 pub(in crate::web) fn log_in(visit: &Visit) -> Result<Response, WebError> {
     let (app, name) = (&visit.app, visit.field("name"));
+    if name.chars().count() > NAME_CHARS_MAX {
+        return refuse(visit, "", "login.wrong", StatusCode::UNPROCESSABLE_ENTITY);
+    }
     if app.bans.holds(app, visit.peer, name) {
         return refuse(visit, name, "login.banned", StatusCode::TOO_MANY_REQUESTS);
     }
