@@ -66,10 +66,10 @@ fn variable_field(visit: &Visit, table: &str, variable: &Variable, file: &TabFil
     field.label = variable.name.to_owned();
     field.help = visit.app.catalogs.schema(visit.language, &key, variable.doc()).to_owned();
     if let Some(reason) = variable.ignored {
-        field.help = format!("{} {}", field.help, visit.text("form.ignored", &[("reason", reason)]));
+        field.help = format!("{} {}", field.help, visit.say("form.ignored", &[("reason", reason)]));
     }
     field.default = match variable.default {
-        DefaultValue::Flag(on) => visit.text(if on { "form.on" } else { "form.off" }, &[]),
+        DefaultValue::Flag(on) => visit.say(if on { "form.on" } else { "form.off" }, &[]),
         DefaultValue::Number(number) => number.to_string(),
         DefaultValue::Text(text) => text.to_owned(),
         DefaultValue::Absent(effect) => {
@@ -77,7 +77,7 @@ fn variable_field(visit: &Visit, table: &str, variable: &Variable, file: &TabFil
         }
     };
     if !field.choices.is_empty() {
-        let unset = visit.text("form.unset", &[("default", &field.default)]);
+        let unset = visit.say("form.unset", &[("default", &field.default)]);
         let is_chosen = value.is_empty();
         field.choices.insert(0, Choice { value: String::new(), label: unset, is_chosen });
     }
@@ -88,7 +88,7 @@ fn variable_field(visit: &Visit, table: &str, variable: &Variable, file: &TabFil
 fn field_of(visit: &Visit, kind: Kind, value: &str) -> Field {
     let words: Vec<(String, String)> = match kind {
         Kind::Flag => [("1", "form.on"), ("0", "form.off")]
-            .map(|(word, key)| (word.to_owned(), visit.text(key, &[])))
+            .map(|(word, key)| (word.to_owned(), visit.say(key, &[])))
             .into(),
         _ => kind
             .words()
@@ -196,7 +196,7 @@ fn row_field(visit: &Visit, table: &TableSchema, index: usize, values: &[String]
             field.default =
                 visit.app.catalogs.schema(visit.language, &format!("{key}.without"), without).to_owned();
             if !field.choices.is_empty() {
-                let unset = visit.text("form.unset", &[("default", &field.default)]);
+                let unset = visit.say("form.unset", &[("default", &field.default)]);
                 field
                     .choices
                     .insert(0, Choice { value: String::new(), label: unset, is_chosen: value.is_empty() });

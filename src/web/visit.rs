@@ -100,13 +100,13 @@ impl Visit {
     }
 
     /// A text in the visitor's language.
-    pub(super) fn text(&self, key: &str, values: &[(&str, &str)]) -> String {
+    pub(super) fn say(&self, key: &str, values: &[(&str, &str)]) -> String {
         self.app.catalogs.text(self.language, key, values)
     }
 
     /// The text of an error.
     pub(super) fn error_text(&self, error: &WebError) -> String {
-        self.text(error.key(), &[("detail", &error.to_string())])
+        self.say(error.key(), &[("detail", &error.to_string())])
     }
 
     /// Says something on the next page.
@@ -150,11 +150,11 @@ impl Visit {
         let planned = self.app.services.admin.rehearse(|admin| deed.run(admin))?;
         let changes = deed::changes(&planned, self.context_lines());
         if changes.is_empty() {
-            self.flash("good", self.text("confirm.nothing", &[]));
+            self.flash("good", self.say("confirm.nothing", &[]));
             return Ok(redirect(back));
         }
         let problems = deed.table().map(|(file, content)| super::pages::raw::problems(self, file, content));
-        let title = self.text(deed.key(), &[]);
+        let title = self.say(deed.key(), &[]);
         let grave = deed.is_grave();
         let id = self.keep(Kept::Draft(Arc::new(Draft { deed, back: back.to_owned() })))?;
         let problems = problems.unwrap_or_default();

@@ -27,7 +27,7 @@ pub(in crate::web) fn confirm(visit: &Visit) -> Result<Response, WebError> {
     }
     match carry_out(visit, &draft) {
         Ok(()) => {
-            visit.flash("good", visit.text("confirm.done", &[("deed", &visit.text(draft.deed.key(), &[]))]));
+            visit.flash("good", visit.say("confirm.done", &[("deed", &visit.say(draft.deed.key(), &[]))]));
             Ok(redirect(&draft.back))
         }
         Err(AdminError::Edit(EditError::Conflict(conflict))) => show_conflict(visit, &draft, &conflict),

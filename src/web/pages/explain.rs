@@ -14,7 +14,7 @@ pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
     let (mut told, mut problem) = (None, None);
     if !recipient.is_empty() {
         match ip.parse() {
-            Err(_) if !ip.is_empty() => problem = Some(visit.text("explain.bad_ip", &[])),
+            Err(_) if !ip.is_empty() => problem = Some(visit.say("explain.bad_ip", &[])),
             address => {
                 let question = Question { recipient, sender, ip: address.ok(), login };
                 match visit.app.services.roof.explain(&question) {

@@ -63,7 +63,7 @@ fn check<'a>(visit: &Visit, tables: &'a Snapshot, name: &str, password: &str) ->
 }
 
 fn refuse(visit: &Visit, name: &str, key: &str, status: StatusCode) -> Result<Response, WebError> {
-    visit.page_with(status, "login.html", context! { name, problem => visit.text(key, &[]) })
+    visit.page_with(status, "login.html", context! { name, problem => visit.say(key, &[]) })
 }
 
 /// Logs out.
@@ -92,7 +92,7 @@ fn password_page(visit: &Visit, status: StatusCode, problem: &str) -> Result<Res
 pub(in crate::web) fn change_password(visit: &Visit) -> Result<Response, WebError> {
     let (old, new) = (visit.raw_field("old"), visit.raw_field("new"));
     let name = visit.administrator()?.name.clone();
-    let refused = |key: &str| password_page(visit, StatusCode::UNPROCESSABLE_ENTITY, &visit.text(key, &[]));
+    let refused = |key: &str| password_page(visit, StatusCode::UNPROCESSABLE_ENTITY, &visit.say(key, &[]));
     let (app, tables) = (&visit.app, visit.tables());
     if app.bans.holds(app, visit.peer, &name) {
         return refused("login.banned");

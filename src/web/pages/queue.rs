@@ -124,6 +124,6 @@ pub(in crate::web) fn act(visit: &Visit) -> Result<Response, WebError> {
     let who = visit.administrator()?;
     let deed = format!("{command} {name}");
     audit::write(&visit.app, &Note { name: &who.name, peer: visit.peer, deed: &deed }, &[]);
-    visit.flash("good", visit.text(text, &[]));
+    visit.flash("good", visit.say(text, &[]));
     Ok(redirect("/jdwa/queue?part=frozen"))
 }
