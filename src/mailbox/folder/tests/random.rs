@@ -67,6 +67,9 @@ struct Message {
     date: i64,
 }
 
+/// What was seen of messages: flags, keywords and mod-sequence, by UID.
+type Shown = BTreeMap<u32, (String, Vec<String>, u64)>;
+
 /// A client's copy of a folder, kept by its changes only.
 struct View {
     name: String,
@@ -85,7 +88,7 @@ struct World {
     /// What each UID, under its UIDVALIDITY, was ever given to.
     given: HashMap<(u32, u32), String>,
     /// The highest mod-sequence that each UIDVALIDITY showed, and its messages then.
-    shown: HashMap<u32, (u64, BTreeMap<u32, (String, Vec<String>, u64)>)>,
+    shown: HashMap<u32, (u64, Shown)>,
     serial: u64,
     trail: Vec<String>,
 }
@@ -197,14 +200,14 @@ impl World {
             return of_name;
         }
         let table = fs::read_to_string(self.house.path("imapflags.tab")).unwrap_or_default();
-        let rows = table.lines().filter_map(|line| {
+        let mut rows = table.lines().filter_map(|line| {
             let columns: Vec<&str> = line.split('\t').map(|column| column.trim_matches('"')).collect();
             (columns[0] == file).then(|| {
                 let words = columns[2].split_whitespace().map(str::to_owned).collect();
                 (columns[1].to_owned(), sorted(words))
             })
         });
-        rows.last().unwrap_or(of_name)
+        rows.next_back().unwrap_or(of_name)
     }
 
     fn step(&mut self) {
