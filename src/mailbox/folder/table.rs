@@ -130,11 +130,12 @@ fn is_of(row: &EditRow, name: &FolderName) -> bool {
     row.value(0).to_str().is_ok_and(|text| FolderName::parse(text).is_ok_and(|known| known == *name))
 }
 
-/// A UIDVALIDITY that this account never had: more than the time, and than one that a process before this could give but
-/// not write down. It is written down with the edit.
+/// A UIDVALIDITY that this account never had: the time, or more. It is written down with the edit, and even; those that
+/// could not be written down are odd, so that no process gives one of them to others ([`unwritten_uid_validity`]).
 pub(super) fn new_uid_validity(edit: &mut Edit, unix_secs: i64) -> Result<u32, EditError> {
     let greatest = edit.rows().map(|row| number(row.value(1))).max().unwrap_or(0);
-    let next = u32::try_from(unix_secs).unwrap_or(1).saturating_add(1).max(greatest.saturating_add(2));
+    let next = u32::try_from(unix_secs).unwrap_or(1).max(greatest.saturating_add(1)).max(1);
+    let next = next.saturating_add(next % 2);
     note_uid_validity(edit, next)?;
     Ok(next)
 }
@@ -158,6 +159,11 @@ fn number(value: &[u8]) -> u32 {
     value.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
+/// A UIDVALIDITY of at least `least` for a folder of which nothing can be written down.
+pub(super) fn unwritten_uid_validity(least: u32) -> u32 {
+    least | 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,10 +183,11 @@ mod tests {
         set(&mut edit, &FolderName::parse("Sent").unwrap(), |row| row.is_subscribed = true).unwrap();
         assert_eq!(new_uid_validity(&mut edit, 7).unwrap(), 52);
         assert_eq!(new_uid_validity(&mut edit, 7).unwrap(), 54);
-        assert_eq!(new_uid_validity(&mut edit, 1000).unwrap(), 1001);
+        assert_eq!(new_uid_validity(&mut edit, 1000).unwrap(), 1000);
+        assert_eq!((unwritten_uid_validity(1000), unwritten_uid_validity(1001)), (1001, 1001));
         edit.commit().unwrap();
         let text = std::fs::read_to_string(dir.path().join(file)).unwrap();
-        let expected = "# mine\n\"Sent\"\t\"50\"\t\"S\"\t\"\\Sent\"\nrubbish//\n\"\"\t\"1001\"\t\"\"\t\"\"\n";
+        let expected = "# mine\n\"Sent\"\t\"50\"\t\"S\"\t\"\\Sent\"\nrubbish//\n\"\"\t\"1000\"\t\"\"\t\"\"\n";
         assert_eq!(text, expected);
         let rows = rows(text.as_bytes());
         assert_eq!(rows.len(), 1, "{rows:?}");

@@ -232,6 +232,7 @@ impl Folders {
             })
         };
         let spare = u32::try_from(now).unwrap_or(u32::MAX).max(self.greatest_validity().saturating_add(1));
+        let spare = table::unwritten_uid_validity(spare);
         let state = State::open(&self.mailboxes, &places, known, new_validity, spare)?;
         let folder = Arc::new(Folder {
             name: name.clone(),
