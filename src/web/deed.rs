@@ -1,5 +1,6 @@
 //! Every change the pages can make, as a value: rehearsed, shown, confirmed, done, noted.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,24 +10,24 @@ use crate::admin::{Admin, AdminError};
 use crate::mailroot::edit::Planned;
 use crate::mailroot::line_diff::unified;
 use crate::mailroot::schema::{self, Kind};
-use crate::mailroot::webadmin::WebRole;
 use crate::tab::fields;
 
-/// A change.
-#[derive(Debug)]
-pub(super) enum Deed {
-    AddDomain { domain: String },
-    RemoveDomain { domain: String },
-    AddUser { domain: String, name: String, password: String, kind: String },
-    RemoveUser { domain: String, name: String },
-    SetPassword { domain: String, name: String, password: String },
-    AddAlias { domain: String, alias: String, target: String },
-    RemoveAlias { domain: String, alias: String },
-    AddAliasDomain { domain: String, alias: String },
-    RemoveAliasDomain { alias: String },
-    AddAdministrator { name: String, password: String, role: WebRole },
-    RemoveAdministrator { name: String },
-    SaveTable { file: PathBuf, base: Arc<Vec<u8>>, content: Vec<u8>, domain: Option<String> },
+/// A change: made by the page that offers it, which says what is called and within which domain it stays.
+pub(super) struct Deed {
+    key: &'static str,
+    domain: Option<String>,
+    is_grave: bool,
+    tables: Vec<(PathBuf, Arc<Vec<u8>>)>,
+    held_bytes: usize,
+    run: Box<Run>,
+}
+
+type Run = dyn Fn(&Admin) -> Result<(), AdminError> + Send + Sync;
+
+impl fmt::Debug for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deed").field("key", &self.key).field("domain", &self.domain).finish_non_exhaustive()
+    }
 }
 
 /// A change that waits for its confirmation.
@@ -39,56 +40,59 @@ pub(super) struct Draft {
 }
 
 impl Deed {
-    /// Its texts are `deed.<key>`, the log calls it so.
+    /// A change for the role system. `key`, `deed.something`, is its text, and the log calls it `something`. `run` does
+    /// it, or on a rehearsing [`Admin`] shows it; it may be called several times.
+    pub(super) fn new(
+        key: &'static str,
+        run: impl Fn(&Admin) -> Result<(), AdminError> + Send + Sync + 'static,
+    ) -> Self {
+        let run = Box::new(run);
+        Self { key, domain: None, is_grave: false, tables: Vec::new(), held_bytes: size_of::<Self>(), run }
+    }
+
+    /// Gives a table the content that was made from `base`.
+    pub(super) fn save_table(file: PathBuf, base: Arc<Vec<u8>>, content: Vec<u8>) -> Self {
+        let content = Arc::new(content);
+        let (tables, held_bytes) = (vec![(file.clone(), Arc::clone(&content))], base.len() + content.len());
+        let deed = Self::new("deed.save_table", move |admin| admin.save_table(&file, &base, &content));
+        Self { tables, held_bytes, ..deed }
+    }
+
+    /// The same for who administers `domain`, within which it must stay.
+    #[must_use]
+    pub(super) fn within(self, domain: impl Into<String>) -> Self {
+        Self { domain: Some(domain.into()), ..self }
+    }
+
+    /// The same; it takes away what no rollback of tables brings back.
+    #[must_use]
+    pub(super) fn grave(self) -> Self {
+        Self { is_grave: true, ..self }
+    }
+
+    /// Its text.
     pub(super) fn key(&self) -> &'static str {
-        match self {
-            Self::AddDomain { .. } => "deed.add_domain",
-            Self::RemoveDomain { .. } => "deed.remove_domain",
-            Self::AddUser { .. } => "deed.add_user",
-            Self::RemoveUser { .. } => "deed.remove_user",
-            Self::SetPassword { .. } => "deed.set_password",
-            Self::AddAlias { .. } => "deed.add_alias",
-            Self::RemoveAlias { .. } => "deed.remove_alias",
-            Self::AddAliasDomain { .. } => "deed.add_alias_domain",
-            Self::RemoveAliasDomain { .. } => "deed.remove_alias_domain",
-            Self::AddAdministrator { .. } => "deed.add_administrator",
-            Self::RemoveAdministrator { .. } => "deed.remove_administrator",
-            Self::SaveTable { .. } => "deed.save_table",
-        }
+        self.key
     }
 
     /// The domain within which it stays; `None`: it takes the role system.
     pub(super) fn domain(&self) -> Option<&str> {
-        match self {
-            Self::AddUser { domain, .. }
-            | Self::RemoveUser { domain, .. }
-            | Self::SetPassword { domain, .. }
-            | Self::AddAlias { domain, .. }
-            | Self::RemoveAlias { domain, .. } => Some(domain),
-            Self::SaveTable { domain, .. } => domain.as_deref(),
-            _ => None,
-        }
+        self.domain.as_deref()
     }
 
     /// Whether it takes away what no rollback of tables brings back.
     pub(super) fn is_grave(&self) -> bool {
-        matches!(self, Self::RemoveDomain { .. } | Self::RemoveUser { .. })
+        self.is_grave
     }
 
-    /// The file and content that a table would have.
-    pub(super) fn table(&self) -> Option<(&Path, &[u8])> {
-        match self {
-            Self::SaveTable { file, content, .. } => Some((file, content)),
-            _ => None,
-        }
+    /// The tables that it writes as a whole, with their contents.
+    pub(super) fn tables(&self) -> &[(PathBuf, Arc<Vec<u8>>)] {
+        &self.tables
     }
 
     /// Bytes it holds in memory, roughly.
     pub(super) fn bytes(&self) -> usize {
-        match self {
-            Self::SaveTable { base, content, .. } => base.len() + content.len(),
-            _ => size_of::<Self>(),
-        }
+        self.held_bytes
     }
 
     /// Does it, or on a rehearsing [`Admin`] shows it.
@@ -96,24 +100,7 @@ impl Deed {
     /// # Errors
     /// The use-case's.
     pub(super) fn run(&self, admin: &Admin) -> Result<(), AdminError> {
-        match self {
-            Self::AddDomain { domain } => admin.add_domain(domain),
-            Self::RemoveDomain { domain } => admin.remove_domain(domain),
-            Self::AddUser { domain, name, password, kind } => {
-                admin.add_user(domain, name, password.as_bytes(), kind)
-            }
-            Self::RemoveUser { domain, name } => admin.remove_user(domain, name),
-            Self::SetPassword { domain, name, password } => {
-                admin.set_password(domain, name, password.as_bytes())
-            }
-            Self::AddAlias { domain, alias, target } => admin.add_alias(domain, alias, target),
-            Self::RemoveAlias { domain, alias } => admin.remove_alias(domain, alias),
-            Self::AddAliasDomain { domain, alias } => admin.add_alias_domain(domain, alias),
-            Self::RemoveAliasDomain { alias } => admin.remove_alias_domain(alias),
-            Self::AddAdministrator { name, password, role } => admin.add_administrator(name, password, role),
-            Self::RemoveAdministrator { name } => admin.remove_administrator(name),
-            Self::SaveTable { file, base, content, .. } => admin.save_table(file, base, content),
-        }
+        (self.run)(admin)
     }
 }
 

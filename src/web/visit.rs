@@ -153,11 +153,13 @@ impl Visit {
             self.flash("good", self.say("confirm.nothing", &[]));
             return Ok(redirect(back));
         }
-        let problems = deed.table().map(|(file, content)| super::pages::raw::problems(self, file, content));
+        let mut problems = Vec::new();
+        for (file, content) in deed.tables() {
+            problems.extend(super::pages::raw::problems(self, file, content));
+        }
         let title = self.say(deed.key(), &[]);
         let grave = deed.is_grave();
         let id = self.keep(Kept::Draft(Arc::new(Draft { deed, back: back.to_owned() })))?;
-        let problems = problems.unwrap_or_default();
         self.page("confirm.html", context! { title, changes, problems, grave, draft => id, back })
     }
 

@@ -55,10 +55,14 @@ pub(in crate::web) fn add(visit: &Visit) -> Result<Response, WebError> {
         WebRole::Domains(named.map(known).collect::<Result<_, _>>()?)
     };
     let (name, password) = (visit.field("name").to_owned(), visit.raw_field("password").to_owned());
-    visit.propose(Deed::AddAdministrator { name, password, role }, PATH)
+    let deed =
+        Deed::new("deed.add_administrator", move |admin| admin.add_administrator(&name, &password, &role));
+    visit.propose(deed, PATH)
 }
 
 /// Removes one.
 pub(in crate::web) fn remove(visit: &Visit) -> Result<Response, WebError> {
-    visit.propose(Deed::RemoveAdministrator { name: visit.field("name").to_owned() }, PATH)
+    let name = visit.field("name").to_owned();
+    let deed = Deed::new("deed.remove_administrator", move |admin| admin.remove_administrator(&name));
+    visit.propose(deed, PATH)
 }

@@ -48,21 +48,29 @@ pub(in crate::web) fn add(visit: &Visit) -> Result<Response, WebError> {
         return Err(WebError::Forbidden);
     }
     let alias = visit.field("alias").to_owned();
-    visit.propose(Deed::AddAlias { domain: domain.clone(), alias, target }, &back(&domain))
+    let back = back(&domain);
+    let within = domain.clone();
+    let deed = Deed::new("deed.add_alias", move |admin| admin.add_alias(&domain, &alias, &target));
+    visit.propose(deed.within(within), &back)
 }
 
 /// Removes an alias.
 pub(in crate::web) fn remove(visit: &Visit) -> Result<Response, WebError> {
     let domain = visit.domain()?;
     let alias = visit.field("alias").to_owned();
-    visit.propose(Deed::RemoveAlias { domain: domain.clone(), alias }, &back(&domain))
+    let back = back(&domain);
+    let within = domain.clone();
+    let deed = Deed::new("deed.remove_alias", move |admin| admin.remove_alias(&domain, &alias));
+    visit.propose(deed.within(within), &back)
 }
 
 /// Adds another name of the domain.
 pub(in crate::web) fn add_domain(visit: &Visit) -> Result<Response, WebError> {
     let domain = visit.domain()?;
     let alias = visit.field("alias").to_owned();
-    visit.propose(Deed::AddAliasDomain { domain: domain.clone(), alias }, &back(&domain))
+    let back = back(&domain);
+    let deed = Deed::new("deed.add_alias_domain", move |admin| admin.add_alias_domain(&domain, &alias));
+    visit.propose(deed, &back)
 }
 
 /// Removes another name of the domain; of other domains it removes none.
@@ -73,5 +81,7 @@ pub(in crate::web) fn remove_domain(visit: &Visit) -> Result<Response, WebError>
         row.domain.eq_ignore_ascii_case(&domain) && row.alias.eq_ignore_ascii_case(alias)
     };
     let row = tables.alias_domains.rows().iter().find(is_its).ok_or(WebError::NotFound)?;
-    visit.propose(Deed::RemoveAliasDomain { alias: row.alias.to_string() }, &back(&domain))
+    let alias = row.alias.to_string();
+    let deed = Deed::new("deed.remove_alias_domain", move |admin| admin.remove_alias_domain(&alias));
+    visit.propose(deed, &back(&domain))
 }

@@ -65,10 +65,13 @@ pub(in crate::web) fn link(domain: &str) -> String {
 
 /// Adds a domain.
 pub(in crate::web) fn add(visit: &Visit) -> Result<Response, WebError> {
-    visit.propose(Deed::AddDomain { domain: visit.field("domain").to_owned() }, PATH)
+    let domain = visit.field("domain").to_owned();
+    visit.propose(Deed::new("deed.add_domain", move |admin| admin.add_domain(&domain)), PATH)
 }
 
 /// Removes a domain with all that is in it.
 pub(in crate::web) fn remove(visit: &Visit) -> Result<Response, WebError> {
-    visit.propose(Deed::RemoveDomain { domain: visit.domain()? }, PATH)
+    let domain = visit.domain()?;
+    let deed = Deed::new("deed.remove_domain", move |admin| admin.remove_domain(&domain));
+    visit.propose(deed.grave(), PATH)
 }

@@ -94,5 +94,5 @@ pub(in crate::web) fn roll_back(visit: &Visit) -> Result<Response, WebError> {
     let content = version.ok_or(WebError::NotFound)?.to_vec();
     let base = Arc::new(visit.app.services.admin.table_text(&file)?);
     let back = format!("/jdwa/history/{}", state.number);
-    visit.propose(Deed::SaveTable { file, base, content, domain: None }, &back)
+    visit.propose(Deed::save_table(file, base, content), &back)
 }

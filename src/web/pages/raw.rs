@@ -111,6 +111,6 @@ pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
     let (path, _) = table(visit)?;
     let base = visit.base(path)?;
     let content = typed(visit, &base);
-    let deed = Deed::SaveTable { file: path.to_owned(), base, content, domain: None };
+    let deed = Deed::save_table(path.to_owned(), base, content);
     visit.propose(deed, &format!("/jdwa/raw/{}", path.display()))
 }

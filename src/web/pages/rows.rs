@@ -170,6 +170,6 @@ pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
         Some(index) => file.set(index, &form::record(path, table, &form::row_values(visit, table))?),
         None => file.push(&form::record(path, table, &form::row_values(visit, table))?),
     }
-    let deed = Deed::SaveTable { file: path.to_owned(), base, content: file.to_bytes(), domain: None };
+    let deed = Deed::save_table(path.to_owned(), base, file.to_bytes());
     visit.propose(deed, &format!("/jdwa/tables/{}", path.display()))
 }

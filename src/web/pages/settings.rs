@@ -177,6 +177,6 @@ pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
     let path = Path::new(FILE);
     let base = visit.base(path)?;
     let content = form::with_variables(visit, path, &topics[here].variables, &base)?;
-    let deed = Deed::SaveTable { file: path.to_owned(), base, content, domain: None };
+    let deed = Deed::save_table(path.to_owned(), base, content);
     visit.propose(deed, &link(topics[here].key))
 }

@@ -69,7 +69,10 @@ pub(in crate::web) fn add(visit: &Visit) -> Result<Response, WebError> {
     let kind = if visit.field("kind") == "M" { "M" } else { "U" }.to_owned();
     let back = format!("{}/users/{}", domains::link(&domain), segment(&name));
     let password = visit.raw_field("password").to_owned();
-    visit.propose(Deed::AddUser { domain, name, password, kind }, &back)
+    let within = domain.clone();
+    let deed =
+        Deed::new("deed.add_user", move |admin| admin.add_user(&domain, &name, password.as_bytes(), &kind));
+    visit.propose(deed.within(within), &back)
 }
 
 /// The account that the path names, in the domain that it names.
@@ -126,22 +129,25 @@ pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
     let (path, _) = user_tab(&account);
     let base = visit.base(&path)?;
     let content = form::with_variables(visit, &path, variables::VARIABLES, &base)?;
-    let domain = Some(account.domain.to_string());
-    visit.propose(Deed::SaveTable { file: path, base, content, domain }, &link(&account))
+    let deed = Deed::save_table(path, base, content).within(&*account.domain);
+    visit.propose(deed, &link(&account))
 }
 
 /// Gives it another password.
 pub(in crate::web) fn set_password(visit: &Visit) -> Result<Response, WebError> {
     let account = account(visit)?;
     let password = visit.raw_field("password").to_owned();
-    let (domain, name) = (account.domain.to_string(), account.name.to_string());
-    visit.propose(Deed::SetPassword { domain, name, password }, &link(&account))
+    let (domain, back) = (account.domain.to_string(), link(&account));
+    let deed = Deed::new("deed.set_password", move |admin| {
+        admin.set_password(&account.domain, &account.name, password.as_bytes())
+    });
+    visit.propose(deed.within(domain), &back)
 }
 
 /// Removes it with its mail.
 pub(in crate::web) fn remove(visit: &Visit) -> Result<Response, WebError> {
     let account = account(visit)?;
-    let (domain, name) = (account.domain.to_string(), account.name.to_string());
-    let back = format!("{}/users", domains::link(&domain));
-    visit.propose(Deed::RemoveUser { domain, name }, &back)
+    let (domain, back) = (account.domain.to_string(), format!("{}/users", domains::link(&account.domain)));
+    let deed = Deed::new("deed.remove_user", move |admin| admin.remove_user(&account.domain, &account.name));
+    visit.propose(deed.within(domain).grave(), &back)
 }
