@@ -65,6 +65,9 @@ impl Mailboxes {
         };
         let directory = self.temporary_directory(account);
         let temporary = directory.join(delivery.name);
+        let inbox = self.inbox(account);
+        let (is_directory_known, is_inbox_known) =
+            (self.known.is_known(&directory), self.known.is_known(&inbox));
         let (bytes, crc) = self.write_temporary(&directory, &temporary, &mut delivery).inspect_err(|_| {
             // Whatever is left is removed at the next attempt.
             let _ = self.disk.remove(&temporary);
@@ -75,11 +78,18 @@ impl Mailboxes {
             let _ = self.disk.remove(&temporary);
             return self.sync(path).map(|()| Delivered::Before);
         }
-        let path = earlier.unwrap_or_else(|| self.inbox(account).join(delivery.name));
+        let is_new = earlier.is_none();
+        let path = earlier.unwrap_or_else(|| inbox.join(delivery.name));
         self.move_in(account, &temporary, &path)?;
-        let inbox = path.parent().unwrap_or(Path::new("."));
+        let home = path.parent().unwrap_or(Path::new("."));
         if delivery.safety == Safety::Now {
-            self.disk.sync_dir(inbox).map_err(MailboxError::on("sync", inbox))?;
+            self.disk.sync_dir(home).map_err(MailboxError::on("sync", home))?;
+        }
+        if is_directory_known {
+            self.known.note(&directory, None);
+        }
+        if is_inbox_known && is_new {
+            self.known.note_file(&inbox, &path);
         }
         Ok(Delivered::Now(StoredFile { path, bytes, crc }))
     }

@@ -6,7 +6,8 @@
 //! [`TRUST`], and when a message turns out to have another size ([`super::Mailboxes::read_from_memory`]).
 //!
 //! A directory that was read within a clock tick of its last change is read again, since another change may carry the
-//! same time.
+//! same time. Quotas ask for less ([`KnownDirectories::measure`]): they may miss for [`LATE`] what another program changed
+//! in the very moment of a delivery of ours, and so need not read all names of a large mailbox for every delivery.
 //!
 //! Limits: [`KNOWN_MAX`] files, and the directory read last whatever its size ([`Recent`]). More are read anew.
 
@@ -24,6 +25,9 @@ use super::recent::Recent;
 
 /// How long what was found out about a file counts while its name is there. Ours: clients ask every few minutes at most.
 const TRUST: Duration = Duration::from_secs(300);
+
+/// How long a quota may rest on what we know of our own deliveries. Ours.
+const LATE: Duration = Duration::from_secs(1);
 
 /// Files remembered at once; some 30 MB. Ours.
 const KNOWN_MAX: usize = 100_000;
@@ -44,9 +48,11 @@ impl Default for KnownDirectories {
 }
 
 /// One directory. Names that begin with a dot are left out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Directory {
     stamp: Stamp,
+    /// When its names were read.
+    read_at: Instant,
     /// Since when files have been looked at for this.
     since: Instant,
     /// Plain files.
@@ -82,6 +88,21 @@ struct Stamp {
 impl KnownDirectories {
     /// What is in a directory; `None` when there is none.
     pub(super) fn read(&self, path: &Path) -> io::Result<Option<Arc<Directory>>> {
+        self.read_unless(path, |known, now| known.stamp.is_certainly(now))
+    }
+
+    /// The same for a quota.
+    pub(super) fn measure(&self, path: &Path) -> io::Result<Option<Arc<Directory>>> {
+        self.read_unless(path, |known, now| {
+            known.stamp.is_certainly(now) || known.stamp.is_as(now) && known.read_at.elapsed() < LATE
+        })
+    }
+
+    fn read_unless(
+        &self,
+        path: &Path,
+        holds: impl Fn(&Directory, &Stamp) -> bool,
+    ) -> io::Result<Option<Arc<Directory>>> {
         let stamp = match Stamp::of(path) {
             Ok(stamp) => stamp,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -93,7 +114,7 @@ impl KnownDirectories {
         let known = self.lock().get(path).cloned();
         let known = known.filter(|known| known.since.elapsed() < TRUST);
         if let Some(known) = &known
-            && known.stamp.is_certainly(&stamp)
+            && holds(known, &stamp)
         {
             return Ok(Some(Arc::clone(known)));
         }
@@ -101,6 +122,38 @@ impl KnownDirectories {
         let read = Arc::new(read);
         self.lock().insert(path, Arc::clone(&read), read.files.len());
         Ok(Some(read))
+    }
+
+    /// Whether it is known what is in a directory now, so that [`KnownDirectories::note`] may be told of a change by us.
+    pub(super) fn is_known(&self, path: &Path) -> bool {
+        // One `stat` less for mailboxes without a quota.
+        let Some(known) = self.lock().get(path).map(|known| known.stamp) else { return false };
+        Stamp::of(path).is_ok_and(|now| known.is_as(&now))
+    }
+
+    /// A message of ours has come into a directory that was known.
+    pub(super) fn note_file(&self, path: &Path, file: &Path) {
+        let Some(file_name) = file.file_name().and_then(|name| name.to_str()) else { return };
+        let Ok(meta) = fs::metadata(file) else { return };
+        let modified = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        let (bytes, file_name) = (meta.len(), file_name.to_owned());
+        let message = Arc::new(StoredMessage { path: file.to_owned(), bytes, modified, file_name });
+        self.note(path, Some(KnownFile { message, inode: meta.ino() }));
+    }
+
+    /// We have changed a directory that was known: `new`, if any, has come; for the rest it is as it was.
+    pub(super) fn note(&self, path: &Path, new: Option<KnownFile>) {
+        let Ok(stamp) = Stamp::of(path) else { return };
+        let mut kept = self.lock();
+        let Some(known) = kept.get(path) else { return };
+        // Only who has just listed the directory shares it; then it is copied.
+        let directory = Arc::make_mut(known);
+        directory.stamp = Stamp { may_hide_a_change: true, ..stamp };
+        let Some(new) = new else { return };
+        directory.bytes += new.message.bytes;
+        directory.count += 1;
+        directory.files.push(new);
+        kept.grown(path, 1);
     }
 
     /// The next look at this directory looks at every file.
@@ -114,6 +167,11 @@ impl KnownDirectories {
 }
 
 impl Directory {
+    #[cfg(test)]
+    pub(super) fn read_at(&self) -> Instant {
+        self.read_at
+    }
+
     /// `None` when it has gone since `stamp` was taken.
     fn read(path: &Path, stamp: Stamp, known: Option<&Self>) -> io::Result<Option<Self>> {
         let entries = match fs::read_dir(path) {
@@ -127,6 +185,7 @@ impl Directory {
         let since = known.map_or_else(Instant::now, |known| known.since);
         let mut read = Self {
             stamp,
+            read_at: Instant::now(),
             since,
             files: Vec::new(),
             bytes: 0,
@@ -185,8 +244,13 @@ impl Directory {
 impl Stamp {
     /// Whether nothing has changed from this one to `now`.
     fn is_certainly(&self, now: &Self) -> bool {
+        self.is_as(now) && !self.may_hide_a_change
+    }
+
+    /// The same, but for changes in the same clock tick.
+    fn is_as(&self, now: &Self) -> bool {
         let times = |stamp: &Self| (stamp.inode, stamp.modified, stamp.changed);
-        times(self) == times(now) && !self.may_hide_a_change
+        times(self) == times(now)
     }
 
     fn of(path: &Path) -> io::Result<Self> {

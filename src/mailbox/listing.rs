@@ -68,7 +68,7 @@ impl Mailboxes {
     pub fn quota_usage(&self, account: &Account) -> Result<Usage, MailboxError> {
         let mut usage = self.usage(account)?;
         let top = self.directory(account);
-        let read = self.known.read(&top).map_err(MailboxError::on("read", &top))?;
+        let read = self.known.measure(&top).map_err(MailboxError::on("read", &top))?;
         let folders = read.iter().flat_map(|read| &read.folders);
         for directory in folders.flat_map(|folder| [folder.join("new"), folder.join("cur")]) {
             self.add_usage(&directory, &mut usage)?;
@@ -77,7 +77,7 @@ impl Mailboxes {
     }
 
     fn add_usage(&self, directory: &Path, usage: &mut Usage) -> Result<(), MailboxError> {
-        let read = self.known.read(directory).map_err(MailboxError::on("read", directory))?;
+        let read = self.known.measure(directory).map_err(MailboxError::on("read", directory))?;
         let Some(read) = read else { return Ok(()) };
         usage.bytes += read.bytes;
         usage.messages += read.count;

@@ -304,6 +304,37 @@ fn a_directory_that_does_not_change_is_read_once_and_each_change_is_seen() {
 }
 
 #[test]
+fn what_is_delivered_counts_without_another_look_at_all_names() {
+    for_both(|mailbox| {
+        let usage = |count: u64| Usage { bytes: 7 * count, messages: count };
+        let quota = || mailbox.mailboxes.quota_usage(&mailbox.account).unwrap();
+        mailbox.deliver("1.a", "x").unwrap();
+        settled(&mailbox);
+        assert_eq!(quota(), usage(1));
+        let inbox = mailbox.mailboxes.inbox(&mailbox.account);
+        // The count rests on notes for a second, which a slow machine may need for this alone.
+        let read_at = || mailbox.mailboxes.known.measure(&inbox).unwrap().unwrap().read_at();
+        let begun = std::time::Instant::now();
+        let first = read_at();
+        for count in 2..=20 {
+            mailbox.deliver(&format!("{count}.b"), "x").unwrap();
+            assert_eq!(quota(), usage(count));
+        }
+        assert!(read_at() == first || begun.elapsed() > Duration::from_millis(900));
+        assert_eq!(mailbox.list().len(), 20, "log-ins look themselves");
+        // What others do is seen, but for what they do in the moment of a delivery.
+        settled(&mailbox);
+        let file = |name: &str| mailbox.root.path().join(mailbox.inbox_file(name));
+        fs::remove_file(file("1.a")).unwrap();
+        assert_eq!(quota(), usage(19));
+        settled(&mailbox);
+        mailbox.deliver("21.b", "x").unwrap();
+        mailbox.deliver_again("21.b", "x", true).unwrap();
+        assert_eq!(quota(), usage(20), "no delivery counts twice");
+    });
+}
+
+#[test]
 fn a_message_that_was_written_to_is_noticed_when_it_is_read() {
     for_both(|mailbox| {
         mailbox.deliver("1.a", "x").unwrap();
