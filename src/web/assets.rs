@@ -58,6 +58,7 @@ embedded!(
     "i18n/schema.zh.tab",
     "static/admin.css",
     "static/admin.js",
+    "static/tabmail.svg",
     "templates/_field.html",
     "templates/_pages.html",
     "templates/_problems.html",

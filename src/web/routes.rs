@@ -137,23 +137,76 @@ impl Access {
     }
 }
 
+/// The groups of the navigation: the heading's key (empty: none) and the topics below it without their `nav.`, in the
+/// order in which they are shown. A topic that is not here comes last in the last group.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("", &["dashboard"]),
+    (
+        "topics.accounts",
+        &["domains", "defaults", "users", "groups", "import", "lists", "addressbook", "welcome", "administrators"],
+    ),
+    (
+        "topics.mail",
+        &[
+            "queue", "explain", "mailproc", "processing", "aliases", "external", "forwarding", "smtpfwd", "gateways",
+            "smtpgw", "relay", "smtpauth", "pulls", "pop3links", "custom",
+        ],
+    ),
+    (
+        "topics.protection",
+        &["access", "allowlist", "ipprop", "ipmap", "spammers", "senders", "filters", "rules", "passwords", "bans"],
+    ),
+    (
+        "topics.system",
+        &["services", "settings", "certificates", "logs", "backup", "tables", "history"],
+    ),
+];
+
+/// A group of the navigation.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Group {
+    /// Of its heading; empty: it has none.
+    key: &'static str,
+    entries: Vec<Entry>,
+}
+
 /// An entry of the navigation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Entry {
     key: &'static str,
     href: &'static str,
     is_here: bool,
 }
 
-/// The topics that somebody may open: the first page of each, in the order of the table.
-pub(super) fn navigation(who: Option<&WebAdmin>, here: &str) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = Vec::new();
+/// The group of a topic and its place there.
+fn place(topic: &str) -> (usize, usize) {
+    let name = topic.trim_start_matches("nav.");
+    let found = GROUPS.iter().enumerate().find_map(|(group, (_, topics))| {
+        topics.iter().position(|known| *known == name).map(|place| (group, place))
+    });
+    found.unwrap_or((GROUPS.len() - 1, usize::MAX))
+}
+
+/// The topics that somebody may open, by group: the first page of each.
+pub(super) fn navigation(who: Option<&WebAdmin>, here: &str) -> Vec<Group> {
+    if who.is_none() {
+        return Vec::new();
+    }
+    let mut pages: Vec<&Route> = Vec::new();
     for route in ROUTES {
         let is_page = route.method == Method::Get && !route.path.contains('{') && !route.topic.is_empty();
-        let is_known = entries.iter().any(|entry| entry.key == route.topic);
-        if is_page && !is_known && who.is_some() && route.access.verdict(who, "") == Verdict::Allowed {
-            entries.push(Entry { key: route.topic, href: route.path, is_here: route.topic == here });
+        let is_known = pages.iter().any(|known| known.topic == route.topic);
+        if is_page && !is_known && route.access.verdict(who, "") == Verdict::Allowed {
+            pages.push(route);
         }
     }
-    entries
+    // Stable: topics without a place stay in the order of the routes.
+    pages.sort_by_key(|route| place(route.topic));
+    let groups = GROUPS.iter().enumerate().map(|(index, &(key, _))| Group {
+        key,
+        entries: (pages.iter().filter(|route| place(route.topic).0 == index))
+            .map(|route| Entry { key: route.topic, href: route.path, is_here: route.topic == here })
+            .collect(),
+    });
+    groups.filter(|group| !group.entries.is_empty()).collect()
 }

@@ -135,11 +135,12 @@ pub(in crate::web) fn prefer(visit: &Visit) -> Result<Response, WebError> {
     Ok(response)
 }
 
-/// A style or script.
+/// A style, script or picture.
 pub(in crate::web) fn asset(visit: &Visit) -> Result<Response, WebError> {
     let (name, content_type) = match visit.param("file") {
         "admin.css" => ("static/admin.css", "text/css; charset=utf-8"),
         "admin.js" => ("static/admin.js", "text/javascript; charset=utf-8"),
+        "tabmail.svg" => ("static/tabmail.svg", "image/svg+xml"),
         _ => return Err(WebError::NotFound),
     };
     let text = visit.app.services.assets.text(name).map_err(|_| WebError::NotFound)?.into_owned();
