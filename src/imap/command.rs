@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::sets::{MessageSet, SequenceSet};
+use crate::mime::SortCriterion;
 
 /// One command of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -374,38 +375,6 @@ pub struct Sort {
     pub charset: String,
     /// Which messages.
     pub key: SearchKey,
-}
-
-/// One thing to sort by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SortCriterion {
-    /// REVERSE.
-    pub reverse: bool,
-    /// By what.
-    pub key: SortKey,
-}
-
-/// By what messages are sorted (RFC 5256, RFC 5957).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SortKey {
-    /// ARRIVAL.
-    Arrival,
-    /// CC.
-    Cc,
-    /// DATE.
-    Date,
-    /// FROM.
-    From,
-    /// SIZE.
-    Size,
-    /// SUBJECT.
-    Subject,
-    /// TO.
-    To,
-    /// DISPLAYFROM.
-    DisplayFrom,
-    /// DISPLAYTO.
-    DisplayTo,
 }
 
 /// THREAD.

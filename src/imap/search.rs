@@ -10,15 +10,14 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::command::{
-    DateKind, DateRelation, EnvelopeField, Flag, Search, SearchKey, SearchReturn, Sort, SortCriterion,
-    SortKey, Thread,
+    DateKind, DateRelation, EnvelopeField, Flag, Search, SearchKey, SearchReturn, Sort, Thread,
 };
 use super::encode::{self, Code};
 use super::selected::Selected;
 use super::sets;
 use super::work::{Job, Progress, Refusal, Work};
 use crate::mailbox::folder::{Flags, Folder, HEADS_AT_ONCE, Head, MessageState};
-use crate::mime::{self, Searcher, TextDecoder};
+use crate::mime::{self, Searcher, SortCriterion, TextDecoder};
 
 /// Messages looked at in one step; of those whose texts are read fewer.
 const STEP_MESSAGES: usize = 1000;
@@ -596,17 +595,13 @@ fn compare_days(day: Date, relation: DateRelation, date: Date) -> bool {
 }
 
 fn sorted(folder: &Folder, found: &[Found], criteria: &[SortCriterion]) -> Result<Vec<Found>, Refusal> {
-    let criteria: Vec<mime::SortCriterion> = criteria
-        .iter()
-        .map(|criterion| mime::SortCriterion { key: sort_key(criterion.key), reverse: criterion.reverse })
-        .collect();
     let mut sortable = Vec::with_capacity(found.len());
     each_head(folder, found, |message, head| {
         let one =
-            mime::Sortable::new(message.sequence, message.arrival, head.size(), &head.envelope(), &criteria);
+            mime::Sortable::new(message.sequence, message.arrival, head.size(), &head.envelope(), criteria);
         sortable.push(one);
     })?;
-    mime::sort(&mut sortable, &criteria);
+    mime::sort(&mut sortable, criteria);
     let by_sequence = |sequence: u32| {
         found.binary_search_by_key(&sequence, |found| found.sequence).ok().map(|index| found[index])
     };
@@ -630,20 +625,6 @@ fn each_head<'a>(
         left = rest;
     }
     Ok(())
-}
-
-fn sort_key(key: SortKey) -> mime::SortKey {
-    match key {
-        SortKey::Arrival => mime::SortKey::Arrival,
-        SortKey::Cc => mime::SortKey::Cc,
-        SortKey::Date => mime::SortKey::Date,
-        SortKey::From => mime::SortKey::From,
-        SortKey::Size => mime::SortKey::Size,
-        SortKey::Subject => mime::SortKey::Subject,
-        SortKey::To => mime::SortKey::To,
-        SortKey::DisplayFrom => mime::SortKey::DisplayFrom,
-        SortKey::DisplayTo => mime::SortKey::DisplayTo,
-    }
 }
 
 fn tell_threads(

@@ -5,14 +5,14 @@ use nom::combinator::{cut, map, opt};
 use nom::sequence::{preceded, separated_pair, terminated};
 
 use super::super::command::{
-    CommandBody, DateKind, DateRelation, EnvelopeField, Flag, Search, SearchKey, SearchReturn, Sort,
-    SortCriterion, SortKey, Thread,
+    CommandBody, DateKind, DateRelation, EnvelopeField, Flag, Search, SearchKey, SearchReturn, Sort, Thread,
 };
 use super::fetch::{field_name, message_set};
 use super::text::{
     Input, Parsed, argument, astring, atom_text, close, date, expect, expected, keyword, list0, list1,
     number64, nz_number, open, parenthesised, space, string, token, wrong,
 };
+use crate::mime::{SortCriterion, SortKey};
 
 /// The body of a command of this room, of which the verb is read.
 pub(super) fn body<'a>(verb: &str, by_uid: bool, rest: Input<'a>) -> Option<Parsed<'a, CommandBody>> {

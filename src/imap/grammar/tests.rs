@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::super::command::*;
 use super::super::sets::{MessageSet, SequenceNumber, SequenceSet};
 use super::*;
+use crate::mime::{SortCriterion, SortKey};
 
 use CommandBody as Body;
 use SearchKey as Key;
