@@ -6,20 +6,59 @@
 //! imapfolders.tab    "Sent" TAB "1795430250" TAB "S" TAB "\Sent"    a folder: name, UIDVALIDITY, subscribed or not, special use
 //!                    "" TAB "1795430250" TAB "" TAB ""            the greatest UIDVALIDITY ever given
 //! imapflags.tab      "1795430250.1.host" TAB "FS" TAB "work" a message of INBOX: file, Maildir letters, keywords; the last row counts
-//! imapkeywords.tab   "a" TAB "work"                          a folder's letter in Maildir flags, and the keyword it stands for
+//! imapkeywords.tab   "a" TAB "work"                          a folder's letter in Maildir flags, and the keyword it stands for; the last row counts
 //! ```
 //!
-//! The rows are as they stand in the file; what they mean together is for the room that keeps the folders.
+//! The rows are as they stand in the file; what they mean together is for the room that keeps the folders. A row is used as
+//! far as it can be understood: a UIDVALIDITY that is no number is as good as none.
+
+use std::collections::HashMap;
 
 use super::problem::{ProblemKind, Problems};
 use super::schema::Words;
 use super::schema::tables::folders::{IMAPFLAGS, IMAPFOLDERS, IMAPKEYWORDS, SPECIAL_USES, SUBSCRIBED};
 use super::table::{Row, RowSpec, Table};
 
+/// What a folder is for (RFC 6154); the words are [`SPECIAL_USES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpecialUse {
+    /// `\Archive`.
+    Archive,
+    /// `\Drafts`.
+    Drafts,
+    /// `\Flagged`.
+    Flagged,
+    /// `\Junk`.
+    Junk,
+    /// `\Sent`.
+    Sent,
+    /// `\Trash`.
+    Trash,
+}
+
+impl SpecialUse {
+    /// All, in the order of [`SPECIAL_USES`].
+    const ALL: [Self; 6] = [Self::Archive, Self::Drafts, Self::Flagged, Self::Junk, Self::Sent, Self::Trash];
+
+    /// The use of this name, in any case, with its backslash.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let word = SPECIAL_USES.find(name.as_bytes())?.word;
+        Self::ALL.into_iter().find(|special| special.name() == word)
+    }
+
+    /// The name, with its backslash.
+    pub fn name(self) -> &'static str {
+        SPECIAL_USES.words.get(self as usize).map_or("", |known| known.word)
+    }
+}
+
 /// `imapfolders.tab` of one account.
 #[derive(Clone, Debug, Default)]
 pub struct ImapFolders {
     rows: Vec<ImapFolderRow>,
+    /// The first line of each name.
+    lines: HashMap<Box<str>, u32>,
+    greatest_uid_validity: u32,
 }
 
 /// A row of `imapfolders.tab`.
@@ -33,8 +72,8 @@ pub struct ImapFolderRow {
     pub uid_validity: u32,
     /// `S`: subscribed.
     pub subscribed: bool,
-    /// A special use (RFC 6154), such as `\Sent`.
-    pub special_use: Option<Box<str>>,
+    /// What it is for.
+    pub special_use: Option<SpecialUse>,
 }
 
 /// `imapflags.tab` of one account.
@@ -62,7 +101,7 @@ pub struct ImapKeywords {
     rows: Vec<ImapKeywordRow>,
 }
 
-/// A row of `imapkeywords.tab`.
+/// A row of `imapkeywords.tab`. Of equal letters the last row counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImapKeywordRow {
     /// The line, from 1.
@@ -77,6 +116,11 @@ impl ImapFolders {
     /// All rows in file order.
     pub fn rows(&self) -> &[ImapFolderRow] {
         &self.rows
+    }
+
+    /// The greatest UIDVALIDITY in any row, also in one that nothing else can be made of; 0 without one.
+    pub fn greatest_uid_validity(&self) -> u32 {
+        self.greatest_uid_validity
     }
 }
 
@@ -98,11 +142,13 @@ impl Table for ImapFolders {
     const SPEC: RowSpec = IMAPFOLDERS.rows;
 
     fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
-        let Some(name) = row.text(0, problems) else { return };
         let number = row.bytes(1).to_string();
-        let Ok(uid_validity) = number.parse::<u32>() else {
-            return problems.note(row.line, row.column(1), ProblemKind::NotANumber(number));
-        };
+        let uid_validity = number.parse::<u32>().unwrap_or_else(|_| {
+            problems.note(row.line, row.column(1), ProblemKind::NotANumber(number));
+            0
+        });
+        self.greatest_uid_validity = self.greatest_uid_validity.max(uid_validity);
+        let Some(name) = row.text(0, problems) else { return };
         let mut known = |index: usize, words: Words| {
             let found = words.find(row.bytes(index)).map(|known| known.word);
             if found.is_none() && !row.bytes(index).is_empty() {
@@ -112,9 +158,10 @@ impl Table for ImapFolders {
             found
         };
         let subscribed = known(2, SUBSCRIBED).is_some();
-        let special_use = known(3, SPECIAL_USES).map(Into::into);
-        if let Some(first) = self.rows.iter().find(|other| other.name == name) {
-            problems.note(row.line, row.column(0), ProblemKind::Duplicate { first: first.line });
+        let special_use = known(3, SPECIAL_USES).and_then(SpecialUse::from_name);
+        match self.lines.get(&name) {
+            Some(&first) => problems.note(row.line, row.column(0), ProblemKind::Duplicate { first }),
+            None => drop(self.lines.insert(name.clone(), row.line)),
         }
         self.rows.push(ImapFolderRow { line: row.line, name, uid_validity, subscribed, special_use });
     }
@@ -145,8 +192,8 @@ impl Table for ImapKeywords {
             );
         };
         let letter = char::from(letter);
-        if let Some(first) = self.rows.iter().find(|other| other.letter == letter) {
-            problems.note(row.line, row.column(0), ProblemKind::Duplicate { first: first.line });
+        if let Some(former) = self.rows.iter().rev().find(|other| other.letter == letter) {
+            problems.note(former.line, 1, ProblemKind::Duplicate { first: row.line });
         }
         self.rows.push(ImapKeywordRow { line: row.line, letter, keyword });
     }
@@ -170,9 +217,10 @@ mod tests {
             shown,
             [
                 " 9 false None",
-                "Sent 7 true Some(\"\\\\Sent\")",
+                "Sent 7 true Some(Sent)",
                 "Été 0 false None",
                 "Sent 9 false None",
+                "x 0 false None",
                 "y 1 false None"
             ]
         );
@@ -185,6 +233,17 @@ mod tests {
                 "imapfolders.tab:6:13: \"Sent\" is not one of: \\Archive, \\Drafts, \\Flagged, \\Junk, \\Sent, \\Trash",
             ]
         );
+    }
+
+    #[test]
+    fn special_uses_have_the_words_of_the_table() {
+        for (index, known) in SPECIAL_USES.words.iter().enumerate() {
+            let special = SpecialUse::from_name(&known.word.to_lowercase()).unwrap();
+            assert_eq!((special as usize, special.name()), (index, known.word));
+            assert_eq!(known.word, format!("\\{special:?}"));
+        }
+        assert_eq!(SPECIAL_USES.words.len(), SpecialUse::ALL.len());
+        assert_eq!(SpecialUse::from_name("Sent"), None);
     }
 
     #[test]
@@ -207,7 +266,7 @@ mod tests {
             problems,
             [
                 "imapkeywords.tab:2:1: \"A\" is not one of: a letter from a to z",
-                "imapkeywords.tab:3:1: has the same key as line 1, which wins",
+                "imapkeywords.tab:1:1: has the same key as line 3, which wins",
             ]
         );
     }

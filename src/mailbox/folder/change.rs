@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::flags::{Flags, KeywordSet, Letters, letter_of, with_flags};
-use super::look::KEYWORDS_TABLE;
 use super::state::{Entry, Folder, FolderError, MessageState, State};
 use crate::durable::FILE_MODE;
 use crate::mailbox::{MailboxError, StoredMessage};
@@ -223,7 +222,6 @@ impl Folder {
         if state.keywords.len() > known
             && let Some(table) = &self.places.keywords_table
         {
-            debug_assert!(table.ends_with(KEYWORDS_TABLE));
             let rows: Vec<u8> = (known..state.keywords.len())
                 .filter_map(|index| row(&[&letter_of(index).to_string(), &state.keywords[index]]))
                 .flatten()

@@ -1,6 +1,6 @@
 //! Opening a folder, and looking at its directories: what came, what went, whose flags others have changed.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
@@ -15,20 +15,16 @@ use super::cache::{Cache, FILE_NAME, Loaded, Record};
 use super::flags::{Flags, KEYWORDS_MAX, KeywordSet, from_letters, split};
 use super::name::FolderName;
 use super::state::{Entry, Folder, FolderError, Keeping, Looked, MessageState, Places, State};
-use super::table::records;
 use super::tree::Folders;
 use crate::durable::Disk;
 use crate::mailbox::{Kind, MailboxError, Mailboxes};
+use crate::mailroot::folders::{ImapFlags, ImapKeywords};
+use crate::mailroot::schema::tables::folders::{IMAPFLAGS, IMAPKEYWORDS};
+use crate::mailroot::table::Table;
 use crate::mailroot::{Account, MailRoot};
 
 /// How long a directory may change without changing its time: file systems keep time in steps of a timer tick.
 const TICK: Duration = Duration::from_millis(20);
-
-/// The flags' table of INBOX, in the account's directory.
-pub(super) const FLAGS_TABLE: &str = "imapflags.tab";
-
-/// The keywords' table, in a folder's directory.
-pub(super) const KEYWORDS_TABLE: &str = "imapkeywords.tab";
 
 impl Places {
     /// Where a folder of this name is.
@@ -43,7 +39,7 @@ impl Places {
                     tmp: directory.join("tmp"),
                     cache: directory.join(FILE_NAME),
                     flags_table: None,
-                    keywords_table: Some(directory.join(KEYWORDS_TABLE)),
+                    keywords_table: Some(directory.join(IMAPKEYWORDS.name)),
                 }
             }
             None => {
@@ -53,7 +49,7 @@ impl Places {
                     cur: (mailboxes.kind() == Kind::Maildir).then(|| top.join("cur")),
                     tmp: mailboxes.temporary_directory(account),
                     cache: own.join(FILE_NAME),
-                    flags_table: Some(own.join(FLAGS_TABLE)),
+                    flags_table: Some(own.join(IMAPFLAGS.name)),
                     keywords_table: None,
                 }
             }
@@ -491,27 +487,25 @@ impl Folder {
     }
 
     /// What the flags' table says of each file name.
-    fn flags_rows(&self, state: &mut State) -> std::collections::HashMap<String, (Flags, KeywordSet)> {
+    fn flags_rows(&self, state: &mut State) -> HashMap<String, (Flags, KeywordSet)> {
         let Some(path) = &self.places.flags_table else { return Default::default() };
-        let bytes = read_or_empty(path);
-        let rows: Vec<Vec<Vec<u8>>> = records(&bytes).collect();
+        let table: ImapFlags = read_table(path);
         // Only the last row of a name counts: keywords of others take none of the few numbers.
-        let mut told: std::collections::HashMap<String, (Flags, KeywordSet)> = Default::default();
-        let last: std::collections::HashMap<Option<&Vec<u8>>, usize> =
-            rows.iter().enumerate().map(|(index, row)| (row.first(), index)).collect();
-        for (index, row) in rows.iter().enumerate() {
-            let text =
-                |column: usize| row.get(column).and_then(|value| value.to_str().ok()).unwrap_or_default();
-            if last.get(&row.first()) != Some(&index) {
+        let last: HashMap<&[u8], usize> =
+            table.rows().iter().enumerate().map(|(index, row)| (&*row.file, index)).collect();
+        let mut told: HashMap<String, (Flags, KeywordSet)> = HashMap::with_capacity(last.len());
+        for (index, row) in table.rows().iter().enumerate() {
+            let Some(file_name) = row.file.to_str().ok().filter(|_| last.get(&*row.file) == Some(&index))
+            else {
                 continue;
-            }
-            let (flags, _) = from_letters(text(1));
+            };
+            let (flags, _) = from_letters(&row.letters);
             let mut keywords = KeywordSet::default();
-            for keyword in text(2).split_ascii_whitespace() {
+            for keyword in &row.keywords {
                 keywords =
                     keywords.union(state.keyword(keyword).map_or_else(KeywordSet::default, KeywordSet::one));
             }
-            told.insert(text(0).to_owned(), (flags, keywords));
+            told.insert(file_name.to_owned(), (flags, keywords));
         }
         told
     }
@@ -519,16 +513,14 @@ impl Folder {
     /// Which keywords the letters are; those nobody has named have their letter as name.
     fn read_keywords(&self, state: &mut State) {
         let Some(path) = &self.places.keywords_table else { return };
-        for row in records(&read_or_empty(path)) {
-            let text =
-                |column: usize| row.get(column).and_then(|value| value.to_str().ok()).unwrap_or_default();
-            let (Some(letter @ 'a'..='z'), keyword) = (text(0).chars().next(), text(1)) else { continue };
-            let index = letter as usize - 'a' as usize;
+        let table: ImapKeywords = read_table(path);
+        for row in table.rows() {
+            let index = row.letter as usize - 'a' as usize;
             while state.keywords.len() <= index {
                 let unnamed = super::flags::letter_of(state.keywords.len());
                 state.keywords.push(unnamed.to_string());
             }
-            keyword.clone_into(&mut state.keywords[index]);
+            state.keywords[index] = row.keyword.as_ref().to_owned();
         }
     }
 
@@ -652,16 +644,14 @@ fn is_passing(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| passing.contains(&errno))
 }
 
-/// A table that cannot be read says nothing.
-fn read_or_empty(path: &Path) -> Vec<u8> {
+/// A table that is not there or cannot be read says nothing.
+fn read_table<T: Table>(path: &Path) -> T {
     match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => {
-            tracing::warn!("{}: cannot be read: {error}", path.display());
-            Vec::new()
-        }
+        Ok(bytes) => return T::load(path, &bytes).0,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!("{}: cannot be read: {error}", path.display()),
     }
+    T::default()
 }
 
 /// Seconds since 1970.

@@ -44,12 +44,12 @@ mod table;
 mod tree;
 mod watch;
 
+pub use crate::mailroot::folders::SpecialUse;
 pub use change::{FlagChange, How, Placed, Stored};
 pub use content::{Draft, HEADS_AT_ONCE, Head, Text};
 pub use flags::{Flags, KEYWORDS_MAX, KeywordSet, is_keyword};
 pub use name::{BadName, FolderName, SEPARATOR};
 pub use state::{Changes, Folder, FolderError, MessageState, Status};
-pub use table::SpecialUse;
 pub use tree::{FolderRow, Folders};
 
 pub use watch::Watched;

@@ -1,56 +1,16 @@
-//! `imapfolders.tab`, one row for each folder of an account, and the letters' meanings in `imapkeywords.tab`.
+//! What `imapfolders.tab` means and how it is changed; how it is written is [`crate::mailroot::folders`]'.
 //!
-//! ```text
-//! "INBOX"<TAB>"1795434299"<TAB>"S"<TAB>""
-//! "Sent"<TAB>"1795434300"<TAB>"S"<TAB>"\Sent"
-//! ""<TAB>"1795434300"<TAB>""<TAB>""              the greatest UIDVALIDITY ever given
-//! ```
-//!
-//! A folder without a row is a folder all the same; it gets its row when it is opened.
+//! A folder without a row is a folder all the same; it gets its row when it is opened. The first row of a name counts.
+
+use std::path::Path;
 
 use bstr::ByteSlice;
 
 use super::name::FolderName;
 use crate::mailroot::edit::{Edit, EditError, EditRow};
-use crate::tab::{LineKind, fields, lines};
-
-/// What a folder is for (RFC 6154).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SpecialUse {
-    /// `\Archive`.
-    Archive,
-    /// `\Drafts`.
-    Drafts,
-    /// `\Flagged`.
-    Flagged,
-    /// `\Junk`.
-    Junk,
-    /// `\Sent`.
-    Sent,
-    /// `\Trash`.
-    Trash,
-}
-
-impl SpecialUse {
-    const ALL: [(Self, &'static str); 6] = [
-        (Self::Archive, "\\Archive"),
-        (Self::Drafts, "\\Drafts"),
-        (Self::Flagged, "\\Flagged"),
-        (Self::Junk, "\\Junk"),
-        (Self::Sent, "\\Sent"),
-        (Self::Trash, "\\Trash"),
-    ];
-
-    /// The use of this name, in any case, with its backslash.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, known)| known.eq_ignore_ascii_case(name)).map(|(special, _)| *special)
-    }
-
-    /// The name, with its backslash.
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(special, _)| *special == self).map_or("", |(_, name)| name)
-    }
-}
+use crate::mailroot::folders::{ImapFolderRow, ImapFolders, SpecialUse};
+use crate::mailroot::schema::tables::folders::IMAPFOLDERS;
+use crate::mailroot::table::Table as _;
 
 /// A row of `imapfolders.tab`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,14 +27,12 @@ impl Row {
         Self { name, uid_validity: 0, is_subscribed: false, special_use: None }
     }
 
-    fn from_values(values: &[&[u8]]) -> Option<Self> {
-        let text =
-            |column: usize| values.get(column).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    fn of(row: &ImapFolderRow) -> Option<Self> {
         Some(Self {
-            name: FolderName::parse(text(0)).ok()?,
-            uid_validity: text(1).parse().unwrap_or(0),
-            is_subscribed: text(2).contains(['S', 's']),
-            special_use: SpecialUse::from_name(text(3)),
+            name: FolderName::parse(&row.name).ok()?,
+            uid_validity: row.uid_validity,
+            is_subscribed: row.subscribed,
+            special_use: row.special_use,
         })
     }
 
@@ -88,18 +46,14 @@ impl Row {
     }
 }
 
-/// The rows of the table; lines that are none of ours are passed over.
+/// The rows that name folders, in their order.
 pub(super) fn rows(bytes: &[u8]) -> Vec<Row> {
-    records(bytes)
-        .filter_map(|values| Row::from_values(&values.iter().map(Vec::as_slice).collect::<Vec<_>>()))
-        .collect()
+    read(bytes).rows().iter().filter_map(Row::of).collect()
 }
 
-/// The columns of each record.
-pub(super) fn records(bytes: &[u8]) -> impl Iterator<Item = Vec<Vec<u8>>> {
-    lines(bytes)
-        .filter(|line| line.kind() == LineKind::Record)
-        .map(|line| fields(line.content()).into_iter().map(|field| field.value.to_vec()).collect())
+/// The table as it stands. What is wrong with it, `tabmail check` tells.
+fn read(bytes: &[u8]) -> ImapFolders {
+    ImapFolders::load(Path::new(IMAPFOLDERS.name), bytes).0
 }
 
 /// Changes the row of a folder, or makes one.
@@ -109,9 +63,7 @@ pub(super) fn set(
     change: impl FnOnce(&mut Row),
 ) -> Result<Row, EditError> {
     let found = edit.find(|row| is_of(row, name));
-    let known = found.as_ref().and_then(|row| {
-        Row::from_values(&row.fields.iter().map(|field| &field.value[..]).collect::<Vec<_>>())
-    });
+    let known = rows(&edit.to_bytes()).into_iter().find(|row| row.name == *name);
     let mut row = known.unwrap_or_else(|| Row::new(name.clone()));
     change(&mut row);
     match found {
@@ -133,7 +85,7 @@ fn is_of(row: &EditRow, name: &FolderName) -> bool {
 /// A UIDVALIDITY that this account never had: the time, or more. It is written down with the edit, and even; those that
 /// could not be written down are odd, so that no process gives one of them to others ([`unwritten_uid_validity`]).
 pub(super) fn new_uid_validity(edit: &mut Edit, unix_secs: i64) -> Result<u32, EditError> {
-    let greatest = edit.rows().map(|row| number(row.value(1))).max().unwrap_or(0);
+    let greatest = greatest_validity(&edit.to_bytes());
     let next = u32::try_from(unix_secs).unwrap_or(1).max(greatest.saturating_add(1)).max(1);
     let next = next.saturating_add(next % 2);
     note_uid_validity(edit, next)?;
@@ -152,7 +104,7 @@ pub(super) fn note_uid_validity(edit: &mut Edit, uid_validity: u32) -> Result<()
 
 /// The greatest UIDVALIDITY in the table.
 pub(super) fn greatest_validity(bytes: &[u8]) -> u32 {
-    records(bytes).filter_map(|values| values.get(1).map(|value| number(value))).max().unwrap_or(0)
+    read(bytes).greatest_uid_validity()
 }
 
 fn number(value: &[u8]) -> u32 {

@@ -12,13 +12,12 @@ use tokio::sync::watch;
 use super::look::unix_secs;
 use super::name::{FolderName, fresh_file_name};
 use super::state::{Folder, FolderError, Places, State};
-use super::table::{self, Row, SpecialUse};
+use super::table::{self, Row};
 use crate::mailbox::{MailboxError, Mailboxes};
 use crate::mailroot::edit::{Edit, EditError, Editor};
+use crate::mailroot::folders::SpecialUse;
+use crate::mailroot::schema::tables::folders::IMAPFOLDERS;
 use crate::mailroot::{Account, MailRoot};
-
-/// The table of folders, in the account's directory.
-const FOLDERS_TABLE: &str = "imapfolders.tab";
 
 /// All folders of an account. Cheap to make and to clone.
 #[derive(Clone, Debug)]
@@ -60,8 +59,10 @@ impl Folders {
     /// The disk's.
     pub fn list(&self) -> Result<Vec<FolderRow>, FolderError> {
         let existing = self.existing()?;
-        let rows: BTreeMap<FolderName, Row> =
-            self.rows()?.into_iter().map(|row| (row.name.clone(), row)).collect();
+        let mut rows: BTreeMap<FolderName, Row> = BTreeMap::new();
+        for row in self.rows()? {
+            rows.entry(row.name.clone()).or_insert(row);
+        }
         let mut names: BTreeSet<FolderName> = existing.iter().cloned().collect();
         names.extend(rows.values().filter(|row| row.is_subscribed).map(|row| row.name.clone()));
         let above: BTreeSet<FolderName> = existing.iter().flat_map(FolderName::parents).collect();
@@ -108,7 +109,7 @@ impl Folders {
     }
 
     fn table(&self) -> PathBuf {
-        MailRoot::account_directory(&self.account).join(FOLDERS_TABLE)
+        MailRoot::account_directory(&self.account).join(IMAPFOLDERS.name)
     }
 
     /// Changes the table and says what came of it.

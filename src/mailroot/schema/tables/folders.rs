@@ -104,7 +104,7 @@ pub static IMAPKEYWORDS: TableSchema = TableSchema {
         Column::new("keyword", Kind::Text, "The keyword it stands for."),
     ],
     key: Some(RowKey { columns: 1, folds_case: false }),
-    lookup: "By the letter; the first row of a letter counts.",
+    lookup: "By the letter; the last row of a letter counts.",
     missing: "Small letters in file names mean nothing.",
     written_by: "IMAP: STORE, APPEND, COPY.",
     notes: &[NOT_FOR_XMAIL],
