@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::ahead::Ahead;
 use super::command::{Fetch, FetchItem, Partial, Section, SectionText};
 use super::encode;
 use super::sets;
 use super::work::{Job, Progress, Refusal, STEP_BYTES, Work};
-use crate::mailbox::folder::{
-    FlagChange, Flags, Folder, FolderError, HEADS_AT_ONCE, Head, How, MessageState, Text,
-};
+use crate::mailbox::folder::{Fields, FlagChange, Flags, Folder, FolderError, Head, How, MessageState, Text};
 use crate::mime::{self, SectionPart, TransferDecoder};
 
 /// Octets read of a text at once.
@@ -28,8 +27,8 @@ pub(super) struct FetchJob {
     /// Sequence numbers and UIDs, from the next one on.
     messages: VecDeque<(u32, u32)>,
     started: bool,
-    /// What the next messages say, read together, by UID.
-    heads: VecDeque<(u32, Option<Head>)>,
+    heads: Ahead<Head>,
+    fields: Ahead<Fields>,
     /// What is to be sent of the current message.
     pieces: VecDeque<Piece>,
     reading: Option<(Text, u64)>,
@@ -56,7 +55,8 @@ impl FetchJob {
             fetch,
             messages: VecDeque::new(),
             started: false,
-            heads: VecDeque::new(),
+            heads: Ahead::new(),
+            fields: Ahead::new(),
             pieces: VecDeque::new(),
             reading: None,
             has_expunged: false,
@@ -120,8 +120,14 @@ impl FetchJob {
             self.has_expunged = true;
             return Ok(());
         };
-        let head = self.head_of(&folder, uid)?;
-        let mut lazy = Lazy { folder: &folder, uid, head };
+        let next = || self.messages.iter().map(|(_, uid)| *uid);
+        let mut lazy = Lazy { folder: &folder, uid, head: None, fields: None };
+        if self.fetch.items.iter().any(needs_head) {
+            lazy.head = self.heads.take(uid, next(), |uids| folder.heads(uids))?;
+        }
+        if self.fetch.items.iter().any(needs_fields) {
+            lazy.fields = self.fields.take(uid, next(), |uids| folder.fields(uids))?;
+        }
         let mut answer = Answer { pieces: VecDeque::new(), octets: Vec::new(), is_rev2: modes.rev2 };
         let _ = write!(answer.octets, "* {sequence} FETCH (");
         let mut count = 0;
@@ -168,23 +174,6 @@ impl FetchJob {
         answer.pieces.push_back(Piece::Octets(std::mem::take(&mut answer.octets)));
         self.pieces.append(&mut answer.pieces);
         Ok(())
-    }
-
-    /// What a message says, if it will be asked for. Those of the messages that come next are read with it.
-    fn head_of(&mut self, folder: &Folder, uid: u32) -> Result<Option<Head>, Refusal> {
-        if !self.fetch.items.iter().any(needs_head) {
-            return Ok(None);
-        }
-        while self.heads.front().is_some_and(|(before, _)| *before != uid) {
-            self.heads.pop_front();
-        }
-        if self.heads.is_empty() {
-            let next = self.messages.iter().map(|(_, uid)| *uid).take(HEADS_AT_ONCE - 1);
-            let uids: Vec<u32> = std::iter::once(uid).chain(next).collect();
-            let heads = folder.heads(&uids)?;
-            self.heads = uids.into_iter().zip(heads).collect();
-        }
-        Ok(self.heads.pop_front().and_then(|(_, head)| head))
     }
 
     /// Sends what is prepared, up to the end of this step; whether all of it was sent.
@@ -267,7 +256,7 @@ fn sets_seen(item: &FetchItem) -> bool {
 
 /// Whether answering this needs what the message says.
 fn needs_head(item: &FetchItem) -> bool {
-    !matches!(
+    let needs_none = matches!(
         item,
         FetchItem::Flags
             | FetchItem::Uid
@@ -275,7 +264,22 @@ fn needs_head(item: &FetchItem) -> bool {
             | FetchItem::ModSeq
             | FetchItem::ThreadId
             | FetchItem::SaveDate
-    )
+    );
+    !needs_none && !needs_fields(item)
+}
+
+/// Whether answering this needs fields of the message's own header, as a rule nothing else.
+fn needs_fields(item: &FetchItem) -> bool {
+    matches!(item, FetchItem::Section { section, .. } if section.part.is_empty() && listed(&section.text).is_some())
+}
+
+/// The fields that are listed; true: all but these.
+fn listed(text: &SectionText) -> Option<(Vec<&[u8]>, bool)> {
+    match text {
+        SectionText::HeaderFields(names) => Some((names.iter().map(String::as_bytes).collect(), false)),
+        SectionText::HeaderFieldsNot(names) => Some((names.iter().map(String::as_bytes).collect(), true)),
+        _ => None,
+    }
 }
 
 /// UIDs that are wanted and gone since a mod-sequence; when that is too long ago, all that are not there.
@@ -295,6 +299,7 @@ struct Lazy<'a> {
     folder: &'a Folder,
     uid: u32,
     head: Option<Head>,
+    fields: Option<Fields>,
 }
 
 enum Missing {
@@ -415,6 +420,16 @@ impl Answer {
     ) -> Result<(), Missing> {
         self.octets.extend_from_slice(name.as_bytes());
         self.octets.push(b' ');
+        let listed = listed(&section.text);
+        if let Some((names, is_not)) = &listed
+            && let Some(kept) = lazy.fields.as_ref().and_then(Fields::kept)
+            && section.part.is_empty()
+            && kept.tells(names, *is_not)
+        {
+            let fields = mime::header_fields(kept.block(), names, *is_not);
+            encode::literal(&mut self.octets, cut(&fields, partial));
+            return Ok(());
+        }
         let head = lazy.head()?;
         let what = match &section.text {
             SectionText::Whole => SectionPart::Whole,
@@ -433,15 +448,13 @@ impl Answer {
             self.octets.extend_from_slice(b"NIL");
             return Ok(());
         };
-        match &section.text {
-            SectionText::HeaderFields(names) | SectionText::HeaderFieldsNot(names) => {
-                let is_not = matches!(section.text, SectionText::HeaderFieldsNot(_));
-                let names: Vec<&[u8]> = names.iter().map(String::as_bytes).collect();
+        match listed {
+            Some((names, is_not)) => {
                 let block = lazy.read(&range)?;
                 let fields = mime::header_fields(&block, &names, is_not);
                 encode::literal(&mut self.octets, cut(&fields, partial));
             }
-            _ => {
+            None => {
                 let range = cut_range(range, partial);
                 encode::literal_head(&mut self.octets, range.end - range.start);
                 self.pieces.push_back(Piece::Octets(std::mem::take(&mut self.octets)));

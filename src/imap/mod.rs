@@ -55,6 +55,7 @@ pub mod login;
 pub mod sets;
 
 mod admission;
+mod ahead;
 mod append;
 mod changes;
 mod enter;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::ahead::Ahead;
 use super::command::{
     DateKind, DateRelation, EnvelopeField, Flag, Search, SearchKey, SearchReturn, Sort, Thread,
 };
@@ -16,7 +17,7 @@ use super::encode::{self, Code};
 use super::selected::Selected;
 use super::sets;
 use super::work::{Job, Progress, Refusal, Work};
-use crate::mailbox::folder::{Flags, Folder, HEADS_AT_ONCE, Head, MessageState};
+use crate::mailbox::folder::{Fields, Flags, Folder, FolderError, HEADS_AT_ONCE, Head, MessageState};
 use crate::mime::{self, Searcher, SortCriterion, TextDecoder};
 
 /// Messages looked at in one step; of those whose texts are read fewer.
@@ -44,8 +45,8 @@ pub(super) struct SearchJob {
     condition: Option<Condition>,
     /// Sequence numbers and UIDs, from the next one on.
     messages: VecDeque<(u32, u32)>,
-    /// What is known of the next messages, read together, by UID.
-    heads: VecDeque<(u32, Option<Head>)>,
+    heads: Ahead<Head>,
+    fields: Ahead<Fields>,
     found: Vec<Found>,
     highest_modseq: u64,
     asks_modseq: bool,
@@ -84,7 +85,8 @@ impl SearchJob {
             key: Some(key),
             condition: None,
             messages: VecDeque::new(),
-            heads: VecDeque::new(),
+            heads: Ahead::new(),
+            fields: Ahead::new(),
             found: Vec::new(),
             highest_modseq: 0,
         }
@@ -257,9 +259,17 @@ impl Job for SearchJob {
             let Some((sequence, uid)) = self.messages.pop_front() else { return self.answer(work, out) };
             let Some(state) = folder.message(uid) else { continue };
             let recent = uid >= work.selected()?.recent_from;
-            let head = self.known_head(&folder, uid);
-            let mut message =
-                Message { folder: &folder, sequence, recent, state, head, header: None, read_bytes: 0 };
+            let (head, fields) = self.look_ahead(&folder, uid)?;
+            let mut message = Message {
+                folder: &folder,
+                sequence,
+                recent,
+                state,
+                head,
+                fields,
+                header: None,
+                read_bytes: 0,
+            };
             if let Some(condition) = &self.condition
                 && message.fits(condition)?
             {
@@ -276,21 +286,27 @@ impl Job for SearchJob {
 }
 
 impl SearchJob {
-    /// What is known of a message, if the condition asks for it.
-    fn known_head(&mut self, folder: &Folder, uid: u32) -> Option<Head> {
-        if self.condition.as_ref().is_none_or(|condition| condition.cost() == 0) {
-            return None;
+    /// What a message says, as far as the condition asks for it. Files are read here only if they will be for sure.
+    fn look_ahead(
+        &mut self,
+        folder: &Folder,
+        uid: u32,
+    ) -> Result<(Option<Head>, Option<Fields>), FolderError> {
+        let Some(condition) = &self.condition else { return Ok((None, None)) };
+        let is_asked = condition.is_asked_of_all();
+        let next = || self.messages.iter().map(|(_, uid)| *uid);
+        let (mut head, mut fields) = (None, None);
+        if condition.any(&|condition| matches!(condition.cost(), 1 | 3)) {
+            let read =
+                |uids: &[u32]| if is_asked { folder.heads(uids) } else { Ok(folder.known_heads(uids)) };
+            head = self.heads.take(uid, next(), read)?;
         }
-        while self.heads.front().is_some_and(|(before, _)| *before != uid) {
-            self.heads.pop_front();
+        if condition.any(&|condition| matches!(condition, Condition::Header(..))) {
+            let read =
+                |uids: &[u32]| if is_asked { folder.fields(uids) } else { Ok(folder.known_fields(uids)) };
+            fields = self.fields.take(uid, next(), read)?;
         }
-        if self.heads.is_empty() {
-            let next = self.messages.iter().map(|(_, uid)| *uid).take(HEADS_AT_ONCE - 1);
-            let uids: Vec<u32> = std::iter::once(uid).chain(next).collect();
-            let heads = folder.known_heads(&uids);
-            self.heads = uids.into_iter().zip(heads).collect();
-        }
-        self.heads.pop_front().and_then(|(_, head)| head)
+        Ok((head, fields))
     }
 }
 
@@ -425,6 +441,26 @@ impl Condition {
             _ => 0,
         }
     }
+
+    /// Whether one of the conditions that this is made of is such.
+    fn any(&self, is_such: &dyn Fn(&Self) -> bool) -> bool {
+        match self {
+            Self::And(conditions) => conditions.iter().any(|condition| condition.any(is_such)),
+            Self::Or(pair) => pair.0.any(is_such) || pair.1.any(is_such),
+            Self::Not(condition) => condition.any(is_such),
+            _ => is_such(self),
+        }
+    }
+
+    /// Whether nothing cheaper than what a message says is asked first, which may decide.
+    fn is_asked_of_all(&self) -> bool {
+        match self {
+            Self::And(conditions) => conditions.first().is_some_and(Self::is_asked_of_all),
+            Self::Or(pair) => pair.0.is_asked_of_all(),
+            Self::Not(condition) => condition.is_asked_of_all(),
+            _ => self.cost() > 0,
+        }
+    }
 }
 
 /// A message that is looked at.
@@ -434,6 +470,7 @@ struct Message<'a> {
     recent: bool,
     state: MessageState,
     head: Option<Head>,
+    fields: Option<Fields>,
     header: Option<Vec<u8>>,
     read_bytes: u64,
 }
@@ -516,9 +553,11 @@ impl Message<'_> {
     }
 
     fn header_has(&mut self, name: &str, text: &str) -> Result<bool, Refusal> {
-        let header = self.header()?;
-        let mut fields = mime::fields(header).filter(|field| field.is(name.as_bytes()));
-        Ok(fields.any(|field| text.is_empty() || contains(&mime::decoded_header(field.value), text)))
+        let kept = self.fields.as_ref().and_then(Fields::kept);
+        if let Some(kept) = kept.filter(|kept| kept.tells(&[name.as_bytes()], false)) {
+            return Ok(field_has(kept.block(), name, text));
+        }
+        Ok(field_has(self.header()?, name, text))
     }
 
     fn any_header_has(&mut self, text: &str) -> Result<bool, Refusal> {
@@ -568,6 +607,12 @@ impl Message<'_> {
         }
         Ok(searcher.is_found())
     }
+}
+
+/// Whether a header block has a field of that name with that text in it.
+fn field_has(block: &[u8], name: &str, text: &str) -> bool {
+    let mut fields = mime::fields(block).filter(|field| field.is(name.as_bytes()));
+    fields.any(|field| text.is_empty() || contains(&mime::decoded_header(field.value), text))
 }
 
 fn contains(text: &str, wanted: &str) -> bool {

@@ -4,7 +4,7 @@
 //! structure, too.
 //!
 //! ```text
-//! bytes -> Scanner -> Scanned { structure, envelope } -> packed (cache)
+//! bytes -> Scanner -> Scanned { structure, envelope, fields } -> packed (cache)
 //!                       structure.section(path, what)  -> a range of the message
 //!                       text: ENVELOPE, BODY, BODYSTRUCTURE of FETCH
 //! part body -> TransferDecoder -> CharsetDecoder -> HtmlText -> Searcher | preview
@@ -20,6 +20,7 @@ mod envelope;
 mod grammar;
 mod header;
 mod html;
+mod kept;
 mod packed;
 mod preview;
 mod scan;
@@ -36,6 +37,7 @@ pub use charset::{CharsetDecoder, charset_is_known, decoded_header};
 pub use envelope::{Address, Envelope, message_ids, sent_date, sent_day};
 pub use header::{HeaderField, fields, header_fields, unfold};
 pub use html::HtmlText;
+pub use kept::KeptFields;
 pub use packed::{PACKED_VERSION, Packed};
 pub use preview::{PREVIEW_CHARS_MAX, preview};
 pub use scan::{Scanned, Scanner};

@@ -17,6 +17,7 @@ use memchr::memchr;
 
 use super::envelope::Envelope;
 use super::header;
+use super::kept::KeptFields;
 use super::structure::{Content, Part, Structure};
 use super::{BOUNDARY_BYTES_MAX, DEPTH_MAX, HEADER_KEPT_BYTES_MAX, PARTS_MAX, STRUCTURE_KEPT_BYTES_MAX};
 
@@ -27,6 +28,8 @@ pub struct Scanned {
     pub structure: Structure,
     /// The envelope of the message itself; those of embedded messages are in their parts.
     pub envelope: Envelope,
+    /// The fields of the message's own header that are worth keeping, packed for [`KeptFields::unpack`].
+    pub fields: Vec<u8>,
 }
 
 /// Takes a message in pieces of any size: `push` them all, then `finish`.
@@ -34,6 +37,7 @@ pub struct Scanned {
 pub struct Scanner {
     parts: Vec<Part>,
     envelope: Envelope,
+    fields: Vec<u8>,
     /// The parts we are in, the outermost first.
     open: Vec<Open>,
     in_header: bool,
@@ -80,6 +84,7 @@ impl Scanner {
         let mut scanner = Self {
             parts: Vec::new(),
             envelope: Envelope::default(),
+            fields: KeptFields::pack_nothing(),
             open: Vec::new(),
             in_header: true,
             block: Vec::new(),
@@ -135,7 +140,7 @@ impl Scanner {
         }
         let header_bytes = self.parts.first().map_or(0, |root| root.header.end);
         let structure = Structure { parts: self.parts, header_bytes, total_bytes: end };
-        Scanned { structure, envelope: self.envelope }
+        Scanned { structure, envelope: self.envelope, fields: self.fields }
     }
 
     fn count(&mut self, piece: &[u8]) {
@@ -310,6 +315,9 @@ impl Scanner {
         let read = Envelope::read(block);
         if self.open.len() == 1 {
             self.envelope = read;
+            if block.len() < HEADER_KEPT_BYTES_MAX {
+                self.fields = KeptFields::pack(block);
+            }
             return;
         }
         self.kept_bytes += read.kept_bytes();

@@ -16,7 +16,8 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
+use std::num::NonZeroU32;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
@@ -25,8 +26,11 @@ use crate::durable::{Disk, DiskFile, FILE_MODE};
 /// The file's name in a folder's directory, and in the account's for INBOX.
 pub(super) const FILE_NAME: &str = "imapcache";
 
-/// Of the format. Another version's file is not read.
-const VERSION: u8 = 2;
+/// Of the format.
+const VERSION: u8 = 3;
+
+/// Files of this version on are read; in those of version 2 nothing is told of fields.
+const VERSION_MIN: u8 = 2;
 
 /// A payload may have so many octets; the longest are envelopes of messages with thousands of recipients.
 const PAYLOAD_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -48,10 +52,26 @@ pub(super) enum Record {
     Message(Message),
     /// A message is gone.
     Gone { uid: u32, modseq: u64 },
-    /// What a message says; the octets are for `content` to read.
-    Head { uid: u32, packed: Vec<u8> },
+    /// Something of what a message says; the octets are for `content` to read.
+    Kept { kept: Kept, uid: u32, packed: Vec<u8> },
     /// An orderly end: exactly these are next.
     Closed { next_uid: u32, modseq: u64 },
+}
+
+/// What is kept of what a message says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Size, envelope and structure.
+    Head,
+    /// Header fields, as they stand.
+    Fields,
+}
+
+/// Where in the file what is kept of a message stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct KeptPlaces {
+    head: Option<Place>,
+    fields: Option<Place>,
 }
 
 /// A message of the folder.
@@ -72,11 +92,11 @@ pub(super) struct Message {
     pub(super) file_name: String,
 }
 
-/// Where the packed head of a message stands in the file.
+/// Where packed octets stand in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) offset: u64,
-    pub(super) bytes: u32,
+    offset: u64,
+    bytes: NonZeroU32,
 }
 
 /// What a cache file told.
@@ -86,7 +106,7 @@ pub(super) struct Loaded {
     pub(super) gone_known_after: u64,
     /// By UID.
     pub(super) messages: Vec<Message>,
-    pub(super) heads: HashMap<u32, Place>,
+    pub(super) kept: HashMap<u32, KeptPlaces>,
     /// Oldest first: mod-sequence and UID.
     pub(super) gone: Vec<(u64, u32)>,
     pub(super) next_uid: u32,
@@ -104,7 +124,7 @@ pub(super) struct Cache {
     file: Option<DiskFile>,
     /// What is behind the orderly part has to be cut off first.
     has_rest: bool,
-    /// For reading heads.
+    /// For reading what is kept.
     reader: File,
     size: u64,
     /// The file's name is on stable storage.
@@ -115,9 +135,13 @@ pub(super) struct Cache {
 
 /// Frames a record.
 fn frame(record: &Record, out: &mut Vec<u8>) {
+    frame_with(out, |out| record.encode(out));
+}
+
+fn frame_with(out: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
     let at = out.len();
     out.extend_from_slice(&[0; FRAME_BYTES]);
-    record.encode(out);
+    encode(out);
     let payload = &out[at + FRAME_BYTES..];
     let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     let crc = crc32fast::hash(payload);
@@ -132,21 +156,24 @@ impl Cache {
     /// # Errors
     /// The disk's.
     pub(super) fn open(disk: &Disk, path: &Path) -> io::Result<Option<(Self, Loaded)>> {
-        let mut bytes = Vec::new();
-        match File::open(path) {
-            Ok(mut file) => file.read_to_end(&mut bytes)?,
+        let reader = match File::open(path) {
+            Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let Some((loaded, size)) = load(&bytes) else { return Ok(None) };
-        let ends_closed = loaded.was_closed && size + CLOSED_BYTES == bytes.len() as u64;
+        let bytes = reader.metadata()?.len();
+        // Never in memory as a whole: with what is kept of many messages it is large.
+        let Some((loaded, size)) = load(&mut BufReader::with_capacity(LOAD_BYTES, &reader))? else {
+            return Ok(None);
+        };
+        let ends_closed = loaded.was_closed && size + CLOSED_BYTES == bytes;
         let live = live_bytes(&loaded);
         let cache = Self {
             disk: disk.clone(),
             path: path.to_owned(),
-            reader: File::open(path)?,
+            reader,
             file: None,
-            has_rest: size < bytes.len() as u64 && !ends_closed,
+            has_rest: size < bytes && !ends_closed,
             size,
             is_name_synced: false,
             compact_at: compact_at(live),
@@ -251,40 +278,31 @@ impl Cache {
         self.file.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Appends heads and says where they are, by UID.
+    /// Appends what is to be kept of messages and says where it is, by UID.
     ///
     /// # Errors
     /// As [`Cache::append`].
-    pub(super) fn append_heads<'a>(
+    pub(super) fn append_kept<'a>(
         &mut self,
-        heads: impl Iterator<Item = (u32, &'a [u8])>,
+        kept: Kept,
+        packed: impl Iterator<Item = (u32, &'a [u8])>,
     ) -> io::Result<Vec<(u32, Place)>> {
         let (mut buffer, mut places) = (Vec::new(), Vec::new());
-        for (uid, packed) in heads {
-            let offset = self.size + (buffer.len() + FRAME_BYTES + HEAD_PREFIX_BYTES) as u64;
-            places.push((uid, Place { offset, bytes: u32::try_from(packed.len()).unwrap_or(0) }));
-            frame(&Record::Head { uid, packed: packed.to_vec() }, &mut buffer);
+        for (uid, packed) in packed {
+            let offset = self.size + (buffer.len() + FRAME_BYTES + KEPT_PREFIX_BYTES) as u64;
+            places.extend(Place::new(offset, packed.len()).map(|place| (uid, place)));
+            frame_with(&mut buffer, |out| kept.encode(uid, packed, out));
         }
         self.append_framed(&buffer)?;
         Ok(places)
     }
 
-    /// The octets of a head.
+    /// The octets at many places, in this order; those that stand close together are read at once.
     ///
     /// # Errors
     /// The disk's.
-    pub(super) fn read_head(&self, place: Place) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; place.bytes as usize];
-        self.reader.read_exact_at(&mut bytes, place.offset)?;
-        Ok(bytes)
-    }
-
-    /// The octets of many heads, in this order; those that stand close together are read at once.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub(super) fn read_heads(&self, places: &[Place]) -> io::Result<Vec<Vec<u8>>> {
-        let mut heads = Vec::with_capacity(places.len());
+    pub(super) fn read_kept(&self, places: &[Place]) -> io::Result<Vec<Vec<u8>>> {
+        let mut read = Vec::with_capacity(places.len());
         let mut bytes = Vec::new();
         let mut at = 0;
         while at < places.len() {
@@ -301,11 +319,11 @@ impl Cache {
             self.reader.read_exact_at(&mut bytes, start)?;
             for place in &places[at..next] {
                 let from = usize::try_from(place.offset - start).unwrap_or(0);
-                heads.push(bytes[from..from + place.bytes as usize].to_vec());
+                read.push(bytes[from..from + place.bytes()].to_vec());
             }
             at = next;
         }
-        Ok(heads)
+        Ok(read)
     }
 
     /// Puts everything so far, and the file's name, on stable storage.
@@ -329,7 +347,7 @@ impl Cache {
         self.size > self.compact_at
     }
 
-    /// Removes the file for good. Heads in it can still be read.
+    /// Removes the file for good. What is kept in it can still be read.
     ///
     /// # Errors
     /// The disk's; a power cut may bring the file back then.
@@ -352,18 +370,74 @@ impl Cache {
 }
 
 impl Place {
-    /// Octets of a head's record.
-    pub(super) fn record_bytes(&self) -> u64 {
-        u64::from(self.bytes) + 16
+    /// `None` for no octets, or more than a record may have.
+    fn new(offset: u64, bytes: usize) -> Option<Self> {
+        Some(Self { offset, bytes: NonZeroU32::new(u32::try_from(bytes).ok()?)? })
+    }
+
+    /// How many octets.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.get() as usize
+    }
+
+    /// Octets of the record.
+    fn record_bytes(&self) -> u64 {
+        u64::from(self.bytes.get()) + 16
     }
 
     fn span(&self) -> (u64, u64) {
-        (self.offset, self.offset + u64::from(self.bytes))
+        (self.offset, self.offset + u64::from(self.bytes.get()))
     }
 }
 
-/// Octets read at once, if one head is not larger.
+impl Kept {
+    /// The first octet of the payload.
+    fn kind(self) -> u8 {
+        match self {
+            Self::Head => 4,
+            Self::Fields => 6,
+        }
+    }
+
+    fn of_kind(kind: u8) -> Option<Self> {
+        [Self::Head, Self::Fields].into_iter().find(|kept| kept.kind() == kind)
+    }
+
+    fn encode(self, uid: u32, packed: &[u8], out: &mut Vec<u8>) {
+        out.push(self.kind());
+        out.extend_from_slice(&uid.to_le_bytes());
+        out.extend_from_slice(packed);
+    }
+}
+
+impl KeptPlaces {
+    /// Where this stands, if it is known.
+    pub(super) fn get(&self, kept: Kept) -> Option<Place> {
+        match kept {
+            Kept::Head => self.head,
+            Kept::Fields => self.fields,
+        }
+    }
+
+    /// Notes where this stands.
+    pub(super) fn set(&mut self, kept: Kept, place: Place) {
+        match kept {
+            Kept::Head => self.head = Some(place),
+            Kept::Fields => self.fields = Some(place),
+        }
+    }
+
+    /// Octets of the records.
+    pub(super) fn record_bytes(&self) -> u64 {
+        self.head.iter().chain(&self.fields).map(Place::record_bytes).sum()
+    }
+}
+
+/// Octets read at once, if one message's are not more.
 const READ_BYTES_MAX: u64 = 512 * 1024;
+
+/// Octets read at once while the whole file is.
+const LOAD_BYTES: usize = 256 * 1024;
 
 /// Octets written at once.
 const WRITE_BYTES: usize = 256 * 1024;
@@ -374,7 +448,7 @@ fn compact_at(live: u64) -> u64 {
 
 fn live_bytes(loaded: &Loaded) -> u64 {
     let messages: u64 = loaded.messages.iter().map(|message| message_bytes(&message.file_name)).sum();
-    messages + loaded.heads.values().map(Place::record_bytes).sum::<u64>()
+    messages + loaded.kept.values().map(KeptPlaces::record_bytes).sum::<u64>()
 }
 
 /// Octets of a message's record.
@@ -387,38 +461,40 @@ const CLOSED_BYTES: u64 = FRAME_BYTES as u64 + 13;
 
 /// `None` when not even the first record is in order; else what is told, and where the next record goes: behind the orderly
 /// part, or in the place of [`Record::Closed`] at its end.
-fn load(bytes: &[u8]) -> Option<(Loaded, u64)> {
-    let mut at = 0;
+fn load(file: &mut impl Read) -> io::Result<Option<(Loaded, u64)>> {
+    let (mut at, mut payload) = (0, Vec::new());
     let mut messages: HashMap<u32, Message> = HashMap::new();
     let mut loaded: Option<Loaded> = None;
-    while let Some((payload, next)) = framed(bytes, at) {
-        if let (Some((&HEAD_KIND, rest)), Some(loaded)) = (payload.split_first(), &mut loaded) {
+    while next_payload(file, &mut payload)? {
+        let next = at + (FRAME_BYTES + payload.len()) as u64;
+        if let (Some(kept), Some(loaded)) =
+            (payload.first().and_then(|kind| Kept::of_kind(*kind)), &mut loaded)
+        {
             // Only where it is; there are megabytes of them.
-            let Some(uid) = rest.first_chunk() else { break };
-            let place = Place {
-                offset: (at + FRAME_BYTES + HEAD_PREFIX_BYTES) as u64,
-                bytes: u32::try_from(payload.len() - HEAD_PREFIX_BYTES).ok()?,
-            };
-            loaded.heads.insert(u32::from_le_bytes(*uid), place);
+            let Some(uid) = payload[1..].first_chunk() else { break };
+            let offset = at + (FRAME_BYTES + KEPT_PREFIX_BYTES) as u64;
+            if let Some(place) = Place::new(offset, payload.len() - KEPT_PREFIX_BYTES) {
+                loaded.kept.entry(u32::from_le_bytes(*uid)).or_default().set(kept, place);
+            }
             loaded.was_closed = false;
             at = next;
             continue;
         }
-        let Some(record) = Record::decode(payload) else { break };
+        let Some(record) = Record::decode(&payload) else { break };
         match (record, &mut loaded) {
             (Record::Begin { uid_validity, gone_known_after }, None) => {
                 loaded = Some(Loaded {
                     uid_validity,
                     gone_known_after,
                     messages: Vec::new(),
-                    heads: HashMap::new(),
+                    kept: HashMap::new(),
                     gone: Vec::new(),
                     next_uid: 1,
                     modseq: 1,
                     was_closed: false,
                 });
             }
-            (_, None) | (Record::Begin { .. }, Some(_)) => return None,
+            (_, None) | (Record::Begin { .. }, Some(_)) => return Ok(None),
             (Record::Reserve { next_uid, modseq }, Some(loaded)) => {
                 (loaded.next_uid, loaded.modseq, loaded.was_closed) = (next_uid, modseq, false);
             }
@@ -432,38 +508,46 @@ fn load(bytes: &[u8]) -> Option<(Loaded, u64)> {
             (Record::Gone { uid, modseq }, Some(loaded)) => {
                 loaded.was_closed = false;
                 messages.remove(&uid);
-                loaded.heads.remove(&uid);
+                loaded.kept.remove(&uid);
                 loaded.gone.push((modseq, uid));
             }
             // Seen to above.
-            (Record::Head { .. }, Some(_)) => {}
+            (Record::Kept { .. }, Some(_)) => {}
         }
         at = next;
     }
-    let mut loaded = loaded?;
+    let Some(mut loaded) = loaded else { return Ok(None) };
     loaded.messages = messages.into_values().collect();
     loaded.messages.sort_unstable_by_key(|message| message.uid);
-    let next = at as u64 - if loaded.was_closed { CLOSED_BYTES } else { 0 };
-    Some((loaded, next))
+    let next = at - if loaded.was_closed { CLOSED_BYTES } else { 0 };
+    Ok(Some((loaded, next)))
 }
 
-/// The payload of the record at `at`, and where the next one begins.
-fn framed(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
-    let frame = bytes.get(at..at + FRAME_BYTES)?;
-    let length = u32::from_le_bytes(frame[..4].try_into().ok()?) as usize;
-    let crc = u32::from_le_bytes(frame[4..].try_into().ok()?);
-    if length == 0 || length > PAYLOAD_BYTES_MAX {
-        return None;
+/// Reads the payload of the next record; false when there is none in order.
+fn next_payload(file: &mut impl Read, payload: &mut Vec<u8>) -> io::Result<bool> {
+    let mut frame = [[0; 4]; 2];
+    if !fills(file, frame.as_flattened_mut())? {
+        return Ok(false);
     }
-    let payload = bytes.get(at + FRAME_BYTES..at + FRAME_BYTES + length)?;
-    (crc32fast::hash(payload) == crc).then_some((payload, at + FRAME_BYTES + length))
+    let [length, crc] = frame.map(u32::from_le_bytes);
+    let length = length as usize;
+    if length == 0 || length > PAYLOAD_BYTES_MAX {
+        return Ok(false);
+    }
+    payload.resize(length, 0);
+    Ok(fills(file, payload)? && crc32fast::hash(payload) == crc)
 }
 
-/// Kind and UID before the octets of a head.
-const HEAD_PREFIX_BYTES: usize = 5;
+/// Whether there are as many octets.
+fn fills(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
+    match file.read_exact(buffer) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        done => done.map(|()| true),
+    }
+}
 
-/// The first octet of a head's payload.
-const HEAD_KIND: u8 = 4;
+/// Kind and UID before the octets that are kept.
+const KEPT_PREFIX_BYTES: usize = 5;
 
 impl Record {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -484,11 +568,7 @@ impl Record {
                 out.extend_from_slice(&uid.to_le_bytes());
                 out.extend_from_slice(&modseq.to_le_bytes());
             }
-            Self::Head { uid, packed } => {
-                out.push(HEAD_KIND);
-                out.extend_from_slice(&uid.to_le_bytes());
-                out.extend_from_slice(packed);
-            }
+            Self::Kept { kept, uid, packed } => kept.encode(*uid, packed, out),
         }
     }
 
@@ -496,7 +576,7 @@ impl Record {
         let (&kind, mut rest) = payload.split_first()?;
         let rest = &mut rest;
         let record = match kind {
-            0 if u8::from_le_bytes(take(rest)?) == VERSION => Self::Begin {
+            0 if (VERSION_MIN..=VERSION).contains(&u8::from_le_bytes(take(rest)?)) => Self::Begin {
                 uid_validity: u32::from_le_bytes(take(rest)?),
                 gone_known_after: u64::from_le_bytes(take(rest)?),
             },
@@ -506,14 +586,15 @@ impl Record {
             },
             2 => Self::Message(Message::decode(rest)?),
             3 => Self::Gone { uid: u32::from_le_bytes(take(rest)?), modseq: u64::from_le_bytes(take(rest)?) },
-            HEAD_KIND => {
-                Self::Head { uid: u32::from_le_bytes(take(rest)?), packed: std::mem::take(rest).to_vec() }
-            }
             5 => Self::Closed {
                 next_uid: u32::from_le_bytes(take(rest)?),
                 modseq: u64::from_le_bytes(take(rest)?),
             },
-            _ => return None,
+            kind => Self::Kept {
+                kept: Kept::of_kind(kind)?,
+                uid: u32::from_le_bytes(take(rest)?),
+                packed: std::mem::take(rest).to_vec(),
+            },
         };
         rest.is_empty().then_some(record)
     }
@@ -588,12 +669,14 @@ mod tests {
             Record::Gone { uid: 1, modseq: 8 },
         ];
         cache.append(records.iter()).unwrap();
-        let place = cache.append_heads(std::iter::once((2, &b"head"[..]))).unwrap()[0].1;
-        assert_eq!(cache.read_head(place).unwrap(), b"head");
+        let head = cache.append_kept(Kept::Head, std::iter::once((2, &b"head"[..]))).unwrap()[0].1;
+        let fields = cache.append_kept(Kept::Fields, std::iter::once((2, &b"a: b"[..]))).unwrap()[0].1;
+        assert_eq!(cache.read_kept(&[fields, head]).unwrap(), [b"a: b", b"head"]);
         let (_, loaded) = Cache::open(&Disk::default(), &file(&dir)).unwrap().unwrap();
         assert_eq!(loaded.messages, [message(2)]);
         assert_eq!((loaded.uid_validity, loaded.next_uid, loaded.modseq), (9, 100, 50));
-        assert_eq!((loaded.heads.get(&2), &loaded.gone), (Some(&place), &vec![(8, 1)]));
+        let kept = KeptPlaces { head: Some(head), fields: Some(fields) };
+        assert_eq!((loaded.kept.get(&2), &loaded.gone), (Some(&kept), &vec![(8, 1)]));
         assert!(!loaded.was_closed);
         cache.append(std::iter::once(&Record::Closed { next_uid: 3, modseq: 8 })).unwrap();
         let (_, loaded) = Cache::open(&Disk::default(), &file(&dir)).unwrap().unwrap();
@@ -613,9 +696,9 @@ mod tests {
         for at in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x55;
-            let known = load(&damaged).map(|(loaded, _)| loaded.messages.len());
+            let known = load(&mut &*damaged).unwrap().map(|(loaded, _)| loaded.messages.len());
             assert!(matches!(known, None | Some(0 | 1)), "{at}: {known:?}");
-            let known = load(&whole[..at]).map(|(loaded, _)| loaded.messages.len());
+            let known = load(&mut &whole[..at]).unwrap().map(|(loaded, _)| loaded.messages.len());
             assert!(matches!(known, None | Some(0 | 1)), "{at}: {known:?}");
         }
         std::fs::write(file(&dir), &whole[..whole.len() - 1]).unwrap();

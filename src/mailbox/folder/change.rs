@@ -300,7 +300,9 @@ impl Folder {
             });
             match done {
                 Ok(done) => {
-                    left.retain(|uid| done.iter().all(|placed| placed.from != *uid));
+                    self.hand_on_kept(&done, to);
+                    let is_done: HashSet<u32> = done.iter().map(|placed| placed.from).collect();
+                    left.retain(|uid| !is_done.contains(uid));
                     placed.extend(done);
                 }
                 Err(error) => {
@@ -376,8 +378,7 @@ impl Folder {
                 .indexes()
                 .filter_map(|index| state.keywords.get(index).cloned())
                 .collect();
-            let head = state.packed_head(&entry);
-            sources.push(Source { uid, path: self.path_of(&entry), keywords, head, entry });
+            sources.push(Source { uid, path: self.path_of(&entry), keywords, entry });
         }
         Ok(sources)
     }
@@ -437,8 +438,6 @@ impl Folder {
             }
         }
         let uids = self.settle(&mut state, entries, before)?;
-        let heads = taken.iter().zip(&uids).filter_map(|(source, &uid)| Some((uid, source.head.as_deref()?)));
-        self.keep_heads(&mut state, heads);
         Ok(taken.iter().zip(uids).map(|(source, to)| Placed { from: source.uid, to }).collect())
     }
 }
@@ -470,7 +469,6 @@ struct Source {
     uid: u32,
     path: PathBuf,
     keywords: Vec<String>,
-    head: Option<Vec<u8>>,
     entry: Entry,
 }
 

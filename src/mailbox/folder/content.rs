@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use twox_hash::XxHash3_128;
 
-use super::cache::Place;
+use super::cache::{Kept, KeptPlaces, Place};
+use super::change::Placed;
 use super::flags::{Flags, KeywordSet, split, with_flags};
 use super::look::unix_secs;
 use super::state::{Entry, Folder, FolderError, Keeping, MessageState, State};
@@ -31,6 +32,40 @@ pub struct Head {
     packed: Vec<u8>,
     /// Where in it the envelope ends and the structure begins.
     envelope_end: usize,
+}
+
+/// Header fields of a message, those that are worth keeping: packed, and read where they are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fields(Vec<u8>);
+
+/// All that is kept of what a message says.
+struct Said {
+    head: Head,
+    fields: Fields,
+}
+
+/// Something of a message that the cache keeps.
+trait Packed {
+    fn packed(&self) -> &[u8];
+}
+
+impl Packed for Head {
+    fn packed(&self) -> &[u8] {
+        &self.packed
+    }
+}
+
+impl Packed for Fields {
+    fn packed(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Fields {
+    /// The fields; `None` when they are too many to be kept.
+    pub fn kept(&self) -> Option<mime::KeptFields<'_>> {
+        mime::KeptFields::unpack(&self.0)
+    }
 }
 
 /// A message's text as clients see it: dots taken away, lines ending in CRLF.
@@ -183,12 +218,7 @@ impl Folder {
     /// # Errors
     /// The disk's.
     pub fn head(&self, uid: u32) -> Result<Option<Head>, FolderError> {
-        if let Some(known) = self.known_head(uid) {
-            return Ok(Some(known));
-        }
-        let Some(head) = self.read_head(uid)? else { return Ok(None) };
-        self.keep_heads(&mut self.lock(), std::iter::once((uid, &*head.packed)));
-        Ok(Some(head))
+        Ok(self.heads(&[uid])?.pop().flatten())
     }
 
     /// [`Folder::head`] of messages, in this order: of as many as are not too large together, and of one at least.
@@ -196,54 +226,90 @@ impl Folder {
     /// # Errors
     /// The disk's.
     pub fn heads(&self, uids: &[u32]) -> Result<Vec<Option<Head>>, FolderError> {
-        let mut heads = self.known_heads(uids);
+        self.read_unknown(uids, self.known_heads(uids), |said| &said.head)
+    }
+
+    /// Header fields of messages, as [`Folder::heads`] gives what else they say.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn fields(&self, uids: &[u32]) -> Result<Vec<Option<Fields>>, FolderError> {
+        self.read_unknown(uids, self.known_fields(uids), |said| &said.fields)
+    }
+
+    /// Fills in what is not known, and keeps all that was read for it.
+    fn read_unknown<T: Packed + Clone>(
+        &self,
+        uids: &[u32],
+        mut known: Vec<Option<T>>,
+        wanted: fn(&Said) -> &T,
+    ) -> Result<Vec<Option<T>>, FolderError> {
         let (mut read, mut bytes) = (Vec::new(), 0);
-        for index in 0..heads.len() {
-            if heads[index].is_none() {
-                heads[index] = self.read_head(uids[index])?;
-                read.push(index);
+        for index in 0..known.len() {
+            if known[index].is_none()
+                && let Some(said) = self.read_file(uids[index])?
+            {
+                known[index] = Some(wanted(&said).clone());
+                read.push((uids[index], said));
             }
-            bytes += heads[index].as_ref().map_or(0, |head| head.packed.len());
-            if bytes > HEADS_BYTES_MAX {
-                heads.truncate(index + 1);
+            bytes += known[index].as_ref().map_or(0, |one| one.packed().len());
+            if bytes > KEPT_BYTES_MAX {
+                known.truncate(index + 1);
                 break;
             }
         }
         if !read.is_empty() {
-            let new = read.iter().filter_map(|&index| Some((uids[index], &*heads[index].as_ref()?.packed)));
-            self.keep_heads(&mut self.lock(), new);
+            let mut state = self.lock();
+            self.keep(&mut state, Kept::Head, read.iter().map(|(uid, said)| (*uid, said.head.packed())));
+            self.keep(&mut state, Kept::Fields, read.iter().map(|(uid, said)| (*uid, said.fields.packed())));
         }
-        Ok(heads)
+        Ok(known)
     }
 
-    fn read_head(&self, uid: u32) -> Result<Option<Head>, FolderError> {
+    fn read_file(&self, uid: u32) -> Result<Option<Said>, FolderError> {
         let Some(file) = self.open(uid)? else { return Ok(None) };
-        let head = Head::read_file(file).map_err(|source| self.unreadable(uid, source))?;
-        Ok(Some(head))
+        let said = Said::read_file(file).map_err(|source| self.unreadable(uid, source))?;
+        Ok(Some(said))
     }
 
-    /// What is known without reading the message.
-    pub fn known_head(&self, uid: u32) -> Option<Head> {
-        let state = self.lock();
-        let entry = &state.entries[state.find(uid)?];
-        Head::unpack(state.packed_head(entry)?)
-    }
-
-    /// [`Folder::known_head`] of messages, in this order: of as many as [`Folder::heads`].
+    /// What is known without reading the messages, in this order: of as many as [`Folder::heads`].
     pub fn known_heads(&self, uids: &[u32]) -> Vec<Option<Head>> {
+        self.known(Kept::Head, uids, Head::unpack)
+    }
+
+    /// As [`Folder::known_heads`].
+    pub fn known_fields(&self, uids: &[u32]) -> Vec<Option<Fields>> {
+        self.known(Kept::Fields, uids, |packed| Some(Fields(packed)))
+    }
+
+    fn known<T>(&self, kept: Kept, uids: &[u32], unpack: impl Fn(Vec<u8>) -> Option<T>) -> Vec<Option<T>> {
         let state = self.lock();
-        let place = |uid: &u32| state.find(*uid).and_then(|index| state.entries[index].head);
+        let place = |uid: &u32| state.find(*uid).and_then(|index| state.entries[index].kept.get(kept));
         let mut bytes = 0;
         let fits = |place: &Option<Place>| {
             let is_first = bytes == 0;
-            bytes += place.map_or(0, |place| place.bytes as usize);
-            is_first || bytes <= HEADS_BYTES_MAX
+            bytes += place.map_or(0, |place| place.bytes());
+            is_first || bytes <= KEPT_BYTES_MAX
         };
         let places: Vec<Option<Place>> = uids.iter().map(place).take_while(fits).collect();
-        let known: Vec<Place> = places.iter().flatten().copied().collect();
-        let read = state.cache.as_ref().and_then(|cache| cache.read_heads(&known).ok());
-        let mut read = read.unwrap_or_default().into_iter();
-        places.into_iter().map(|place| place.and_then(|_| Head::unpack(read.next()?))).collect()
+        let mut read = state.read_kept(places.iter().flatten().copied()).into_iter();
+        places.into_iter().map(|place| place.and_then(|_| unpack(read.next()?))).collect()
+    }
+
+    /// Tells another folder, which has got these messages, what is known of them here.
+    pub(super) fn hand_on_kept(&self, placed: &[Placed], to: &Self) {
+        for kept in [Kept::Head, Kept::Fields] {
+            let mut left = placed;
+            while !left.is_empty() {
+                let from: Vec<u32> = left.iter().take(HEADS_AT_ONCE).map(|placed| placed.from).collect();
+                let known = self.known(kept, &from, Some);
+                let (now, rest) = left.split_at(known.len());
+                let packed =
+                    now.iter().zip(&known).filter_map(|(one, packed)| Some((one.to, packed.as_deref()?)));
+                to.keep(&mut to.lock(), kept, packed);
+                left = rest;
+            }
+        }
     }
 
     /// The octets of all texts. What is not known yet is read.
@@ -268,18 +334,18 @@ impl Folder {
         MailboxError { action: "read", path, source }.into()
     }
 
-    pub(super) fn keep_heads<'a>(&self, state: &mut State, heads: impl Iterator<Item = (u32, &'a [u8])>) {
+    fn keep<'a>(&self, state: &mut State, kept: Kept, packed: impl Iterator<Item = (u32, &'a [u8])>) {
         if state.keeping != Keeping::Whole {
             return;
         }
-        // Of a message that is gone meanwhile a head would stand in the file for nothing.
-        let there: Vec<(u32, &[u8])> = heads.filter(|(uid, _)| state.find(*uid).is_some()).collect();
+        // Of a message that is gone meanwhile it would stand in the file for nothing.
+        let there: Vec<(u32, &[u8])> = packed.filter(|(uid, _)| state.find(*uid).is_some()).collect();
         let Some(cache) = &mut state.cache else { return };
-        match cache.append_heads(there.into_iter()) {
+        match cache.append_kept(kept, there.into_iter()) {
             Ok(places) => {
                 for (uid, place) in places {
                     if let Some(index) = state.find(uid) {
-                        state.entries[index].head = Some(place);
+                        state.entries[index].kept.set(kept, place);
                     }
                 }
             }
@@ -289,11 +355,11 @@ impl Folder {
     }
 }
 
-/// Heads that are worth asking for together.
+/// Messages of which it is worth to ask together what they say.
 pub const HEADS_AT_ONCE: usize = 250;
 
-/// Octets of heads that are held together, give or take one; of usual messages they are some 100 KB.
-const HEADS_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Octets of heads, or of fields, that are held together, give or take one; of usual messages they are some 100 KB.
+const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The highest bit of the envelope's length says that the file is the text.
 const PLAIN_BIT: u64 = 1 << 63;
@@ -301,20 +367,42 @@ const PLAIN_BIT: u64 = 1 << 63;
 /// Octets before the envelope: size, digest, length of the envelope.
 const HEAD_BEFORE_ENVELOPE: usize = 8 + 16 + 8;
 
-impl Head {
+impl Said {
     /// Reads a message's file to its end.
     fn read_file(file: impl Read) -> io::Result<Self> {
         let mut file = Dots { file, bytes: 0, last: 0, has_dot: false };
-        let (size, digest, scanned) = Self::scan(&mut clean(&mut file))?;
-        Ok(Self::new(size, digest, !file.has_dot && file.bytes == size, &scanned))
+        let (size, digest, scanned) = scan(&mut clean(&mut file))?;
+        let is_plain = !file.has_dot && file.bytes == size;
+        Ok(Self { head: Head::new(size, digest, is_plain, &scanned), fields: Fields(scanned.fields) })
     }
+}
 
+/// Size, digest, and what is found in a text.
+fn scan(text: &mut impl Read) -> io::Result<(u64, u128, mime::Scanned)> {
+    let mut scanner = mime::Scanner::new();
+    let mut digest = XxHash3_128::new();
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut size = 0;
+    loop {
+        match text.read(&mut piece)? {
+            0 => break,
+            count => {
+                scanner.push(&piece[..count]);
+                digest.write(&piece[..count]);
+                size += count as u64;
+            }
+        }
+    }
+    Ok((size, digest.finish_128(), scanner.finish()))
+}
+
+impl Head {
     /// Reads a text to its end.
     ///
     /// # Errors
     /// The disk's.
     pub fn read(text: &mut impl Read) -> io::Result<Self> {
-        let (size, digest, scanned) = Self::scan(text)?;
+        let (size, digest, scanned) = scan(text)?;
         Ok(Self::new(size, digest, false, &scanned))
     }
 
@@ -329,24 +417,6 @@ impl Head {
         let envelope_end = packed.len();
         scanned.structure.pack(&mut packed);
         Self { size, digest, is_plain, packed, envelope_end }
-    }
-
-    fn scan(text: &mut impl Read) -> io::Result<(u64, u128, mime::Scanned)> {
-        let mut scanner = mime::Scanner::new();
-        let mut digest = XxHash3_128::new();
-        let mut piece = vec![0; PIECE_BYTES];
-        let mut size = 0;
-        loop {
-            match text.read(&mut piece)? {
-                0 => break,
-                count => {
-                    scanner.push(&piece[..count]);
-                    digest.write(&piece[..count]);
-                    size += count as u64;
-                }
-            }
-        }
-        Ok((size, digest.finish_128(), scanner.finish()))
     }
 
     /// RFC822.SIZE: the octets of the text.
@@ -525,7 +595,13 @@ impl Folder {
             internal_date: unix_secs(modified),
             file_bytes: bytes,
         };
-        Entry { state, is_in_cur: !is_inbox, inode: 0, file_name: file_name.into(), head: None }
+        Entry {
+            state,
+            is_in_cur: !is_inbox,
+            inode: 0,
+            file_name: file_name.into(),
+            kept: KeptPlaces::default(),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use bstr::ByteSlice;
 use rustix::fs::{AtFlags, statat};
 use rustix::io::Errno;
 
-use super::cache::{Cache, FILE_NAME, Loaded, Record};
+use super::cache::{Cache, FILE_NAME, KeptPlaces, Loaded, Record};
 use super::flags::{Flags, KEYWORDS_MAX, KeywordSet, from_letters, split};
 use super::name::FolderName;
 use super::state::{Entry, Folder, FolderError, Keeping, Looked, MessageState, Places, State};
@@ -140,7 +140,7 @@ impl State {
                 },
                 is_in_cur: message.is_in_cur,
                 inode: message.inode,
-                head: loaded.heads.get(&message.uid).copied(),
+                kept: loaded.kept.get(&message.uid).copied().unwrap_or_default(),
                 file_name: message.file_name.into(),
             })
             .collect();
@@ -325,7 +325,7 @@ impl Folder {
                 gone.push(entry.state.uid);
             } else if meta.modified().ok().map(unix_secs) != Some(entry.state.internal_date) {
                 // As long as before: a copy of the MailRoot, as a rule. What it says is read again.
-                entry.head = None;
+                entry.kept = KeptPlaces::default();
             }
         }
         gone.sort_unstable();
@@ -424,7 +424,7 @@ impl Folder {
                 is_in_cur: file.is_in_cur,
                 inode: file.inode,
                 file_name: file.file_name.into(),
-                head: None,
+                kept: KeptPlaces::default(),
             };
             records.push(state.add(base, entry));
         }
@@ -535,14 +535,14 @@ impl Folder {
             }
             state.is_validity_saved = true;
         }
-        let records = state.records();
-        match Cache::create(&self.mailboxes.disk, &self.places.cache, records.into_iter()) {
+        let created = Cache::create(&self.mailboxes.disk, &self.places.cache, state.records());
+        match created {
             Ok(_) => {
-                // The heads have moved.
+                // What is kept has moved.
                 let reopened = Cache::open(&self.mailboxes.disk, &self.places.cache);
                 if let Ok(Some((cache, loaded))) = reopened {
                     for entry in &mut state.entries {
-                        entry.head = loaded.heads.get(&entry.state.uid).copied();
+                        entry.kept = loaded.kept.get(&entry.state.uid).copied().unwrap_or_default();
                     }
                     (state.cache, state.keeping) = (Some(cache), Keeping::Whole);
                 }

@@ -10,7 +10,11 @@
 //! | `Maildir/.Sent/imapkeywords.tab` | which keywords the letters are: letter, keyword |
 //! | `imapflags.tab` | the flags of INBOX: file name, Maildir letters, keywords. The last row of a name counts; files without a row have the flags of their names |
 //! | `imapfolders.tab` | folder, UIDVALIDITY, `S` when subscribed, special use |
-//! | `imapcache`, `Maildir/.Sent/imapcache` | a cache: UIDs, mod-sequences, envelopes. Removing it costs nothing but new UIDs |
+//! | `imapcache`, `Maildir/.Sent/imapcache` | a cache: UIDs, mod-sequences, envelopes, structures, header fields. Removing it costs nothing but new UIDs |
+//!
+//! Of a message the cache keeps, once it was read, what mail readers list it by: envelope and structure, and the fields of its
+//! header but for those that servers wrote on the way and those that are long ([`crate::mime::KeptFields`] has the limits). That is
+//! some 1.5 KB of a usual message and at most some 8 KB of fields; of a folder with 10,000 messages 15 MB.
 //!
 //! Directories that begin with a dot XMail neither lists nor counts (`mailroot.md` 15). The flags of INBOX stand in a table
 //! because everything else would change a file's name or directory, and with it the UIDL that POP3 clients remember, or
@@ -46,7 +50,7 @@ mod watch;
 
 pub use crate::mailroot::folders::SpecialUse;
 pub use change::{FlagChange, How, Placed, Stored};
-pub use content::{Draft, HEADS_AT_ONCE, Head, Text};
+pub use content::{Draft, Fields, HEADS_AT_ONCE, Head, Text};
 pub use flags::{Flags, KEYWORDS_MAX, KeywordSet, is_keyword};
 pub use name::{BadName, FolderName, SEPARATOR};
 pub use state::{Changes, Folder, FolderError, MessageState, Status};

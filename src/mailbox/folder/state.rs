@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
-use super::cache::{Cache, Place, Record};
+use super::cache::{Cache, Kept, KeptPlaces, Place, Record};
+use super::content::HEADS_AT_ONCE;
 use super::flags::{Flags, KeywordSet};
 use super::name::FolderName;
 use crate::durable::Disk;
@@ -213,7 +214,7 @@ pub(super) struct Entry {
     /// 0 when it is not known: then the file's size and time are compared at the next look.
     pub(super) inode: u64,
     pub(super) file_name: Box<str>,
-    pub(super) head: Option<Place>,
+    pub(super) kept: KeptPlaces,
 }
 
 impl std::fmt::Debug for Folder {
@@ -395,9 +396,10 @@ impl State {
         }
     }
 
-    /// The octets of a head, if they are known.
-    pub(super) fn packed_head(&self, entry: &Entry) -> Option<Vec<u8>> {
-        self.cache.as_ref()?.read_head(entry.head?).ok()
+    /// The octets at places in the cache, in this order; none of them when they cannot be read.
+    pub(super) fn read_kept(&self, places: impl Iterator<Item = Place>) -> Vec<Vec<u8>> {
+        let places: Vec<Place> = places.collect();
+        self.cache.as_ref().and_then(|cache| cache.read_kept(&places).ok()).unwrap_or_default()
     }
 
     /// The next mod-sequence. [`State::reserve`] has seen to it.
@@ -428,22 +430,29 @@ impl State {
         }
     }
 
-    /// Everything as records, for a new cache file.
-    pub(super) fn records(&self) -> Vec<Record> {
-        let mut records = vec![
-            Record::Begin { uid_validity: self.uid_validity, gone_known_after: self.gone_known_after },
-            Record::Reserve {
-                next_uid: self.reserved.0.max(self.next_uid),
-                modseq: self.reserved.1.max(self.modseq + 1),
-            },
-        ];
-        records.extend(self.gone.iter().map(|&(modseq, uid)| Record::Gone { uid, modseq }));
-        for entry in &self.entries {
-            records.push(entry.record());
-            let packed = self.packed_head(entry);
-            records.extend(packed.map(|packed| Record::Head { uid: entry.state.uid, packed }));
-        }
-        records
+    /// Everything as records, for a new cache file. What is kept is read while it is asked for.
+    pub(super) fn records(&self) -> impl Iterator<Item = Record> {
+        let begin =
+            Record::Begin { uid_validity: self.uid_validity, gone_known_after: self.gone_known_after };
+        let reserve = Record::Reserve {
+            next_uid: self.reserved.0.max(self.next_uid),
+            modseq: self.reserved.1.max(self.modseq + 1),
+        };
+        [begin, reserve]
+            .into_iter()
+            .chain(self.gone.iter().map(|&(modseq, uid)| Record::Gone { uid, modseq }))
+            .chain(self.entries.iter().map(Entry::record))
+            .chain(self.kept_records(Kept::Head))
+            .chain(self.kept_records(Kept::Fields))
+    }
+
+    fn kept_records(&self, kept: Kept) -> impl Iterator<Item = Record> {
+        self.entries.chunks(HEADS_AT_ONCE).flat_map(move |entries| {
+            let known = |entry: &Entry| Some((entry.state.uid, entry.kept.get(kept)?));
+            let known: Vec<(u32, Place)> = entries.iter().filter_map(known).collect();
+            let read = self.read_kept(known.iter().map(|(_, place)| *place));
+            known.into_iter().zip(read).map(move |((uid, _), packed)| Record::Kept { kept, uid, packed })
+        })
     }
 
     /// The orderly end.
@@ -462,8 +471,7 @@ impl State {
 impl Entry {
     /// Octets of its records in the cache file, more or less.
     pub(super) fn record_bytes(&self) -> u64 {
-        let head = self.head.map_or(0, |place| place.record_bytes());
-        super::cache::message_bytes(&self.file_name) + head
+        super::cache::message_bytes(&self.file_name) + self.kept.record_bytes()
     }
 
     pub(super) fn record(&self) -> Record {

@@ -324,7 +324,7 @@ fn the_cache_is_written_anew_before_it_outgrows_the_folder() {
     inbox.look().unwrap();
     let bytes = fs::metadata(house.path("imapcache")).unwrap().len();
     assert!(bytes < 300_000, "{bytes}");
-    assert_eq!(inbox.known_head(uid).unwrap(), head);
+    assert_eq!(inbox.known_heads(&[uid]).remove(0).unwrap(), head);
     let rows = fs::read_to_string(house.path("imapflags.tab")).unwrap().lines().count();
     assert!(rows < 2000, "{rows}");
 }
@@ -382,7 +382,11 @@ fn a_text_is_the_same_whether_its_file_is_known_to_be_plain_or_not() {
         house.put_new("1.a.b.1.host", file);
         let inbox = house.folders().open(&name("INBOX")).unwrap();
         let head = inbox.heads(&[1, 7]).unwrap().swap_remove(0).unwrap();
-        assert_eq!((head.is_plain(), inbox.known_head(1)), (is_plain, Some(head.clone())), "{file:?}");
+        assert_eq!(
+            (head.is_plain(), inbox.known_heads(&[1]).remove(0)),
+            (is_plain, Some(head.clone())),
+            "{file:?}"
+        );
         let mut text = String::new();
         inbox.text_of(1, head.is_plain()).unwrap().unwrap().read_to_string(&mut text).unwrap();
         assert_eq!((text.len() as u64, &text), (head.size(), &text_of(&inbox, 1)), "{file:?}");
