@@ -73,6 +73,7 @@ impl Admin {
         if is_directory_name(domain) {
             self.remove_directory(&MailRoot::domain_directory(domain))?;
             self.remove_directory(&Path::new("cmdaliases").join(domain.to_ascii_lowercase()))?;
+            self.remove_directory(&MailRoot::groups_directory(domain))?;
         }
         dropped.map(drop).map_err(Into::into)
     }

@@ -82,6 +82,27 @@ pub enum AdminError {
     /// No such row in `extaliases.tab`.
     #[error("there is no such external alias")]
     ExternalAliasNotFound,
+    /// The group exists.
+    #[error("the group exists already")]
+    GroupExists,
+    /// No such group in the domain.
+    #[error("there is no such group")]
+    GroupNotFound,
+    /// The name cannot name a directory.
+    #[error("the name cannot be that of a group")]
+    BadGroupName,
+    /// A session has the mailbox open.
+    #[error("the mailbox is in use")]
+    MailboxBusy,
+    /// The file system cannot exchange two names.
+    #[error("the account's directory cannot be renamed safely on this file system")]
+    CannotExchange,
+    /// Not a host list, or options that are none.
+    #[error("the relay is not valid: {0}")]
+    BadRelay(String),
+    /// The template of welcome mail is too large or has no header.
+    #[error("the welcome mail is not a message with a header")]
+    BadWelcome,
     /// The account is not a mailing list.
     #[error("the account is no mailing list")]
     NotAList,

@@ -1,5 +1,6 @@
 //! `mlusers.tab`: members of mailing lists (`mailroot.md` 7.6).
 
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +10,15 @@ use super::{Admin, AdminError, account};
 use crate::address::Mailbox;
 use crate::mailroot::{Account, AccountKind, MailRoot, Snapshot};
 use crate::tab::TabFile;
+
+/// A member to be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportedMember {
+    /// The address.
+    pub address: String,
+    /// The permission letters.
+    pub perms: String,
+}
 
 /// What a member may do when nothing is said.
 const DEFAULT_PERMS: &str = "RW";
@@ -34,6 +44,57 @@ impl Admin {
         }
         edit.push(&[address, perms.unwrap_or(DEFAULT_PERMS)])?;
         Ok(edit.commit()?)
+    }
+
+    /// Adds members, or gives those that are members already these permissions, in one edit.
+    ///
+    /// # Errors
+    /// `DomainNotHandled`, `UserNotFound`, `NotAList`, `Address` of the first address that is none, `Edit`.
+    pub fn import_members(
+        &self,
+        domain: &str,
+        list: &str,
+        members: &[ImportedMember],
+    ) -> Result<(), AdminError> {
+        let _changing = self.changing();
+        let list = list_of(&self.snapshot(), domain, list)?;
+        let mut edit = self.editor.begin(&members_file(&list))?;
+        let key = |address: &[u8]| address.to_ascii_lowercase();
+        let mut rows: HashMap<Vec<u8>, (usize, BString)> = HashMap::new();
+        for row in edit.rows() {
+            let perms = row.fields.get(1).map_or_else(|| DEFAULT_PERMS.into(), |field| field.value.clone());
+            rows.entry(key(row.value(0))).or_insert((row.index, perms));
+        }
+        // Of an address that is named twice the last one counts.
+        let mut wanted: Vec<&ImportedMember> = Vec::new();
+        let mut seen = HashSet::new();
+        for member in members.iter().rev() {
+            Mailbox::parse(member.address.as_bytes())?;
+            if seen.insert(key(member.address.as_bytes())) {
+                wanted.push(member);
+            }
+        }
+        for member in wanted.into_iter().rev() {
+            match rows.get(&key(member.address.as_bytes())) {
+                Some((_, perms)) if *perms == member.perms => {}
+                Some((index, _)) => edit.set(*index, &[&member.address, &member.perms])?,
+                None => edit.push(&[&member.address, &member.perms])?,
+            }
+        }
+        Ok(edit.commit()?)
+    }
+
+    /// Removes members in one edit; addresses that are no members are passed.
+    ///
+    /// # Errors
+    /// `DomainNotHandled`, `UserNotFound`, `NotAList`, `Edit`.
+    pub fn remove_members(&self, domain: &str, list: &str, addresses: &[String]) -> Result<(), AdminError> {
+        let _changing = self.changing();
+        let list = list_of(&self.snapshot(), domain, list)?;
+        let gone: HashSet<Vec<u8>> =
+            addresses.iter().map(|address| address.to_ascii_lowercase().into_bytes()).collect();
+        self.editor.remove_rows(&members_file(&list), |row| gone.contains(&row.value(0).to_ascii_lowercase()))?;
+        Ok(())
     }
 
     /// Removes a member (`mluserdel`).

@@ -21,14 +21,23 @@ mod aliases;
 mod domains;
 mod error;
 mod files;
+mod groups;
+pub mod import;
 mod links;
 mod lists;
 mod mailproc;
+mod new_users;
+mod old_mail;
 mod programs;
 mod queue;
 mod rehearsal;
+mod relays;
+mod rename;
+mod selection;
 mod tables;
+mod usage;
 mod users;
+mod welcome;
 
 use std::fs;
 use std::io;
@@ -51,10 +60,15 @@ pub use administrators::{ADMINISTRATOR_PASSWORD_CHARS_MIN, FIRST_ADMINISTRATOR, 
 pub use error::AdminError;
 pub use files::ListedFile;
 pub use links::{LinkKey, ListedLink};
+pub use lists::ImportedMember;
 pub use mailproc::MailProcFile;
+pub use new_users::NewUser;
 pub use programs::{AccountChange, AccountPrograms, ExternalPrograms};
+pub use relays::{Relay, RelayOf};
 pub use tables::{Reload, TableReport};
+pub use usage::{AccountUsage, DomainUsage};
 pub use users::{AccountStatus, ListedUser};
+pub use welcome::{WELCOME_BYTES_MAX, WELCOME_FILE};
 
 /// Administration of one MailRoot.
 pub struct Admin {
@@ -112,13 +126,18 @@ impl Admin {
 
     /// The password as the table will hold it (decision 18).
     fn stored_password(tables: &Snapshot, password: &[u8]) -> Result<BString, AdminError> {
-        if password.len() > auth::PASSWORD_BYTES_MAX {
-            return Err(AdminError::PasswordTooLong { length: password.len() });
-        }
+        Self::check_password_length(password)?;
         if tables.server.choice(&variables::PASSWORD_SCHEME) == variables::ARGON2ID {
             return Ok(auth::hash_password(password)?.into());
         }
         Ok(auth::xmail_encode(password).into())
+    }
+
+    fn check_password_length(password: &[u8]) -> Result<(), AdminError> {
+        match password.len() {
+            length if length > auth::PASSWORD_BYTES_MAX => Err(AdminError::PasswordTooLong { length }),
+            _ => Ok(()),
+        }
     }
 
     /// The clear password, where one may be shown (decision 17): empty for hashed ones, and always when

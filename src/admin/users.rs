@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use bstr::{BString, ByteSlice};
+use bstr::{BString, ByteSlice as _};
 
 use super::aliases::fits;
+use super::new_users::NewUser;
 use super::{AccountChange, Admin, AdminError, account, is_directory_name};
 use crate::address::is_rfc822_name;
 use crate::auth;
@@ -40,7 +41,7 @@ pub struct AccountStatus {
 /// Names of files that stand beside the account directories of a domain.
 const FILES_OF_A_DOMAIN: [&str; 2] = ["userdef.tab", "mailproc.tab"];
 
-const MAIL_USERS: &str = "mailusers.tab";
+pub(super) const MAIL_USERS: &str = "mailusers.tab";
 
 impl Admin {
     /// Adds an account (`useradd`): a list for a type that begins with `M`, else a user (golden `ctrl_commands`).
@@ -49,95 +50,19 @@ impl Admin {
     /// `DomainNotHandled`, `BadUserName`, `UserExists`, `AliasExists`, `PasswordTooLong`, `MakeDirectory` when the
     /// account's directory exists already, `Edit`, `Mailbox`. Nothing is left behind then.
     pub fn add_user(&self, domain: &str, name: &str, password: &[u8], kind: &str) -> Result<(), AdminError> {
-        let _changing = self.changing();
-        let tables = self.snapshot();
-        check_new_user(&tables, domain, name)?;
-        let is_list = kind.starts_with(['M', 'm']);
-        let account = Account {
-            line: 0,
+        let kind = if kind.starts_with(['M', 'm']) { AccountKind::List } else { AccountKind::User };
+        self.add_users(&[NewUser {
             domain: domain.into(),
             name: name.into(),
-            password: Self::stored_password(&tables, password)?,
-            id: 0,
-            directory: name.into(),
-            kind: if is_list { AccountKind::List } else { AccountKind::User },
-            kind_text: if is_list { "M".into() } else { "U".into() },
-        };
-        let directory = MailRoot::account_directory(&account);
-        self.make_account_directory(&directory)?;
-        let made = self.fill_account_directory(&account).and_then(|()| self.add_user_row(&account));
-        if made.is_err() && !self.has_row(domain, name) {
-            // The directory is ours, made a moment ago, and no row names it.
-            self.remove_directory(&directory)?;
-        }
-        made?;
-        self.tell(AccountChange::UserAdded { domain, name, password, directory: &directory });
-        Ok(())
+            password: password.into(),
+            kind,
+            variables: Vec::new(),
+        }])
     }
 
     /// Whether the table has the account now: an edit that failed in its last sync has taken place all the same.
     fn has_row(&self, domain: &str, name: &str) -> bool {
         self.snapshot().users.get(domain, name).is_some()
-    }
-
-    fn make_account_directory(&self, directory: &Path) -> Result<(), AdminError> {
-        let path = self.root().path().join(directory);
-        if path.symlink_metadata().is_ok() {
-            // It may hold somebody's mail (`mailroot.md` 7.3: must not exist).
-            let source = std::io::ErrorKind::AlreadyExists.into();
-            return Err(AdminError::MakeDirectory { path, source });
-        }
-        self.make_directory(directory)
-    }
-
-    fn fill_account_directory(&self, account: &Account) -> Result<(), AdminError> {
-        match account.kind {
-            AccountKind::User if self.editor.rehearsal().is_some() => {}
-            AccountKind::User => self.mailboxes.create(account)?,
-            _ => {
-                self.editor.begin(&MailRoot::account_directory(account).join("mlusers.tab"))?.commit()?;
-            }
-        }
-        let mut profile = self.editor.begin(&MailRoot::user_tab(account))?;
-        for [name, value] in self.profile_of_new_accounts(&account.domain)? {
-            profile.push(&[name, value])?;
-        }
-        Ok(profile.commit()?)
-    }
-
-    /// The rows of the domain's `userdef.tab`, else of the global one (`mailroot.md` 9).
-    fn profile_of_new_accounts(&self, domain: &str) -> Result<Vec<[BString; 2]>, AdminError> {
-        let own = MailRoot::domain_directory(domain).join("userdef.tab");
-        let bytes = match self.read(&own)? {
-            Some(bytes) => Some(bytes),
-            None => self.read(Path::new("userdef.tab"))?,
-        };
-        let file = crate::tab::TabFile::parse(&bytes.unwrap_or_default());
-        let rows = file.lines().iter().map(|line| line.fields());
-        Ok(rows
-            .filter_map(|fields| <[_; 2]>::try_from(fields).ok())
-            .map(|pair| pair.map(|field| field.value))
-            .collect())
-    }
-
-    fn add_user_row(&self, account: &Account) -> Result<(), AdminError> {
-        let mut edit = self.editor.begin(Path::new(MAIL_USERS))?;
-        let key = [&*account.domain, &*account.name];
-        if edit.find(|row| row.has_key(&key)).is_some() {
-            return Err(AdminError::UserExists);
-        }
-        let highest = edit.rows().filter_map(|row| row.value(3).to_str().ok()?.parse::<u64>().ok()).max();
-        let id = (highest.unwrap_or(0).saturating_add(1)).to_string();
-        let values: [&[u8]; 6] = [
-            account.domain.as_bytes(),
-            account.name.as_bytes(),
-            &account.password,
-            id.as_bytes(),
-            account.directory.as_bytes(),
-            account.kind_text.as_bytes(),
-        ];
-        edit.push(&values)?;
-        Ok(edit.commit()?)
     }
 
     /// Removes an account (`userdel`) with its aliases, links and directory.
@@ -156,6 +81,7 @@ impl Admin {
         if dropped.is_err() && self.has_row(domain, name) {
             return dropped;
         }
+        self.leave_groups(&tables, account)?;
         let directory = &MailRoot::account_directory(account);
         self.tell(AccountChange::UserRemoved { domain, name, directory });
         let is_shared = tables.users.rows().iter().any(|other| {
@@ -281,7 +207,7 @@ impl Admin {
     }
 }
 
-fn check_new_user(tables: &Snapshot, domain: &str, name: &str) -> Result<(), AdminError> {
+pub(super) fn check_new_user(tables: &Snapshot, domain: &str, name: &str) -> Result<(), AdminError> {
     if tables.domains.get(domain).is_none() {
         return Err(AdminError::DomainNotHandled);
     }

@@ -577,7 +577,12 @@ meaning! {
         "holds JDMail's groups, which Tabmail does not use",
         "their settings do not apply to the members",
         "",
-        "Write the settings into the members' user.tab.";
+        "Make them anew as groups/<domain>/<group>/members.tab and user.tab.";
+    GroupMemberGone { name: Text } = "TAB224" "group-member-gone" Warning,
+        "there is no account {name} in the domain",
+        "the row does nothing",
+        "the name of an account of the domain",
+        "Remove the row, or create the account.";
 
     // Certificates, programs, permissions.
     ProgramMissing { program: Text } = "TAB301" "program-missing" Error,

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use super::code::Fact;
 use super::finding::{Finding, Findings};
-use super::site::{Site, entries};
+use super::names::misspelt;
+use super::site::{File, Site, entries};
+use crate::mailroot::groups::{GROUPS, GroupMembers, MEMBERS_TAB};
 use crate::mailroot::schema::server;
-use crate::mailroot::{Problem, ProblemKind};
+use crate::mailroot::{MailRoot, Problem, ProblemKind, UserTab};
 
 pub(super) fn check(site: &Site<'_>, findings: &mut Findings) {
     for directory in ["spool2/out", "spool3"] {
@@ -21,15 +23,49 @@ pub(super) fn check(site: &Site<'_>, findings: &mut Findings) {
         let path = variable.value.to_string();
         findings.add(Finding::of_field("server.tab", variable.line, 0, Fact::OtherMailPath { path }));
     }
-    if !entries(&site.path("groups")).is_empty() {
-        findings.add(Finding::of_file("groups", Fact::Groups {}));
-    }
+    groups(site, findings);
     for domain in site.tables.domains.rows() {
         let file = Path::new("domains").join(domain.domain.to_ascii_lowercase()).join(".avscan");
         if site.path(&file).exists() {
             findings.add(Finding::of_file(file, Fact::VirusScan {}));
         }
     }
+}
+
+/// The files of our groups; what else lies there is JDMail's.
+fn groups(site: &Site<'_>, findings: &mut Findings) {
+    let top = Path::new(GROUPS);
+    let mut has_others = false;
+    for entry in entries(&site.path(top)) {
+        let is_ours = entry.is_directory && site.tables.domains.get(&entry.name).is_some();
+        has_others |= !is_ours;
+        let groups = site.tables.groups(&entry.name);
+        for group in groups.iter().filter(|_| is_ours) {
+            has_others |= !check_group(site, &entry.name, group, findings);
+        }
+    }
+    if has_others {
+        findings.add(Finding::of_file(top, Fact::Groups {}));
+    }
+}
+
+/// Whether the directory holds a group of ours.
+fn check_group(site: &Site<'_>, domain: &str, group: &str, findings: &mut Findings) -> bool {
+    let directory = MailRoot::group_directory(domain, group);
+    for entry in entries(&site.path(&directory)) {
+        misspelt(&directory, &entry, &[MEMBERS_TAB, "user.tab"], findings);
+    }
+    let settings = site.load::<UserTab>(&directory.join("user.tab"), findings);
+    let file = directory.join(MEMBERS_TAB);
+    let members = site.load::<GroupMembers>(&file, findings);
+    let is_ours = !matches!((&settings, &members), (File::Missing, File::Missing));
+    for member in members.table().iter().flat_map(|members| members.rows()) {
+        if site.knows_its_accounts() && site.tables.users.get(domain, &member.name).is_none() {
+            let fact = Fact::GroupMemberGone { name: member.name.to_string() };
+            findings.add(Finding::of_field(&file, member.line, 0, fact));
+        }
+    }
+    is_ours
 }
 
 /// Whether a finding here says more about a variable without effect.

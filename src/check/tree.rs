@@ -23,6 +23,7 @@ use crate::mailroot::access::IpMap;
 use crate::mailroot::accounts::is_plain_name;
 use crate::mailroot::folders::{ImapFlags, ImapFolders, ImapKeywords};
 use crate::mailroot::lists::ListMembers;
+use crate::mailroot::routing::SmtpFwd;
 use crate::mailroot::{Account, AccountKind, MailRoot, UserTab};
 use crate::tab::wildcard;
 
@@ -36,11 +37,12 @@ const DOMAINS_AT_ONCE: usize = 8;
 const TOLD_EVERY: usize = 500;
 
 /// The tables of a domain's directory, and those of an account's.
-const OF_DOMAIN: &[&str] = &["userdef.tab", "mailproc.tab"];
+const OF_DOMAIN: &[&str] = &["userdef.tab", "mailproc.tab", "smtpfwd.tab"];
 const OF_ACCOUNT: &[&str] = &[
     "user.tab",
     "mlusers.tab",
     "mailproc.tab",
+    "smtpfwd.tab",
     "pop3.ipmap.tab",
     "imap.ipmap.tab",
     "imapfolders.tab",
@@ -143,6 +145,9 @@ fn check_domain(
     if has(&entries, "mailproc.tab") {
         commands::load(site, &directory.join("mailproc.tab"), Owner::Domain, findings);
     }
+    if has(&entries, "smtpfwd.tab") {
+        site.load::<SmtpFwd>(&directory.join("smtpfwd.tab"), findings);
+    }
     let present: HashSet<&str> =
         entries.iter().filter(|entry| entry.is_directory).map(|entry| entry.name.as_str()).collect();
     let mut named: HashSet<&str> = HashSet::new();
@@ -210,6 +215,9 @@ fn check_account(site: &Site<'_>, account: &Account, findings: &mut Findings) {
         if let File::Table(map) = site.load::<IpMap>(&file, findings) {
             access::ip_map(&file.display().to_string(), &map, findings);
         }
+    }
+    if has(&entries, "smtpfwd.tab") {
+        site.load::<SmtpFwd>(&directory.join("smtpfwd.tab"), findings);
     }
     if has(&entries, "imapfolders.tab") {
         site.load::<ImapFolders>(&directory.join("imapfolders.tab"), findings);

@@ -179,7 +179,7 @@ fn members(snapshot: &Snapshot, account: &Account) -> String {
         digest.write(member.address.to_ascii_lowercase().as_bytes());
         digest.write(b"\n");
     }
-    let sender = snapshot.user_tab(account);
+    let sender = snapshot.user_settings(account);
     let sender = sender.text(&user::LIST_SENDER).map_or_else(String::new, |from| format!(" from {from}"));
     format!(", copies{sender} to {} members ({:08x})", list.receiving().count(), digest.finish() >> 32)
 }
@@ -217,7 +217,7 @@ fn own_ipmap(name: &str, map: &IpMap) -> Option<String> {
 fn permissions(snapshot: &Snapshot, account: &Account) -> Side {
     let side = with_rows(|trail| {
         let grant = Grant::of_account(snapshot, account, trail);
-        let user = snapshot.user_tab(account);
+        let user = snapshot.user_settings(account);
         let size = match grant.size {
             SizeRule::Server => "the server's size limit".to_owned(),
             SizeRule::Unlimited => "any size".to_owned(),

@@ -587,7 +587,8 @@ async fn send_remote(job: Box<Job>, open: &mut Option<Open>) -> Option<(Box<Job>
     if let Some(fate) = fate {
         return Some((job, fate));
     }
-    let route = route::route(&job.snapshot, &job.file.forward_path, &mut ());
+    let (sender, recipient) = (&job.file.reverse_path, &job.file.forward_path);
+    let route = route::route_from(&job.snapshot, sender, recipient, &mut ());
     let (job, sent) = send(job, route, Style::Smail, open).await?;
     let fate = match sent {
         Sent::Delivered { .. } => Fate::Done,

@@ -15,7 +15,7 @@ use super::attempt::{Fate, Job};
 use super::failure::plain_entry;
 use crate::address::{ForwardPath, ReversePath};
 use crate::mailroot::schema::user as variables;
-use crate::mailroot::{Account, Citation, Fact, MailRoot, Snapshot, Step, Trail};
+use crate::mailroot::{Account, Fact, MailRoot, Snapshot, Step, Trail};
 use crate::message::HeaderScanner;
 use crate::status::number;
 
@@ -30,7 +30,7 @@ pub(super) fn deliver(job: &Job, account: &Account) -> Fate {
         job.attempt.log(&plain_entry(number::FILE_OPEN, format!("List {own} : {MLUSERS} {reason}")));
         return Fate::Again;
     }
-    let settings = job.snapshot.user_tab(account);
+    let settings = job.snapshot.user_settings(account);
     let copies = copies(&job.snapshot, account, &mut ());
     for address in &copies.invalid {
         let line = format!("List {} : invalid address \"{address}\"", account.address());
@@ -79,7 +79,7 @@ pub(super) struct Copies {
 
 /// What a list gives out of each message. May block.
 pub(super) fn copies(snapshot: &Snapshot, account: &Account, trail: &mut impl Trail) -> Copies {
-    let settings = snapshot.user_tab(account);
+    let settings = snapshot.user_settings(account);
     let members = snapshot.list_members(account);
     let sender = settings.text(&variables::LIST_SENDER).and_then(|sender| {
         ReversePath::parse(sender.as_bytes())
@@ -95,7 +95,7 @@ pub(super) fn copies(snapshot: &Snapshot, account: &Account, trail: &mut impl Tr
     }
     let file = || MailRoot::account_directory(account).join(MLUSERS);
     trail.note(|| {
-        let row = settings.line_of(&variables::LIST_SENDER).filter(|_| sender.is_some());
+        let row = settings.citation(&variables::LIST_SENDER).filter(|_| sender.is_some());
         Step::new(Fact::ListCopies {
             list: account.address(),
             sender: sender.as_ref().map(ToString::to_string),
@@ -103,7 +103,7 @@ pub(super) fn copies(snapshot: &Snapshot, account: &Account, trail: &mut impl Tr
             invalid: invalid.len(),
         })
         .by(file(), 0)
-        .by_all(row.map(|line| Citation::new(MailRoot::user_tab(account), line)))
+        .by_all(row)
     });
     for member in members.receiving().take(MEMBERS_NOTED_MAX) {
         let fact = || Fact::ListMember { address: member.address.to_string() };

@@ -50,7 +50,7 @@ pub(super) fn deliver(job: &Job, account: &Account) -> Fate {
 /// answered 250 for it after looking at its size (decision 9), and mail that we answered for is delivered. A mailbox that
 /// cannot be read is not full.
 pub(super) fn is_full(snapshot: &Snapshot, mailboxes: &Mailboxes, account: &Account) -> bool {
-    let Some(limit) = snapshot.user_tab(account).mailbox_bytes_max() else { return false };
+    let Some(limit) = snapshot.user_settings(account).mailbox_bytes_max() else { return false };
     let stored = mailboxes.quota_usage(account).map(|usage| usage.bytes).unwrap_or(0);
     stored >= limit
 }

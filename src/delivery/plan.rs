@@ -81,7 +81,7 @@ pub fn plan(
         Target::UnknownUser(user, domain) => {
             vec![End::Returned(format!("Unknown user \"{user}\" in domain \"{domain}\""))]
         }
-        Target::Remote => plan.remote(route::route),
+        Target::Remote => plan.remote(),
     }
 }
 
@@ -149,10 +149,11 @@ impl<T: Trail> Plan<'_, T> {
         if ends.is_empty() { vec![End::Nowhere] } else { ends }
     }
 
-    fn remote(&mut self, route: impl FnOnce(&Snapshot, &ForwardPath, &mut T) -> Route) -> Vec<End> {
+    fn remote(&mut self) -> Vec<End> {
         self.filters(Stage::Out);
-        let recipient = &self.message.recipient;
-        vec![End::Remote(recipient.clone(), route(self.snapshot, recipient, self.trail))]
+        let (sender, recipient) = (&self.message.sender, &self.message.recipient);
+        let route = route::route_from(self.snapshot, sender, recipient, self.trail);
+        vec![End::Remote(recipient.clone(), route)]
     }
 
     fn filters(&mut self, stage: Stage) {

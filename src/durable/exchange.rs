@@ -127,6 +127,17 @@ impl Disk {
         self.sync_dir(parent(&real_target(path)?))
     }
 
+    /// Two names of one directory change places, in one step that nobody can see half of. Their directory is not synced.
+    ///
+    /// # Errors
+    /// `Unsupported` where the file system cannot; what the system says; nothing has changed then.
+    pub fn exchange_names(&self, one: &Path, other: &Path) -> io::Result<()> {
+        match self.rename_flagged(one, other, RenameFlags::EXCHANGE) {
+            Err(error) if is_unsupported(&error) => Err(io::ErrorKind::Unsupported.into()),
+            done => done,
+        }
+    }
+
     fn rename_flagged(&self, from: &Path, to: &Path, flags: RenameFlags) -> io::Result<()> {
         if flags == RenameFlags::EXCHANGE {
             self.before(Step::Exchange { from, to })?;

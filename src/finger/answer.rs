@@ -60,7 +60,7 @@ fn key(account: &Account) -> String {
 }
 
 fn block(snapshot: &Snapshot, account: &Account) -> Vec<u8> {
-    let variables = snapshot.user_tab(account);
+    let variables = snapshot.user_settings(account);
     let address = account.address();
     let mut lines = Vec::new();
     for (name, value) in [

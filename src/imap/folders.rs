@@ -321,7 +321,7 @@ impl Work {
         mailbox: Option<&MailboxName>,
         out: &mut Vec<u8>,
     ) -> Result<Progress, Refusal> {
-        let limit = self.tables.fresh().user_tab(&self.account).mailbox_bytes_max();
+        let limit = self.tables.fresh().user_settings(&self.account).mailbox_bytes_max();
         if let Some(mailbox) = mailbox {
             out.extend_from_slice(b"* QUOTAROOT ");
             encode::mailbox(out, mailbox.as_str(), self.names());

@@ -52,7 +52,7 @@ pub fn permitted_by_scram(
 }
 
 fn may_enter(snapshot: &Snapshot, account: &Account, peer: IpAddr) -> bool {
-    snapshot.user_tab(account).flag(&variables::IMAP_ENABLE)
+    snapshot.user_settings(account).flag(&variables::IMAP_ENABLE)
         && snapshot.imap_ipmap_of(account).verdict(peer).allowed
 }
 

@@ -135,7 +135,7 @@ impl Work {
     /// Whether so many octets still fit the account (`MaxMBSize`).
     pub(super) fn check_quota(&self, bytes: u64) -> Result<(), Refusal> {
         let snapshot = self.tables.fresh();
-        let Some(limit) = snapshot.user_tab(&self.account).mailbox_bytes_max() else { return Ok(()) };
+        let Some(limit) = snapshot.user_settings(&self.account).mailbox_bytes_max() else { return Ok(()) };
         let stored = self.mailboxes.quota_usage(&self.account).map_err(FolderError::from)?.bytes;
         if stored.saturating_add(bytes) > limit {
             return Err(Refusal::no(Some(Code::OverQuota), "The mailbox is full"));

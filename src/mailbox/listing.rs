@@ -49,6 +49,22 @@ impl Mailboxes {
         Ok(messages)
     }
 
+    /// All messages of an account, those of its IMAP folders as well, in no order. A missing directory is empty.
+    ///
+    /// # Errors
+    /// The disk's, other than a missing directory.
+    pub fn list_everything(&self, account: &Account) -> Result<Vec<Arc<StoredMessage>>, MailboxError> {
+        let mut messages = self.list(account, true)?;
+        let top = self.directory(account);
+        let read = self.known.read(&top).map_err(MailboxError::on("read", &top))?;
+        let folders = read.iter().flat_map(|read| &read.folders);
+        for directory in folders.flat_map(|folder| [folder.join("new"), folder.join("cur")]) {
+            let read = self.known.read(&directory).map_err(MailboxError::on("read", &directory))?;
+            messages.extend(read.iter().flat_map(|read| &read.files).map(|file| Arc::clone(&file.message)));
+        }
+        Ok(messages)
+    }
+
     /// What the account's mailbox holds, for quotas and `userstat`: all files below it whose names do not begin with
     /// a dot. A missing directory is empty.
     ///

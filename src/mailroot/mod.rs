@@ -14,6 +14,7 @@ pub mod dnsroots;
 pub mod edit;
 pub mod filters;
 pub mod folders;
+pub mod groups;
 pub mod history;
 mod index;
 pub mod line_diff;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 
 pub use accounts::{Account, AccountKind};
 pub use directory::Resolved;
+pub use groups::UserSettings;
 pub use problem::{Problem, ProblemKind, Severity};
 pub use profile::UserTab;
 pub use server_tab::ServerTab;

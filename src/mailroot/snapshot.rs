@@ -47,6 +47,7 @@ use super::access::{HostProperties, IpMap, IpProperties, SmtpRelay, SpamAddresse
 use super::accounts::{AliasDomains, Aliases, Domains, ExtAliases, MailUsers};
 use super::authentication::{CtrlAccounts, SmtpAuth, SmtpExtAuth};
 use super::filters::{FilterProgram, FilterRules};
+use super::groups::GroupNames;
 use super::links::Pop3Links;
 use super::problem::Problem;
 use super::routing::{SmtpFwd, SmtpGw};
@@ -222,6 +223,11 @@ impl Snapshot {
     /// [`MailRoot`], never from raw input.
     pub fn file<T: Table>(&self, relative: &Path) -> Loaded<T> {
         self.files.get(&self.root, relative)
+    }
+
+    /// The names of groups, as last read.
+    pub(super) fn group_names(&self) -> &GroupNames {
+        &self.files.group_names
     }
 }
 

@@ -73,10 +73,9 @@ pub fn recipient(
     }
     let resolved = snapshot.resolve_noting(domain, name, trail).ok_or(RecipientRefusal::NoMailbox)?;
     let account = resolved.account;
-    let user = snapshot.user_tab(&account);
-    let row = |variable| user.line_of(variable).map(|line| Citation::new(MailRoot::user_tab(&account), line));
+    let user = snapshot.user_settings(&account);
     if !user.flag(&variables::RECEIVE_ENABLE) {
-        trail.note(|| Step::new(Fact::ReceiveDisabled).by_all(row(&variables::RECEIVE_ENABLE)));
+        trail.note(|| Step::new(Fact::ReceiveDisabled).by_all(user.citation(&variables::RECEIVE_ENABLE)));
         return Err(RecipientRefusal::Disabled);
     }
     if account.kind == AccountKind::User {
@@ -89,7 +88,7 @@ pub fn recipient(
         trail.note(|| {
             let file = || MailRoot::account_directory(&account).join("mlusers.tab");
             Step::new(Fact::ClosedList { may_post: poster.is_some() })
-                .by_all(row(&variables::CLOSED_ML))
+                .by_all(user.citation(&variables::CLOSED_ML))
                 .by_all(poster.map(|member| Citation::new(file(), member.line)))
         });
         if poster.is_none() {

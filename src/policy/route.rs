@@ -9,11 +9,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::address::{ForwardPath, Mailbox};
+use crate::address::{ForwardPath, Mailbox, ReversePath};
+use crate::mailroot::accounts::is_plain_name;
 use crate::mailroot::command_file::CommandFile;
-use crate::mailroot::routing::{Gateway, GatewayList, GatewayOptions, HostPort};
+use crate::mailroot::routing::{Gateway, GatewayList, GatewayOptions, HostPort, SmtpFwd};
 use crate::mailroot::schema::server as variables;
-use crate::mailroot::{Account, AccountKind, Fact, Loaded, Miss, Snapshot, Step, Trail};
+use crate::mailroot::{Account, AccountKind, Fact, Loaded, MailRoot, Miss, Snapshot, Step, Trail};
 
 /// What is done with a message.
 #[derive(Clone, Debug)]
@@ -207,6 +208,45 @@ pub fn route(snapshot: &Snapshot, path: &ForwardPath, trail: &mut impl Trail) ->
     let domain = first.host_text().to_owned();
     trail.note(|| Step::new(Fact::Exchangers { domain: domain.clone() }));
     Route::Exchangers { domain, options }
+}
+
+/// [`route`] for mail from a sender: relays of an account of ours, then of its domain, go before those of the server
+/// (`jdmail.md` JD-42, JD-99). May block.
+pub fn route_from(
+    snapshot: &Snapshot,
+    sender: &ReversePath,
+    path: &ForwardPath,
+    trail: &mut impl Trail,
+) -> Route {
+    let own = sender.mailbox().filter(|_| !path.path().is_routed());
+    let own = own.and_then(|sender| own_relay(snapshot, sender, path, trail));
+    own.unwrap_or_else(|| route(snapshot, path, trail))
+}
+
+fn own_relay(
+    snapshot: &Snapshot,
+    sender: &Mailbox,
+    path: &ForwardPath,
+    trail: &mut impl Trail,
+) -> Option<Route> {
+    let (domain, name) = (snapshot.real_domain(sender.domain.as_str()), sender.local_part.as_str());
+    let domain = &*snapshot.domains.get(domain)?.domain;
+    let account = snapshot.users.get(domain, name).map(|account| MailRoot::account_directory(account));
+    let directories = account.into_iter().chain(is_plain_name(domain).then(|| MailRoot::domain_directory(domain)));
+    directories.map(|directory| directory.join(SMTPFWD)).find_map(|file| {
+        let table = snapshot.file::<SmtpFwd>(&file);
+        let row = table.matching(path.path().first_domain().as_str())?;
+        if row.gateways.hosts.is_empty() {
+            // Nothing that could be tried; `check` reports the row.
+            return None;
+        }
+        trail.note(|| {
+            let hosts = row.gateways.hosts.iter().map(|gateway| gateway.host.to_string()).collect();
+            Step::new(Fact::ForwardHosts { hosts }).by(&file, row.line)
+        });
+        let effective = row.gateways.clone().with_options(snapshot.server.smtp_gw_config());
+        Some(Route::Hosts(HostList::of_gateways("FWD", "FWD", &row.gateways, effective)))
+    })
 }
 
 /// The file of hosts that take mail for domains.

@@ -6,7 +6,7 @@ use crate::mailroot::access::Properties;
 use crate::mailroot::authentication::SmtpPerms;
 use crate::mailroot::schema::{options, server, user as variables};
 use crate::mailroot::trail::SERVER_TAB;
-use crate::mailroot::{Account, Citation, Fact, MailRoot, Miss, ServerTab, Snapshot, Step, Trail};
+use crate::mailroot::{Account, Fact, Miss, ServerTab, Snapshot, Step, Trail};
 
 use super::connection::{Marks, Standing};
 
@@ -61,13 +61,12 @@ impl Grant {
     /// What an account gets: `SmtpPerms`, else `DefaultSmtpPerms`, else XMail's default; then the variables that go
     /// over the letters. May block.
     pub fn of_account(snapshot: &Snapshot, account: &Account, trail: &mut impl Trail) -> Self {
-        let user = snapshot.user_tab(account);
+        let user = snapshot.user_settings(account);
         let own = user.bytes(&variables::SMTP_PERMS);
         let letters = own.or_else(|| snapshot.server.bytes(&server::DEFAULT_SMTP_PERMS));
         let perms = SmtpPerms::parse(letters.unwrap_or_default());
         trail.note(|| {
-            let own = user.line_of(&variables::SMTP_PERMS);
-            let own = own.map(|line| Citation::new(MailRoot::user_tab(account), line));
+            let own = user.citation(&variables::SMTP_PERMS);
             let or_default = own.is_none().then_some(&*server::DEFAULT_SMTP_PERMS);
             Step::new(Fact::Login { name: account.address(), perms })
                 .by_all(own)

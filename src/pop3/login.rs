@@ -62,7 +62,7 @@ fn permitted(snapshot: &Snapshot, login: &LogIn, visitor: Visitor<'_>) -> Option
         };
         check_account(snapshot, &login.domain, &login.name, &proof)
     }?;
-    let is_enabled = snapshot.user_tab(&account).flag(&variables::POP_ENABLE);
+    let is_enabled = snapshot.user_settings(&account).flag(&variables::POP_ENABLE);
     let is_near = snapshot.pop3_ipmap_of(&account).verdict(visitor.peer).allowed;
     (is_enabled && is_near).then_some(account)
 }
@@ -75,7 +75,7 @@ fn open(
     peer: IpAddr,
 ) -> Result<Option<(OpenMailbox, Vec<Message>)>, MailboxError> {
     let Some(lock) = mailboxes.lock(account)? else { return Ok(None) };
-    let scan_cur = snapshot.user_tab(account).integer(&variables::POP3_SCAN_CUR) > 0;
+    let scan_cur = snapshot.user_settings(account).integer(&variables::POP3_SCAN_CUR) > 0;
     let mut mailbox = OpenMailbox { messages: Vec::new(), _lock: lock };
     let mut messages = Vec::new();
     for stored in mailboxes.list(account, scan_cur)? {

@@ -20,7 +20,7 @@ use crate::dns::Presence;
 use crate::mailbox::Mailboxes;
 use crate::mailroot::authentication::SmtpPerms;
 use crate::mailroot::schema::user as variables;
-use crate::mailroot::{Account, AccountKind, Citation, Fact, MailRoot, Snapshot, Step, Trail};
+use crate::mailroot::{Account, AccountKind, Fact, MailRoot, Snapshot, Step, Trail};
 use crate::policy::recipient::recipient;
 use crate::policy::{Asker, Grant, Recipient, RecipientRefusal, quota_verdict};
 use crate::spool::{Origin, Spool, SpoolError};
@@ -109,6 +109,9 @@ pub fn pop_before_smtp(
     if address.to_canonical() != peer.to_canonical() {
         return None;
     }
+    if !snapshot.user_settings(&resolved.account).flag(&variables::SMTP_ENABLE) {
+        return None;
+    }
     let account = resolved.account.address();
     trail.note(|| {
         let file = MailRoot::account_directory(&resolved.account).join(IP_CONN);
@@ -152,6 +155,7 @@ pub fn granted(
         (_, None) => None,
     });
     match found {
+        Some(account) if !snapshot.user_settings(&account).flag(&variables::SMTP_ENABLE) => None,
         Some(account) => Some(Grant::of_account(snapshot, &account, trail)),
         None => row(user).map(Grant::of_perms),
     }
@@ -213,8 +217,7 @@ fn fits_quota(
     }
     let stored_bytes = stored_bytes(mailboxes, account);
     trail.note(|| {
-        let (file, user) = (MailRoot::user_tab(account), snapshot.user_tab(account));
-        let row = user.line_of(&variables::MAX_MB_SIZE).map(|line| Citation::new(file, line));
+        let row = snapshot.user_settings(account).citation(&variables::MAX_MB_SIZE);
         Step::new(Fact::Quota { stored_bytes, limit_bytes: *limit_bytes, message_bytes: size_bytes })
             .by_all(row)
     });
@@ -276,7 +279,7 @@ fn verify(snapshot: &Snapshot, mailbox: &Mailbox) -> Option<Verified> {
         return snapshot.cmdalias(domain, name).map(|_| Verified::CommandAlias { address });
     };
     let account = resolved.account;
-    let user = snapshot.user_tab(&account);
+    let user = snapshot.user_settings(&account);
     let real_name = user.text(&variables::REAL_NAME).unwrap_or("Unknown").to_owned();
     Some(Verified::Account { real_name, address: account.address() })
 }

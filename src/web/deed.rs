@@ -111,8 +111,22 @@ pub(super) struct Change {
     pub(super) file: String,
     /// `change.<what>` says what happens to it.
     pub(super) what: &'static str,
+    /// The name that a directory gets.
+    pub(super) to: String,
+    /// Messages that go or come.
+    pub(super) messages: u64,
+    /// Their bytes.
+    pub(super) bytes: u64,
     /// The diff; without its heads.
     pub(super) lines: Vec<DiffLine>,
+}
+
+impl Change {
+    /// Something that happens to a file or directory, without more to say about it.
+    pub(super) fn of(path: &Path, what: &'static str) -> Self {
+        let file = path.display().to_string();
+        Self { file, what, to: String::new(), messages: 0, bytes: 0, lines: Vec::new() }
+    }
 }
 
 /// A line of a diff.
@@ -130,7 +144,7 @@ pub(super) fn changes(planned: &[Planned], context_lines: usize) -> Vec<Change> 
 }
 
 fn change(step: &Planned, context_lines: usize) -> Option<Change> {
-    let of = |path: &Path, what| Change { file: path.display().to_string(), what, lines: Vec::new() };
+    let of = Change::of;
     Some(match step {
         Planned::File { before, after, .. } if before == after => return None,
         Planned::File { file, before, after } => {
@@ -145,6 +159,15 @@ fn change(step: &Planned, context_lines: usize) -> Option<Change> {
         Planned::MakeDirectory(path) => of(path, "change.make_directory"),
         Planned::RemoveDirectory(path) => of(path, "change.remove_directory"),
         Planned::RemoveFile(path) => of(path, "change.remove"),
+        Planned::MoveDirectory { from, to } => {
+            Change { to: to.display().to_string(), ..of(from, "change.move_directory") }
+        }
+        Planned::RemoveMessages { directory, messages, bytes } => {
+            Change { messages: *messages, bytes: *bytes, ..of(directory, "change.remove_messages") }
+        }
+        Planned::SendMail { recipients } => {
+            Change { messages: *recipients as u64, ..of(Path::new("spool/local"), "change.send_mail") }
+        }
     })
 }
 

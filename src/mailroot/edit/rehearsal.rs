@@ -26,6 +26,27 @@ pub enum Planned {
     RemoveDirectory(PathBuf),
     /// A file that is no table would be removed.
     RemoveFile(PathBuf),
+    /// A directory would get another name.
+    MoveDirectory {
+        /// The name it has.
+        from: PathBuf,
+        /// The name it gets.
+        to: PathBuf,
+    },
+    /// Messages would be removed.
+    RemoveMessages {
+        /// From the mailbox in this directory.
+        directory: PathBuf,
+        /// How many.
+        messages: u64,
+        /// Their size.
+        bytes: u64,
+    },
+    /// A message would be sent to each of so many accounts.
+    SendMail {
+        /// How many.
+        recipients: usize,
+    },
 }
 
 /// Collects what would be done. Clones collect together.

@@ -90,7 +90,6 @@ pub static OTHER_FILES: &[OtherFile] = &[
         "Data of JDMail's administration pages for the account, with .banned after too many failed log-ins. Kept, not used.",
     ),
     jdmail("domains/<domain>/<account>/jdwm/", "Data of JDMail's webmail for the account. Kept, not used."),
-    jdmail("groups/", "JDMail's groups of users. Kept, not used: what a group sets has to be in user.tab."),
     jdmail(
         "spool2/",
         "Mail that JDMail holds for approval. Kept, not sent: release it before you move to Tabmail.",

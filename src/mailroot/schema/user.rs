@@ -20,6 +20,9 @@ variables! {
     ADDRESS: Text = text("Address", Kind::Text, "none").ignored(FOR_PEOPLE);
     /// The telephone number.
     TELEPHONE: Text = text("Telephone", Kind::Text, "none").ignored(FOR_PEOPLE);
+    /// The department of the company.
+    DEPARTMENT: Text =
+        text("Department", Kind::Text, "none").ignored(FOR_PEOPLE).from(Origin::JDMail, "jdmail.md JD-41");
     /// How much mail the mailbox may hold. For users.
     MAX_MB_SIZE: Kilobytes = kilobytes("MaxMBSize");
     /// The largest message that the user may send when logged in; 0: any size. For users.
@@ -29,6 +32,8 @@ variables! {
     SMTP_PERMS: Text = text("SmtpPerms", Kind::Letters(&options::SMTP_PERMS), "DefaultSmtpPerms of server.tab");
     /// The account receives mail; with 0 its recipients are refused.
     RECEIVE_ENABLE: Flag = flag("ReceiveEnable", true);
+    /// The user may log in to SMTP. For users.
+    SMTP_ENABLE: Flag = flag("SmtpEnable", true).from(Origin::JDMail, "jdmail.md JD-41");
     /// The user may log in to POP3. For users.
     POP_ENABLE: Flag = flag("PopEnable", true);
     /// The user may log in to IMAP. For users.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use super::loaded::{Found, Haste, Loaded};
 use super::{TableState, TableStatus};
 use crate::mailroot::MailRoot;
+use crate::mailroot::groups::GroupNames;
 use crate::mailroot::table::Table;
 
 /// How many files of single domains and accounts are kept in memory.
@@ -31,6 +32,7 @@ pub trait Observer: fmt::Debug + Send + Sync {
 #[derive(Debug, Default)]
 pub(super) struct FileCache {
     pub(super) observer: OnceLock<Arc<dyn Observer>>,
+    pub(super) group_names: GroupNames,
     kept: Mutex<Kept>,
 }
 

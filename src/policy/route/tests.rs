@@ -104,3 +104,29 @@ fn routes_have_an_order() {
     check(gateways, "x@none.test", "FWD FWD false []");
     check(gateways, "x@[127.0.0.2]", "MX SMTP false [gw.test=gw.test:None None None]");
 }
+
+/// JD-42, JD-99: a relay of one user, then of the domain, then the server's.
+#[test]
+fn mail_of_a_domain_leaves_through_its_relay() {
+    let (directory, snapshot) = snapshot("\"DefaultSMTPGateways\"\t\"gw.test\"\n");
+    let write = |file: &str, text: &str| {
+        fs::create_dir_all(directory.path().join(file).parent().unwrap()).unwrap();
+        fs::write(directory.path().join(file), text).unwrap();
+    };
+    let way = |sender: &str, recipient: &str| {
+        let sender = ReversePath::parse(sender.as_bytes()).unwrap();
+        match route_from(&snapshot, &sender, &path(recipient), &mut ()) {
+            Route::Hosts(list) => list.hosts[0].label.clone(),
+            Route::Exchangers { domain, .. } => domain,
+        }
+    };
+    assert_eq!(way("anna@home.test", "x@far.test"), "gw.test");
+    write("domains/home.test/smtpfwd.tab", "\"*\"\t\"relay.home.test:587\"\t\"NeedTLS=2\"\n");
+    write("domains/home.test/anna/smtpfwd.tab", "\"far.test\"\t\"annas.test\"\n");
+    assert_eq!(way("Anna@Home.test", "x@far.test"), "annas.test");
+    assert_eq!(way("anna@alias.test", "x@other.test"), "relay.home.test:587");
+    assert_eq!(way("nobody@home.test", "x@far.test"), "relay.home.test:587");
+    assert_eq!(way("x@elsewhere.test", "x@far.test"), "gw.test");
+    assert_eq!(way("", "x@far.test"), "gw.test", "notices");
+    assert_eq!(way("anna@home.test", "@hop.test:x@far.test"), "hop.test", "a route was asked for");
+}

@@ -78,7 +78,7 @@ fn change(history: &History, state: &State, file: &Path) -> Result<Change, WebEr
         Some(before) => ("change.change", diff_lines(file, &unified(bytes(before), bytes(&after), 2))),
         None => ("change.first", Vec::new()),
     };
-    Ok(Change { file: file.display().to_string(), what, lines })
+    Ok(Change { lines, ..Change::of(file, what) })
 }
 
 /// Makes one file what it was before or in a state; the diff is shown first.

@@ -2,9 +2,11 @@
 
 use super::{BLANK, Column, RowSpec, TableSchema, key, problems_of, row};
 use crate::mailroot::accounts::{AliasDomains, Aliases, Domains, ExtAliases, MailUsers};
+use crate::mailroot::groups::GroupMembers;
 use crate::mailroot::lists::ListMembers;
 use crate::mailroot::schema::kind::Kind;
 use crate::mailroot::schema::options::LIST_PERMS;
+use crate::mailroot::schema::variable::Origin;
 
 /// `domains.tab`.
 pub static DOMAINS: TableSchema = TableSchema {
@@ -172,5 +174,28 @@ pub static MLUSERS: TableSchema = TableSchema {
         row(&["reader@isp.example", "R"], "reader@isp.example only receives."),
     ],
     section: "mailroot.md 7.6",
+    ..BLANK
+};
+
+/// `members.tab` of a group.
+pub static MEMBERS: TableSchema = TableSchema {
+    name: "members.tab",
+    files: &["groups/<domain>/<group>/members.tab"],
+    summary: "The members of a group of accounts.",
+    rows: RowSpec::at_least(1, 510),
+    columns: &[Column::new("account", Kind::LocalPart, "The name of an account of the domain.")],
+    key: key(1),
+    lookup: "By the account's name, in any case.",
+    missing: "The group has no members.",
+    written_by: "The pages of groups.",
+    notes: &[
+        "What the group's user.tab sets holds for its members. A row of an account's own user.tab goes over it; of several \
+         groups the first by name that has the variable counts.",
+        "XMail does not look at groups: before a way back to it the values have to be written into each user.tab.",
+    ],
+    load: problems_of::<GroupMembers>,
+    examples: &[row(&["anna"], "anna is a member.")],
+    origin: Origin::Tabmail,
+    section: "jdmail.md JD-45",
     ..BLANK
 };

@@ -62,6 +62,7 @@ pub static TABLES: &[&TableSchema] = &[
     &folders::IMAPFLAGS,
     &folders::IMAPKEYWORDS,
     &accounts::MLUSERS,
+    &accounts::MEMBERS,
     &routing::SMTPGW,
     &routing::SMTPFWD,
     &routing::DNSROOTS,

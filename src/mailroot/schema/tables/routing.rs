@@ -29,7 +29,7 @@ pub static SMTPGW: TableSchema = TableSchema {
 /// `smtpfwd.tab`.
 pub static SMTPFWD: TableSchema = TableSchema {
     name: "smtpfwd.tab",
-    files: &["smtpfwd.tab"],
+    files: &["smtpfwd.tab", "domains/<domain>/smtpfwd.tab", "domains/<domain>/<account>/smtpfwd.tab"],
     summary: "Hosts that take the mail for a domain instead of its MX hosts.",
     rows: RowSpec::at_least(2, 1022),
     columns: &[
@@ -50,6 +50,8 @@ pub static SMTPFWD: TableSchema = TableSchema {
     missing: "Mail goes through DefaultSMTPGateways of server.tab if that is set, else to the MX hosts.",
     written_by: "People and JDMail's page of forwarding.",
     notes: &[
+        "In the directory of an account or of a domain the file is about the mail that the account, or any sender of the domain, \
+         sends to others; it goes before the server's. XMail does not look there.",
         "JDMail writes options behind each host (host:port,NeedTLS=1), XMail in a third column; both are read.",
     ],
     load: problems_of::<SmtpFwd>,

@@ -37,13 +37,14 @@ pub static SERVER: TableSchema = TableSchema {
 /// `user.tab`.
 pub static USER: TableSchema = TableSchema {
     name: "user.tab",
-    files: &["domains/<domain>/<account>/user.tab"],
-    summary: "The variables of one account, a user or a list.",
+    files: &["domains/<domain>/<account>/user.tab", "groups/<domain>/<group>/user.tab"],
+    summary: "The variables of one account, a user or a list; or of a group of accounts.",
     rows: RowSpec::exactly(2, 2046),
     columns: COLUMNS,
     variables: user::VARIABLES,
     key: NAME,
-    lookup: "By name; the first row of a name counts.",
+    lookup: "By name; the first row of a name counts. What the account's own file does not have is looked for in the files of its \
+             groups, by the groups' names.",
     missing: "Every variable has its default.",
     written_by: "CTRL useradd (from userdef.tab) and uservarsset.",
     notes: &["Variables that are not listed here are kept: other programs store their own."],
