@@ -16,7 +16,7 @@ use sha2::Sha256;
 
 use super::error::WebError;
 use super::i18n::Language;
-use super::routes::{Method, ROUTES, Route, Verdict};
+use super::routes::{self, Method, ROUTES, Route, Verdict};
 use super::sessions::{hex, token};
 use super::visit::{Pairs, Visit, answer, redirect, with_cookie};
 use super::{App, HOME, cookies};
@@ -51,10 +51,9 @@ pub(super) fn router(app: Arc<App>) -> Router {
         router = router.route(route.path, method);
     }
     let home = || async { finish(redirect(HOME), false) };
-    let nowhere = || async {
-        finish(answer(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404\n".into()), false)
-    };
-    router.route("/", get(home)).route("/jdwa", get(home)).fallback(nowhere)
+    let nowhere = move |request: Request| enter(app, &routes::NOWHERE, request);
+    let router = router.route("/", get(home)).route("/jdwa", get(home));
+    router.fallback(nowhere.clone()).method_not_allowed_fallback(nowhere)
 }
 
 async fn enter(app: Arc<App>, route: &'static Route, request: Request) -> Response {
@@ -119,11 +118,20 @@ fn prepare(
         language: chosen.unwrap_or_else(browser),
         theme: theme(cookie(cookies::THEME)),
         peer: parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0),
-        here: parts.uri.path_and_query().map_or_else(|| HOME.to_owned(), ToString::to_string),
+        here: here(route, parts),
         topic: route.topic,
         app,
     };
     Ok((visit, new_guest))
+}
+
+/// Where a choice of language or theme leads back to: a page, also from what a form answered.
+fn here(route: &Route, parts: &Parts) -> String {
+    if route.is_shown() {
+        return parts.uri.path_and_query().map_or_else(|| HOME.to_owned(), ToString::to_string);
+    }
+    let page = ROUTES.iter().find(|page| page.is_entry() && page.topic == route.topic);
+    page.map_or(HOME, |page| page.path).to_owned()
 }
 
 /// The administrator of a session that is alive, as the table has him now, and the session's token.

@@ -108,6 +108,22 @@ pub static ROUTES: &[Route] = &[
     post("/jdwa/administrators/delete", System, "nav.administrators", administrators::remove),
 ];
 
+/// What is not in the table: a page that says so.
+pub(super) static NOWHERE: Route = get("", Anyone, "", |_| Err(WebError::NotFound));
+
+impl Route {
+    /// Whether the path can be opened as a page.
+    pub(super) fn is_shown(&self) -> bool {
+        let has_page = |path| ROUTES.iter().any(|route| route.method == Method::Get && route.path == path);
+        self.method == Method::Get || has_page(self.path)
+    }
+
+    /// Whether it is a page of a topic that stands for itself: the navigation may lead there.
+    pub(super) fn is_entry(&self) -> bool {
+        self.method == Method::Get && !self.path.contains('{') && !self.topic.is_empty()
+    }
+}
+
 /// What becomes of a request before its handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -143,23 +159,54 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("", &["dashboard"]),
     (
         "topics.accounts",
-        &["domains", "defaults", "users", "groups", "import", "lists", "addressbook", "welcome", "administrators"],
+        &[
+            "domains",
+            "defaults",
+            "users",
+            "groups",
+            "import",
+            "lists",
+            "addressbook",
+            "welcome",
+            "administrators",
+        ],
     ),
     (
         "topics.mail",
         &[
-            "queue", "explain", "mailproc", "processing", "aliases", "external", "forwarding", "smtpfwd", "gateways",
-            "smtpgw", "relay", "smtpauth", "pulls", "pop3links", "custom",
+            "queue",
+            "explain",
+            "mailproc",
+            "processing",
+            "aliases",
+            "external",
+            "forwarding",
+            "smtpfwd",
+            "gateways",
+            "smtpgw",
+            "relay",
+            "smtpauth",
+            "pulls",
+            "pop3links",
+            "custom",
         ],
     ),
     (
         "topics.protection",
-        &["access", "allowlist", "ipprop", "ipmap", "spammers", "senders", "filters", "rules", "passwords", "bans"],
+        &[
+            "access",
+            "allowlist",
+            "ipprop",
+            "ipmap",
+            "spammers",
+            "senders",
+            "filters",
+            "rules",
+            "passwords",
+            "bans",
+        ],
     ),
-    (
-        "topics.system",
-        &["services", "settings", "certificates", "logs", "backup", "tables", "history"],
-    ),
+    ("topics.system", &["services", "settings", "certificates", "logs", "backup", "tables", "history"]),
 ];
 
 /// A group of the navigation.
@@ -194,9 +241,8 @@ pub(super) fn navigation(who: Option<&WebAdmin>, here: &str) -> Vec<Group> {
     }
     let mut pages: Vec<&Route> = Vec::new();
     for route in ROUTES {
-        let is_page = route.method == Method::Get && !route.path.contains('{') && !route.topic.is_empty();
         let is_known = pages.iter().any(|known| known.topic == route.topic);
-        if is_page && !is_known && route.access.verdict(who, "") == Verdict::Allowed {
+        if route.is_entry() && !is_known && route.access.verdict(who, "") == Verdict::Allowed {
             pages.push(route);
         }
     }

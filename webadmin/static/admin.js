@@ -1,6 +1,43 @@
 // Small comforts; every page works without them.
 "use strict";
 
+// Tables become lists on narrow screens (admin.css): each value knows the heading of its column.
+for (const table of document.querySelectorAll(".scroll > table:not(.dense)")) {
+  const names = [...(table.tHead?.rows[0]?.cells ?? [])].map((cell) => cell.textContent.trim());
+  for (const row of names.length > 1 ? [...table.tBodies].flatMap((body) => [...body.rows]) : []) {
+    for (const cell of row.cells) {
+      const name = names[cell.cellIndex];
+      if (name && cell.colSpan === 1 && cell.textContent.trim() && !cell.classList.contains("acts")) {
+        cell.dataset.label = name;
+      }
+    }
+  }
+  table.classList.toggle("stacked", names.length > 1);
+}
+
+// What scrolls sideways can be reached with the keyboard.
+const scrollers = document.querySelectorAll(".scroll, .text, .diff");
+const reach = () => {
+  for (const box of scrollers) {
+    if (box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1) {
+      box.tabIndex = 0;
+    } else {
+      box.removeAttribute("tabindex");
+    }
+  }
+};
+reach();
+addEventListener("resize", reach);
+
+// All boxes of a list at once: <input type="checkbox" data-all="NAME">.
+for (const all of document.querySelectorAll("input[data-all]")) {
+  all.addEventListener("change", () => {
+    for (const box of all.form.querySelectorAll(`input[name="${CSS.escape(all.dataset.all)}"]`)) {
+      box.checked = all.checked;
+    }
+  });
+}
+
 // The raw editor: what is wrong with the text appears while it is typed.
 const text = document.querySelector("textarea[data-check]");
 if (text) {
@@ -30,11 +67,23 @@ if (text) {
       leaves = false;
     }
   });
-  const line = Number(new URLSearchParams(location.search).get("line"));
-  if (line > 0) {
+  // The line of a fault, from the list below or from another page.
+  const goTo = (line) => {
     const start = text.value.split("\n").slice(0, line - 1).join("\n").length + (line > 1 ? 1 : 0);
     const end = text.value.indexOf("\n", start);
     text.focus();
     text.setSelectionRange(start, end < 0 ? text.value.length : end);
+    text.scrollTop = (line - 5) * parseFloat(getComputedStyle(text).lineHeight);
+  };
+  document.getElementById("problems").addEventListener("click", (event) => {
+    const line = event.target.closest("[data-line]")?.dataset.line;
+    if (line) {
+      event.preventDefault();
+      goTo(Number(line));
+    }
+  });
+  const line = Number(new URLSearchParams(location.search).get("line"));
+  if (line > 0) {
+    goTo(line);
   }
 }

@@ -81,7 +81,7 @@ fn editor(
     let columns: Vec<_> = table.columns.iter().map(|column| column.name).collect();
     let file = path.display().to_string();
     let summary = visit.app.catalogs.schema(visit.language, table.name, table.summary).to_owned();
-    let context = context! { file, base, text, is_editable, problems, columns, summary };
+    let context = context! { file, base, text, is_editable, problems, columns, summary, is_editor => true };
     visit.page("raw.html", context)
 }
 
@@ -101,7 +101,7 @@ pub(in crate::web) fn check(visit: &Visit) -> Result<Response, WebError> {
     if visit.query("part").is_empty() {
         return editor(visit, path, visit.field("base"), &text.to_str_lossy(), true, &problems);
     }
-    let context = context! { lang => visit.language.tag(), problems };
+    let context = context! { lang => visit.language.tag(), problems, is_editor => true };
     let html = visit.app.templates.render("_problems.html", context)?;
     Ok(crate::web::visit::answer(StatusCode::OK, "text/html; charset=utf-8", html.into()))
 }

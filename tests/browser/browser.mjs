@@ -1,0 +1,117 @@
+// Debian's Chromium, and what people do in it.
+
+import fs from "node:fs";
+import path from "node:path";
+
+import { chromium } from "playwright-core";
+
+import { eventually, farServer, PATIENCE_MS, send, top } from "./house.mjs";
+
+/** The password that the administrator gets at the first log-in. */
+export const PASSWORD = "a password of my own";
+
+const program = process.env.CHROMIUM ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((file) => fs.existsSync(file));
+
+/** A browser; in containers root has no sandbox, and only our own pages are opened. */
+export async function launch() {
+  if (!program) throw new Error("no Chromium: install Debian's package chromium, or set CHROMIUM to the program");
+  return chromium.launch({ executablePath: program, args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"] });
+}
+
+/** A person with cookies of his own. Everything the browser complains about is in `page.faults`. */
+export async function visitor(browser, house, { width = 1280, height = 800, language = "en", theme = "light", ...more } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, locale: language, colorScheme: theme, baseURL: house.url, ...more });
+  context.setDefaultTimeout(PATIENCE_MS);
+  const page = await context.newPage();
+  page.faults = [];
+  // Answers like 404 are told on the console as well; those tests look at the status.
+  page.on("console", (said) => {
+    if (said.type() === "error" && !/Failed to load resource/.test(said.text())) page.faults.push(said.text());
+  });
+  page.on("pageerror", (error) => page.faults.push(String(error)));
+  return page;
+}
+
+export async function logIn(page, name, password) {
+  await page.goto("/jdwa/login");
+  await page.fill("#name", name);
+  await page.fill("#password", password);
+  await page.click("main button");
+}
+
+/** Where a demanded change of the password is asked for. */
+export async function choosePassword(page, old, fresh) {
+  await page.fill("#old", old);
+  await page.fill("#new", fresh);
+  await page.fill("#again", fresh);
+  await page.click("main form:has(#old) button");
+}
+
+/** The administrator `admin`, with the first log-in behind him. */
+export async function admin(browser, house, options) {
+  const page = await visitor(browser, house, options);
+  if (house.password === PASSWORD) {
+    await logIn(page, "admin", PASSWORD);
+  } else {
+    await logIn(page, "admin", house.password);
+    await choosePassword(page, house.password, PASSWORD);
+    house.password = PASSWORD;
+  }
+  await page.waitForURL("**/jdwa/");
+  return page;
+}
+
+/** Fills a form's fields by name and sends it; the form is the one that goes to `action`. */
+export async function submit(page, action, fields) {
+  const form = page.locator(`main form[action$="${action}"]`).first();
+  for (const [name, value] of Object.entries(fields)) {
+    const field = form.locator(`[name="${name}"]`);
+    if ((await field.evaluate((one) => one.tagName)) === "SELECT") await field.selectOption(value);
+    else await field.fill(value);
+  }
+  await form.locator("button.main, button:not(.plain, .danger)").first().click();
+}
+
+/** Confirms what is shown. */
+export async function confirm(page) {
+  await page.click('main form[action$="/confirm"] button');
+}
+
+/** The pages of the route table that are opened with GET, with samples for what stands in braces. */
+export function routes() {
+  const code = fs.readFileSync(path.join(top, "src/web/routes.rs"), "utf8");
+  const found = [...code.matchAll(/\bget\(\s*"(\/jdwa\/[^"]*)",\s*(\w+),/g)].map(([, route, access]) => ({ route, access }));
+  if (found.length < 10) throw new Error("src/web/routes.rs has another shape: no routes found");
+  return found;
+}
+
+const SAMPLES = { domain: "home.test", name: "bert", user: "bert", list: "team", table: "aliases.tab", state: "1", group: "staff" };
+
+/** A path for a route; `null`: it is no page, or there is no sample for it. */
+export function sample(route, samples = {}) {
+  if (route.startsWith("/jdwa/static/")) return null;
+  const all = { ...SAMPLES, ...samples };
+  let missing = false;
+  const filled = route.replace(/\{(\w+)\}/g, (_, name) => all[name] ?? ((missing = true), ""));
+  return missing ? null : filled;
+}
+
+/** A frozen message, for the pages about one: what stands in the path of its page. */
+export async function frozenMessage(page, house) {
+  const far = await farServer(house.far);
+  const password = "bert's word";
+  await page.goto("/jdwa/domains/home.test/users/bert");
+  await page.fill('form[action$="/password"] [name="password"]', password);
+  await page.click('form[action$="/password"] button');
+  await page.click('form[action$="/confirm"] button');
+  await page.waitForSelector(".flash.good");
+  await send(house, { user: "bert@home.test", password, to: "nobody@far.test", subject: "冻结的邮件" });
+  const link = page.locator('main tbody a[href*="/jdwa/queue/"]').first();
+  await eventually("the message is frozen", async () => {
+    await page.goto("/jdwa/queue?part=frozen");
+    return (await link.count()) > 0;
+  });
+  const [, , , level1, level2, name] = (await link.getAttribute("href")).split("/");
+  await far.close();
+  return { level1, level2, name };
+}
