@@ -69,7 +69,8 @@ impl Admin {
     pub fn remove_from_group(&self, domain: &str, group: &str, names: &[String]) -> Result<(), AdminError> {
         let _changing = self.changing();
         let file = group_directory(&self.snapshot(), domain, group)?.join(MEMBERS_TAB);
-        let gone: HashSet<Vec<u8>> = names.iter().map(|name| name.to_ascii_lowercase().into_bytes()).collect();
+        let gone: HashSet<Vec<u8>> =
+            names.iter().map(|name| name.to_ascii_lowercase().into_bytes()).collect();
         self.editor.remove_rows(&file, |row| gone.contains(&row.value(0).to_ascii_lowercase()))?;
         Ok(())
     }

@@ -93,7 +93,8 @@ impl Admin {
         let list = list_of(&self.snapshot(), domain, list)?;
         let gone: HashSet<Vec<u8>> =
             addresses.iter().map(|address| address.to_ascii_lowercase().into_bytes()).collect();
-        self.editor.remove_rows(&members_file(&list), |row| gone.contains(&row.value(0).to_ascii_lowercase()))?;
+        self.editor
+            .remove_rows(&members_file(&list), |row| gone.contains(&row.value(0).to_ascii_lowercase()))?;
         Ok(())
     }
 

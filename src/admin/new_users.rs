@@ -113,9 +113,9 @@ impl Admin {
         thread::scope(|scope| {
             let workers: Vec<_> =
                 users.chunks(share).map(|share| scope.spawn(move || of_share(share))).collect();
-            let joined = workers.into_iter().flat_map(|worker| {
-                worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            });
+            let joined = workers
+                .into_iter()
+                .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             joined.collect()
         })
     }

@@ -73,8 +73,8 @@ impl Admin {
         let file = self.directory_of(domain, of)?.join("mailproc.tab");
         relay.map_or(Ok(()), Relay::check)?;
         let mut edit = self.editor.begin(&file)?;
-        let is_one = |command: &'static str| move |row: &crate::mailroot::edit::EditRow| {
-            row.value(0).eq_ignore_ascii_case(command.as_bytes())
+        let is_one = |command: &'static str| {
+            move |row: &crate::mailroot::edit::EditRow| row.value(0).eq_ignore_ascii_case(command.as_bytes())
         };
         let had_relay = edit.find(is_one(RELAY)).is_some();
         match relay {

@@ -200,7 +200,8 @@ impl Admin {
             })?;
         }
         let lists = tables.users.rows().iter().filter(|account| account.kind != AccountKind::User);
-        for list in lists.filter(|list| tables.list_members(list).rows().iter().any(|row| is_address(&row.address)))
+        for list in
+            lists.filter(|list| tables.list_members(list).rows().iter().any(|row| is_address(&row.address)))
         {
             let mut directory = MailRoot::account_directory(list);
             if list.domain.eq_ignore_ascii_case(domain) && list.name.eq_ignore_ascii_case(old) {
@@ -310,9 +311,11 @@ impl Renaming {
 /// A hand-edited table: the directory is another account's as well.
 fn is_shared(tables: &Snapshot, account: &Account) -> bool {
     let directory = MailRoot::account_directory(account);
-    tables.users.rows().iter().any(|other| {
-        other.line != account.line && MailRoot::account_directory(other) == directory
-    })
+    tables
+        .users
+        .rows()
+        .iter()
+        .any(|other| other.line != account.line && MailRoot::account_directory(other) == directory)
 }
 
 fn is_link(path: &Path) -> bool {
@@ -409,7 +412,8 @@ mod tests {
     #[test]
     fn a_renamed_account_keeps_its_mail_and_everything_that_named_it() {
         let house = house();
-        let planned = house.admin.rehearse(|admin| admin.rename_user("a.test", "anna", "anne", true)).unwrap();
+        let planned =
+            house.admin.rehearse(|admin| admin.rename_user("a.test", "anna", "anne", true)).unwrap();
         assert!(planned.iter().any(|step| matches!(step, Planned::MoveDirectory { .. })), "{planned:?}");
         assert_eq!(house.text("domains/a.test/anna/Maildir/new/1.2.3"), "mail", "nothing yet");
         house.admin.rename_user("A.test", "Anna", "anne", true).unwrap();

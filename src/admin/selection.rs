@@ -8,12 +8,8 @@ use crate::mailroot::schema::{Flag, Variable};
 use crate::mailroot::{Account, MailRoot, Snapshot};
 
 /// What switches an account off and on.
-const SWITCHES: [&Flag; 4] = [
-    &variables::RECEIVE_ENABLE,
-    &variables::SMTP_ENABLE,
-    &variables::POP_ENABLE,
-    &variables::IMAP_ENABLE,
-];
+const SWITCHES: [&Flag; 4] =
+    [&variables::RECEIVE_ENABLE, &variables::SMTP_ENABLE, &variables::POP_ENABLE, &variables::IMAP_ENABLE];
 
 impl Admin {
     /// Switches accounts off: they receive no mail and nobody can log in to them. Their mail stays.

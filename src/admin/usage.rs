@@ -131,7 +131,10 @@ fn add(directory: &Path, depth: usize, usage: &mut AccountUsage) {
             add(&entry.path(), depth - 1, usage);
         } else if kind.is_file() && !entry.file_name().as_encoded_bytes().starts_with(b".") {
             // Our own tables stand in a folder's directory, messages never do end so.
-            let is_message = !matches!(entry.file_name().to_str(), Some("imapcache" | "imapkeywords.tab" | "maildirfolder"));
+            let is_message = !matches!(
+                entry.file_name().to_str(),
+                Some("imapcache" | "imapkeywords.tab" | "maildirfolder")
+            );
             if is_message && let Ok(metadata) = entry.metadata() {
                 usage.bytes += metadata.len();
                 usage.messages += 1;
@@ -154,7 +157,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let top = directory.path();
         fs::write(top.join("domains.tab"), "\"a.test\"\n").unwrap();
-        let rows = "\"a.test\"\t\"Anna\"\t\"\"\t1\t\"anna\"\t\"U\"\n\"a.test\"\t\"l\"\t\"\"\t2\t\"l\"\t\"M\"\n";
+        let rows =
+            "\"a.test\"\t\"Anna\"\t\"\"\t1\t\"anna\"\t\"U\"\n\"a.test\"\t\"l\"\t\"\"\t2\t\"l\"\t\"M\"\n";
         fs::write(top.join("mailusers.tab"), rows).unwrap();
         for file in ["new/1", "cur/2:2,S", ".Sent/cur/3", ".Sent/imapcache", "cur/.hidden"] {
             let path = top.join("domains/a.test/anna/Maildir").join(file);

@@ -63,9 +63,11 @@ impl Admin {
             return Ok(());
         }
         let path = self.root().path().join(&file);
-        self.disk
-            .replace(&path, &bytes)
-            .map_err(|source| AdminError::Disk { action: "write", path: path.clone(), source })
+        self.disk.replace(&path, &bytes).map_err(|source| AdminError::Disk {
+            action: "write",
+            path: path.clone(),
+            source,
+        })
     }
 
     fn welcome_file(&self, domain: Option<&str>) -> Result<PathBuf, AdminError> {
@@ -119,12 +121,14 @@ impl Admin {
             .replace("{account}", &account.name)
             .replace("{domain}", &account.domain)
             .replace("{name}", &name);
-        let sender = tables.server.postmaster().map_or_else(
-            || format!("{POSTMASTER}@{}", account.domain),
-            str::to_owned,
-        );
+        let sender = tables
+            .server
+            .postmaster()
+            .map_or_else(|| format!("{POSTMASTER}@{}", account.domain), str::to_owned);
         let mut out = format!("mail from:<{sender}>\r\nrcpt to:<{address}>\r\n\r\n").into_bytes();
-        out.extend(message(&text, &sender, &address, &self.clock.mail_date(), &self.message_id(account)).bytes());
+        out.extend(
+            message(&text, &sender, &address, &self.clock.mail_date(), &self.message_id(account)).bytes(),
+        );
         out
     }
 
@@ -160,9 +164,9 @@ fn header_end(text: &str) -> Option<usize> {
             return (end > 0).then_some(end);
         }
         let is_more = end > 0 && content.starts_with([' ', '\t']);
-        let is_field = content.split_once(':').is_some_and(|(name, _)| {
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic())
-        });
+        let is_field = content
+            .split_once(':')
+            .is_some_and(|(name, _)| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()));
         if !is_more && !is_field {
             return None;
         }
@@ -260,7 +264,13 @@ mod tests {
     #[test]
     fn a_template_becomes_a_whole_message() {
         let text = "Subject: 欢迎 金笛, dear {x}\nFrom: \"金笛\" <a@a.test>\n\nHello 李\n.\n";
-        let found = message(text, "postmaster@a.test", "anna@a.test", "Mon, 23 Nov 2026 10:00:00 +0000", "<1@a.test>");
+        let found = message(
+            text,
+            "postmaster@a.test",
+            "anna@a.test",
+            "Mon, 23 Nov 2026 10:00:00 +0000",
+            "<1@a.test>",
+        );
         assert_eq!(
             found,
             "Subject: =?UTF-8?B?5qyi6L+OIOmHkeesmyw=?= dear {x}\r\nFrom: =?UTF-8?B?6YeR56yb?= <a@a.test>\r\n\

@@ -232,7 +232,8 @@ fn own_relay(
     let (domain, name) = (snapshot.real_domain(sender.domain.as_str()), sender.local_part.as_str());
     let domain = &*snapshot.domains.get(domain)?.domain;
     let account = snapshot.users.get(domain, name).map(|account| MailRoot::account_directory(account));
-    let directories = account.into_iter().chain(is_plain_name(domain).then(|| MailRoot::domain_directory(domain)));
+    let directories =
+        account.into_iter().chain(is_plain_name(domain).then(|| MailRoot::domain_directory(domain)));
     directories.map(|directory| directory.join(SMTPFWD)).find_map(|file| {
         let table = snapshot.file::<SmtpFwd>(&file);
         let row = table.matching(path.path().first_domain().as_str())?;
