@@ -21,6 +21,8 @@ from ledger import FETCHER, Counts, Deferring, Found, Ledger, Load, Verdict, dra
 from pop3_source import Source
 
 STATES_PER_RECORDING = 60
+# So many system calls behind a death the server is about to have started again.
+START_LINES = 3000
 LIVES = 4
 LIFE_SECS = (0.3, 2.5)
 WORKERS = 2
@@ -161,11 +163,12 @@ class State:
 
 
 def choose(recorded, count):
-    """Cuts just behind answers and changes, and anywhere."""
+    """Cuts just behind answers and changes, while the server starts on what a SIGKILL has left, and anywhere."""
     trace, states = recorded.trace, []
     answers = sorted(line for line in trace.answers.values() if line < len(trace.times))
     for number in range(count):
-        line = [random.choice(answers), random.choice(trace.marks), random.randrange(len(trace.times))][number % 3]
+        start = min(random.choice(trace.deaths) + random.randrange(START_LINES), len(trace.times) - 1)
+        line = [random.choice(answers), random.choice(trace.marks), start, random.randrange(len(trace.times))][number % 4]
         states.append(State(random.randrange(10**9), line, random.choice(NAMES), random.choice(DATA)))
     return states
 
