@@ -17,7 +17,21 @@ import time
 
 import strace_log
 from disk_model import Disk
-from ledger import FETCHER, Counts, Deferring, Found, Ledger, Load, Verdict, drain, new_server, recipient, same_on
+from ledger import (
+    FETCHER,
+    WINDOW_SECS,
+    Counts,
+    Deferring,
+    Found,
+    Ledger,
+    Load,
+    Verdict,
+    drain,
+    new_server,
+    recipient,
+    same_on,
+    serial_of,
+)
 from pop3_source import Source
 
 STATES_PER_RECORDING = 60
@@ -215,7 +229,7 @@ def check_state(state):
             state.wrong = f"the server did not start: {stopped}"
             return state
         found = Found(server, sink, ledger.deliveries)
-        state.verdict = ledger.verdict(found, lambda key: key in before)
+        state.verdict = ledger.verdict(found, lambda key: key in before and not ledger.came_back(key))
         state.wrong = state.verdict.wrong()
         return state
     finally:
@@ -238,6 +252,7 @@ class Then:
 
     def __init__(self, recorded, cut):
         ledger, answers, clock = recorded.ledger, recorded.trace.answers, recorded.trace.times[cut]
+        self.cut = cut
         self.deliveries = [one for one in recorded.deliveries if one[2] < clock]
         self.promised = {key for key, evidence in ledger.promised.items() if answers[evidence] <= cut}
         if FAULT == "ledger":
@@ -252,6 +267,16 @@ class Then:
 
     def wanted(self):
         return [key for key in self.promised if key not in self.deleted and key not in self.unsure]
+
+    def came_back(self, key):
+        """Whether a life after a SIGKILL has delivered it again in time, which is the named window, and not the power cut."""
+        trace, (evidence, begun) = RECORDED.trace, RECORDED.ledger.deleted[key]
+        inbox = trace.disk.find(RECORDED.server.inbox(key[1]).relative_to(RECORDED.server.root).as_posix())
+        later = (change for change in trace.disk.changes if trace.answers[evidence] < change.line <= self.cut)
+        arrived = ((change.line, inode) for change in later for holder, _, inode in change.steps if holder is inbox and inode)
+        return any(
+            trace.times[line] < begun + WINDOW_SECS and serial_of(bytes(inode.content)) == key[0] for line, inode in arrived
+        )
 
     def verdict(self, found, is_late):
         return Verdict(found, self.promised, self.deleted, self.unsure, self.picked_up, is_late)
