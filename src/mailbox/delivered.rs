@@ -13,7 +13,8 @@ use crate::mailroot::Account;
 pub enum Delivered {
     /// The message is now in the mailbox; with [`Safety::Now`] on stable storage.
     Now(StoredFile),
-    /// This very message was there already: a delivery before a crash had got this far. It is on stable storage.
+    /// This very message was there already: a delivery before a crash had got this far. It is on stable storage, or its
+    /// owner has taken it away since.
     Before,
 }
 
@@ -77,6 +78,11 @@ impl Mailboxes {
         {
             let _ = self.disk.remove(&temporary);
             return self.sync(path).map(|()| Delivered::Before);
+        }
+        // Asked last, for the owner may take it while we look.
+        if delivery.may_have_arrived && self.removed.contains(&self.directory(account).join(delivery.name)) {
+            let _ = self.disk.remove(&temporary);
+            return Ok(Delivered::Before);
         }
         let is_new = earlier.is_none();
         let path = earlier.unwrap_or_else(|| inbox.join(delivery.name));

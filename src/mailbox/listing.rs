@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{MailboxError, Mailboxes};
+use super::known::Directory;
+use super::{MailboxError, Mailboxes, delivery_name};
 use crate::mailroot::Account;
 
 /// A message file.
@@ -82,22 +83,24 @@ impl Mailboxes {
     /// # Errors
     /// The disk's, other than a missing directory.
     pub fn quota_usage(&self, account: &Account) -> Result<Usage, MailboxError> {
-        let mut usage = self.usage(account)?;
-        let top = self.directory(account);
-        let read = self.known.measure(&top).map_err(MailboxError::on("read", &top))?;
-        let folders = read.iter().flat_map(|read| &read.folders);
-        for directory in folders.flat_map(|folder| [folder.join("new"), folder.join("cur")]) {
+        let mut usage = Usage::default();
+        let Some(top) = self.add_usage(&self.directory(account), &mut usage)? else { return Ok(usage) };
+        for directory in top.folders.iter().flat_map(|folder| [folder.join("new"), folder.join("cur")]) {
             self.add_usage(&directory, &mut usage)?;
         }
         Ok(usage)
     }
 
-    fn add_usage(&self, directory: &Path, usage: &mut Usage) -> Result<(), MailboxError> {
+    /// Adds what is in a directory and below it; returns what is known of it, `None` when there is none.
+    fn add_usage(&self, directory: &Path, usage: &mut Usage) -> Result<Option<Arc<Directory>>, MailboxError> {
         let read = self.known.measure(directory).map_err(MailboxError::on("read", directory))?;
-        let Some(read) = read else { return Ok(()) };
-        usage.bytes += read.bytes;
-        usage.messages += read.count;
-        read.below.iter().try_for_each(|below| self.add_usage(below, usage))
+        let Some(known) = &read else { return Ok(None) };
+        usage.bytes += known.bytes;
+        usage.messages += known.count;
+        for below in &known.below {
+            self.add_usage(below, usage)?;
+        }
+        Ok(read)
     }
 
     /// Removes a message that POP3 deleted. One that is gone already is fine.
@@ -106,6 +109,8 @@ impl Mailboxes {
     /// The disk's.
     pub fn remove(&self, message: &StoredMessage) -> Result<(), MailboxError> {
         self.wire_sizes.forget(message);
+        // First: a delivery that comes in between must find either the file or this.
+        self.note_removal(&message.path);
         match self.disk.remove(&message.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(MailboxError::on("remove", &message.path)(error))
@@ -125,15 +130,15 @@ impl Mailboxes {
         messages: impl Iterator<Item = &'a StoredMessage>,
     ) -> Result<(), MailboxError> {
         let messages: Vec<&StoredMessage> = messages.collect();
+        // What was moved away is no less gone.
+        messages.iter().for_each(|message| self.note_removal(&message.path));
         let directories: BTreeSet<&Path> =
             messages.iter().filter_map(|message| message.path.parent()).collect();
         directories.into_iter().try_for_each(|directory| {
             self.disk.sync_dir(directory).map_err(MailboxError::on("sync", directory))
         })?;
         if let Some(tell) = &self.on_removal {
-            // Maildir flags stand behind a colon.
-            let name =
-                |message: &&StoredMessage| message.file_name.split(':').next().unwrap_or_default().to_owned();
+            let name = |message: &&StoredMessage| delivery_name(&message.file_name).to_owned();
             tell(&messages.iter().map(name).collect::<Vec<String>>());
         }
         Ok(())

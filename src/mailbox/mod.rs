@@ -23,6 +23,7 @@ mod last_login;
 mod listing;
 mod lock;
 mod recent;
+mod removed;
 mod wire_size;
 
 use std::fs;
@@ -38,6 +39,7 @@ pub use lock::MailboxLock;
 use crate::durable::Disk;
 use crate::mailroot::{Account, MailRoot};
 use known::KnownDirectories;
+use removed::Removed;
 use wire_size::WireSizes;
 
 /// Which of XMail's two layouts all mailboxes have.
@@ -58,6 +60,7 @@ pub struct Mailboxes {
     disk: Disk,
     wire_sizes: Arc<WireSizes>,
     known: Arc<KnownDirectories>,
+    removed: Arc<Removed>,
     on_removal: Option<OnRemoval>,
     open_folders: folder::OpenFolders,
     watcher: folder::Watcher,
@@ -103,6 +106,7 @@ impl Mailboxes {
             disk,
             wire_sizes: Arc::default(),
             known: Arc::default(),
+            removed: Arc::default(),
             on_removal: None,
             open_folders: folder::OpenFolders::default(),
             watcher: folder::Watcher::default(),
@@ -162,6 +166,19 @@ impl Mailboxes {
         directories
     }
 
+    /// Notes that a message's owner takes it away, so that no delivery of it puts it back.
+    fn note_removal(&self, file: &Path) {
+        let (Some(directory), Some(name)) = (file.parent(), file.file_name().and_then(|name| name.to_str()))
+        else {
+            return;
+        };
+        let mailbox = match self.kind {
+            Kind::Maildir => directory.parent().unwrap_or(directory),
+            Kind::Mailbox => directory,
+        };
+        self.removed.note(mailbox.join(delivery_name(name)));
+    }
+
     /// The message file of this delivery name: under the name itself, or in `cur` with Maildir flags behind it.
     fn arrived(&self, account: &Account, name: &str) -> Option<PathBuf> {
         let path = self.inbox(account).join(name);
@@ -179,6 +196,11 @@ impl Mailboxes {
         });
         found.map(|entry| entry.path())
     }
+}
+
+/// The name without the Maildir flags behind it.
+fn delivery_name(file_name: &str) -> &str {
+    file_name.split(':').next().unwrap_or(file_name)
 }
 
 #[cfg(test)]

@@ -499,6 +499,29 @@ fn a_message_delivered_before_a_crash_is_not_delivered_twice() {
 
 /// A crash of the machine may leave a name whose content never got to the disk.
 #[test]
+fn a_message_that_its_owner_took_after_a_crash_does_not_come_back() {
+    for_both(|mailbox| {
+        mailbox.deliver("1.a", "x").unwrap();
+        mailbox.deliver("2.b", "x").unwrap();
+        for message in mailbox.list() {
+            mailbox.mailboxes.remove(&message).unwrap();
+        }
+        // The delivery before the crash had not been put on record.
+        assert_eq!(mailbox.deliver_again("1.a", "x", true).unwrap(), Delivered::Before);
+        assert_eq!(mailbox.names(true), [""; 0]);
+        // A first attempt is no repetition, whatever its name.
+        assert!(matches!(mailbox.deliver("2.b", "x").unwrap(), Delivered::Now(_)));
+        assert_eq!(mailbox.names(true), ["2.b"]);
+        // Nor is one of another name.
+        assert!(matches!(mailbox.deliver_again("3.c", "x", true).unwrap(), Delivered::Now(_)));
+    });
+    let mailbox = Box::new(Kind::Maildir);
+    mailbox.put("cur/1.a:2,S", "x", 0);
+    mailbox.mailboxes.remove(&mailbox.mailboxes.list(&mailbox.account, true).unwrap()[0]).unwrap();
+    assert_eq!(mailbox.deliver_again("1.a", "x", true).unwrap(), Delivered::Before, "under its flags");
+}
+
+#[test]
 fn a_half_written_message_from_before_a_crash_is_replaced_where_it_stands() {
     for_both(|mailbox| {
         mailbox.deliver("1.a", "first and whole").unwrap();

@@ -58,9 +58,11 @@
 //! - *remote*: the process stops between the remote server's 250 and our mark on stable storage (a few milliseconds).
 //! - *local*: a mailbox has the message under its spool name, so the delivery of a message that a crash brought back
 //!   finds it (in `new`, or in `cur` with flags behind it), compares it, and keeps it or, where the crash left a part,
-//!   replaces it. Twice only when the owner took and deleted the mail before the crash: by our POP3 and
-//!   before its QUIT was answered ([`Spool::taken`]), or while the disk refused the journal; by another program within the
-//!   seconds until the checkpoint.
+//!   replaces it. Twice only when the owner took and deleted the mail before the crash: by our POP3 or IMAP and
+//!   before its QUIT or EXPUNGE was answered ([`Spool::taken`]), or while the disk refused the journal; by another program
+//!   within the seconds until the checkpoint. What is taken after the crash, while its delivery still waits to be made
+//!   sure of, does not come back (`mailbox::removed`), unless another crash comes before that delivery, or another program
+//!   took it.
 //! - *lists, redirects, notices*: the process stops between the submission of the copies and the mark of the original.
 //!   For these and for *remote* the window lasts as long as a disk refuses that mark.
 //!
