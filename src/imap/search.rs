@@ -17,8 +17,8 @@ use super::encode::{self, Code};
 use super::selected::Selected;
 use super::sets;
 use super::work::{Job, Progress, Refusal, Work};
-use crate::mailbox::folder::{Fields, Flags, Folder, FolderError, HEADS_AT_ONCE, Head, MessageState};
-use crate::mime::{self, Searcher, SortCriterion, TextDecoder};
+use crate::mailbox::folder::{Fields, Flags, Folder, FolderError, Head, MessageState};
+use crate::mime::{self, Searcher, SortCriterion, SortKey, TextDecoder};
 
 /// Messages looked at in one step; of those whose texts are read fewer.
 const STEP_MESSAGES: usize = 1000;
@@ -57,7 +57,6 @@ pub(super) struct SearchJob {
 struct Found {
     sequence: u32,
     uid: u32,
-    arrival: i64,
 }
 
 impl SearchJob {
@@ -273,7 +272,7 @@ impl Job for SearchJob {
             if let Some(condition) = &self.condition
                 && message.fits(condition)?
             {
-                self.found.push(Found { sequence, uid, arrival: state.internal_date });
+                self.found.push(Found { sequence, uid });
                 self.highest_modseq = self.highest_modseq.max(state.modseq);
             }
             read_bytes += message.read_bytes;
@@ -501,7 +500,7 @@ impl Message<'_> {
             Condition::Text(text) => self.any_header_has(text)? || self.body_has(text)?,
             Condition::Arrived(relation, date) => compare(self.state.internal_date, *relation, *date),
             Condition::Sent(relation, date) => {
-                let sent = self.head()?.and_then(|head| mime::sent_day(&head.envelope().date?));
+                let sent = self.head()?.and_then(|head| mime::sent_day(head.texts().date?));
                 sent.is_some_and(|sent| compare_days(sent, *relation, *date))
             }
             Condition::ArrivedAfter(at) => self.state.internal_date >= *at,
@@ -523,11 +522,11 @@ impl Message<'_> {
 
     fn envelope_has(&mut self, field: EnvelopeField, text: &str) -> Result<bool, Refusal> {
         let Some(head) = self.head()? else { return Ok(false) };
-        let envelope = head.envelope();
         if field == EnvelopeField::Subject {
-            let subject = envelope.subject.as_deref().map(mime::decoded_header);
+            let subject = head.texts().subject.map(mime::decoded_header);
             return Ok(subject.is_some_and(|subject| contains(&subject, text)));
         }
+        let envelope = head.envelope();
         let addresses = match field {
             EnvelopeField::Bcc => &envelope.bcc,
             EnvelopeField::Cc => &envelope.cc,
@@ -640,36 +639,22 @@ fn compare_days(day: Date, relation: DateRelation, date: Date) -> bool {
 }
 
 fn sorted(folder: &Folder, found: &[Found], criteria: &[SortCriterion]) -> Result<Vec<Found>, Refusal> {
-    let mut sortable = Vec::with_capacity(found.len());
-    each_head(folder, found, |message, head| {
-        let one =
-            mime::Sortable::new(message.sequence, message.arrival, head.size(), &head.envelope(), criteria);
-        sortable.push(one);
-    })?;
-    mime::sort(&mut sortable, criteria);
-    let by_sequence = |sequence: u32| {
-        found.binary_search_by_key(&sequence, |found| found.sequence).ok().map(|index| found[index])
-    };
-    Ok(sortable.into_iter().filter_map(|message| by_sequence(message.sequence)).collect())
-}
-
-/// What the messages say that are still there.
-fn each_head<'a>(
-    folder: &Folder,
-    found: &'a [Found],
-    mut take: impl FnMut(&'a Found, &Head),
-) -> Result<(), Refusal> {
-    let mut left = found;
-    while !left.is_empty() {
-        let uids: Vec<u32> = left.iter().take(HEADS_AT_ONCE).map(|message| message.uid).collect();
-        let heads = folder.heads(&uids)?;
-        let (done, rest) = left.split_at(heads.len());
-        for (message, head) in done.iter().zip(heads) {
-            head.iter().for_each(|head| take(message, head));
-        }
-        left = rest;
+    let uids: Vec<u32> = found.iter().map(|found| found.uid).collect();
+    let mut columns = Vec::with_capacity(criteria.len());
+    for criterion in criteria {
+        columns.push(folder.sort_values(criterion.key, &uids)?);
     }
-    Ok(())
+    // Those that are gone meanwhile have no values.
+    let is_there = |index: usize| columns.iter().all(|column| column[index].is_some());
+    let there: Vec<usize> = (0..found.len()).filter(|index| is_there(*index)).collect();
+    let columns: Vec<(Vec<i64>, bool)> = columns
+        .iter()
+        .zip(criteria)
+        .map(|(column, criterion)| {
+            (there.iter().filter_map(|index| column[*index]).collect(), criterion.reverse)
+        })
+        .collect();
+    Ok(mime::sort(there.len(), &columns).into_iter().map(|index| found[there[index]]).collect())
 }
 
 fn tell_threads(
@@ -679,23 +664,26 @@ fn tell_threads(
     algorithm: &str,
     out: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
-    let mut known = Vec::with_capacity(found.len());
-    each_head(folder, found, |message, head| {
-        let envelope = head.envelope();
-        let subject = envelope.subject.as_deref().map(mime::decoded_header).unwrap_or_default();
-        known.push((message, mime::base_subject(&subject), envelope));
-    })?;
-    let threadable: Vec<mime::Threadable<'_>> = known
-        .iter()
-        .map(|(message, subject, envelope)| mime::Threadable {
-            id: message.number(by_uid),
-            sent: envelope.date.as_deref().and_then(mime::sent_date).unwrap_or(message.arrival),
-            base_subject: &subject.text,
+    let uids: Vec<u32> = found.iter().map(|found| found.uid).collect();
+    let subjects = folder.subjects(&uids)?;
+    let dates = folder.sort_values(SortKey::Date, &uids)?;
+    let (mut ids, mut threadable) = (mime::ThreadIds::default(), Vec::with_capacity(found.len()));
+    let mut known = found.iter().zip(subjects.into_iter().zip(dates));
+    folder.each_head(&uids, |uid, head| {
+        // Those that are gone meanwhile are passed over.
+        let Some((found, (Some(subject), Some(sent)))) = known.find(|(found, _)| found.uid == uid) else {
+            return;
+        };
+        let texts = head.texts();
+        threadable.push(mime::Threadable {
+            id: found.number(by_uid),
+            sent,
+            subject: subject.number,
             is_reply: subject.is_reply,
-            message_id: envelope.own_id(),
-            references: envelope.thread_parents(),
-        })
-        .collect();
+            message_id: texts.own_id().map(|id| ids.number(id)),
+            references: texts.thread_parents().into_iter().map(|id| ids.number(id)).collect(),
+        });
+    })?;
     let forest = match algorithm {
         "REFERENCES" => mime::thread_references(&threadable),
         _ => mime::thread_orderedsubject(&threadable),

@@ -105,20 +105,6 @@ impl Envelope {
         }
     }
 
-    /// The ids that threads go by (RFC 5256, REFERENCES): References, or else the first id of In-Reply-To.
-    pub fn thread_parents(&self) -> Vec<&[u8]> {
-        if !self.references.is_empty() {
-            return self.references.iter().map(Vec::as_slice).collect();
-        }
-        let reply = self.in_reply_to.as_deref().unwrap_or_default();
-        message_ids(reply).into_iter().take(1).collect()
-    }
-
-    /// The message's own id without angle brackets, if it is one.
-    pub fn own_id(&self) -> Option<&[u8]> {
-        message_ids(self.message_id.as_deref()?).into_iter().next()
-    }
-
     /// Bytes of text that this envelope keeps.
     pub(super) fn kept_bytes(&self) -> usize {
         let address = |one: &Address| {

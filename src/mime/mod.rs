@@ -23,6 +23,7 @@ mod html;
 mod kept;
 mod packed;
 mod preview;
+mod ranks;
 mod scan;
 mod search;
 mod section;
@@ -38,16 +39,17 @@ pub use envelope::{Address, Envelope, message_ids, sent_date, sent_day};
 pub use header::{HeaderField, fields, header_fields, unfold};
 pub use html::HtmlText;
 pub use kept::KeptFields;
-pub use packed::{PACKED_VERSION, Packed};
+pub use packed::{EnvelopeTexts, PACKED_VERSION, Packed};
 pub use preview::{PREVIEW_CHARS_MAX, preview};
+pub use ranks::{Added, Ranks};
 pub use scan::{Scanned, Scanner};
 pub use search::{Searcher, TextDecoder, fold};
 pub use section::SectionPart;
-pub use sort::{SortCriterion, SortKey, Sortable, sort};
+pub use sort::{SortCriterion, SortKey, SortText, sort, subject_text};
 pub use structure::{Content, Disposition, Param, Part, Structure};
 pub use subject::{BaseSubject, base_subject};
 pub use text::{Dialect, body_structure_text, envelope_text, nstring, string};
-pub use thread::{Forest, ThreadNode, Threadable, thread_orderedsubject, thread_references};
+pub use thread::{Forest, ThreadIds, ThreadNode, Threadable, thread_orderedsubject, thread_references};
 pub use transfer::{TransferDecoder, TransferEncoding, TransferError};
 
 /// How deep multiparts and embedded messages may nest; what is deeper is one opaque part. Dovecot's default is 100, too.

@@ -8,7 +8,7 @@
 //!
 //! Unpacking never fails loudly: bytes that are no value of this version are `None`, and the message is scanned again.
 
-use super::envelope::{Address, Envelope};
+use super::envelope::{Address, Envelope, message_ids};
 use super::structure::{Content, Disposition, Param, Part, Structure};
 use super::{DEPTH_MAX, PARTS_MAX};
 
@@ -187,6 +187,62 @@ fn put_part(part: &Part, into: &mut Vec<u8>) {
     }
 }
 
+/// The texts of a packed envelope, borrowed from it; its addresses are passed over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EnvelopeTexts<'a> {
+    /// As [`Envelope::date`].
+    pub date: Option<&'a [u8]>,
+    /// As [`Envelope::subject`].
+    pub subject: Option<&'a [u8]>,
+    /// As [`Envelope::in_reply_to`].
+    pub in_reply_to: Option<&'a [u8]>,
+    /// As [`Envelope::message_id`].
+    pub message_id: Option<&'a [u8]>,
+    /// What comes behind them.
+    rest: &'a [u8],
+}
+
+impl<'a> EnvelopeTexts<'a> {
+    /// Reads what [`Packed::pack`] wrote of an envelope; `None` for anything else.
+    pub fn unpack(bytes: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes)?;
+        let (date, subject) = (reader.optional_slice()?, reader.optional_slice()?);
+        let (in_reply_to, message_id) = (reader.optional_slice()?, reader.optional_slice()?);
+        Some(Self { date, subject, in_reply_to, message_id, rest: reader.rest })
+    }
+
+    /// The ids that threads go by (RFC 5256, REFERENCES): References, or else the first id of In-Reply-To.
+    pub fn thread_parents(&self) -> Vec<&'a [u8]> {
+        let references = self.references().unwrap_or_default();
+        if !references.is_empty() {
+            return references;
+        }
+        message_ids(self.in_reply_to.unwrap_or_default()).into_iter().take(1).collect()
+    }
+
+    /// The message's own id without angle brackets, if it is one.
+    pub fn own_id(&self) -> Option<&'a [u8]> {
+        message_ids(self.message_id?).into_iter().next()
+    }
+
+    fn references(&self) -> Option<Vec<&'a [u8]>> {
+        let mut reader = Reader { rest: self.rest };
+        reader.skip_addresses()?;
+        for _ in ["sender", "reply-to"] {
+            if reader.byte()? == 0 {
+                reader.skip_addresses()?;
+            }
+        }
+        for _ in ["to", "cc", "bcc"] {
+            reader.skip_addresses()?;
+        }
+        reader.list(Reader::slice)
+    }
+}
+
+/// Name, route, mailbox and host.
+const ADDRESS_TEXTS: usize = 4;
+
 struct Reader<'a> {
     rest: &'a [u8],
 }
@@ -219,24 +275,41 @@ impl<'a> Reader<'a> {
         None
     }
 
-    fn take(&mut self, length: u64) -> Option<Vec<u8>> {
+    fn take(&mut self, length: u64) -> Option<&'a [u8]> {
         let length = usize::try_from(length).ok()?;
         let (taken, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
-        Some(taken.to_vec())
+        Some(taken)
     }
 
-    fn bytes(&mut self) -> Option<Vec<u8>> {
+    fn slice(&mut self) -> Option<&'a [u8]> {
         let length = self.number()?;
         self.take(length)
     }
 
+    fn bytes(&mut self) -> Option<Vec<u8>> {
+        self.slice().map(<[u8]>::to_vec)
+    }
+
     /// The outer `None` is garbage.
-    fn optional(&mut self) -> Option<Option<Vec<u8>>> {
+    fn optional_slice(&mut self) -> Option<Option<&'a [u8]>> {
         match self.number()? {
             0 => Some(None),
             more => Some(Some(self.take(more - 1)?)),
         }
+    }
+
+    fn optional(&mut self) -> Option<Option<Vec<u8>>> {
+        self.optional_slice().map(|text| text.map(<[u8]>::to_vec))
+    }
+
+    fn skip_addresses(&mut self) -> Option<()> {
+        for _ in 0..self.number()? {
+            for _ in 0..ADDRESS_TEXTS {
+                self.optional_slice()?;
+            }
+        }
+        Some(())
     }
 
     fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {

@@ -1,9 +1,7 @@
-//! SORT (RFC 5256 and 5957): what messages are compared by.
-
-use std::cmp::Ordering;
+//! SORT (RFC 5256 and 5957): what messages are compared by. Texts are compared as numbers ([`super::Ranks`]).
 
 use super::charset::decoded_header;
-use super::envelope::{Address, Envelope, sent_date};
+use super::envelope::{Address, Envelope};
 use super::search::fold;
 use super::subject::base_subject;
 
@@ -39,72 +37,56 @@ pub struct SortCriterion {
     pub reverse: bool,
 }
 
-/// A message with the texts that its criteria compare.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sortable {
-    /// The sequence number, the last criterion.
-    pub sequence: u32,
-    /// The internal date in seconds since 1970.
-    pub arrival: i64,
-    /// The sent date in seconds since 1970.
-    pub sent: i64,
-    /// The size in bytes.
-    pub size: u64,
-    /// One text for each criterion, folded; empty for numbers.
-    texts: Vec<String>,
+/// What a message has for a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SortText {
+    /// The text, folded.
+    pub text: String,
+    /// Of subjects: whether marks of a reply or a forward were taken away.
+    pub is_reply: bool,
 }
 
-impl Sortable {
-    /// Reads from an envelope what the criteria need.
-    pub fn new(
-        sequence: u32,
-        arrival: i64,
-        size: u64,
-        envelope: &Envelope,
-        criteria: &[SortCriterion],
-    ) -> Self {
-        let needs_date = criteria.iter().any(|one| one.key == SortKey::Date);
-        let sent = envelope.date.as_deref().filter(|_| needs_date).and_then(sent_date).unwrap_or(arrival);
-        let texts = criteria.iter().map(|one| text_of(one.key, envelope)).collect();
-        Self { sequence, arrival, sent, size, texts }
+impl SortKey {
+    /// Whether messages are compared by texts, not by numbers.
+    pub fn compares_texts(self) -> bool {
+        !matches!(self, Self::Arrival | Self::Date | Self::Size)
     }
 
-    fn compare(&self, other: &Self, criteria: &[SortCriterion]) -> Ordering {
-        for (index, SortCriterion { key, reverse }) in criteria.iter().enumerate() {
-            let order = match key {
-                SortKey::Arrival => self.arrival.cmp(&other.arrival),
-                SortKey::Date => self.sent.cmp(&other.sent),
-                SortKey::Size => self.size.cmp(&other.size),
-                _ => self.texts.get(index).cmp(&other.texts.get(index)),
-            };
-            let order = if *reverse { order.reverse() } else { order };
-            if order != Ordering::Equal {
-                return order;
-            }
-        }
-        // REVERSE does not reach the order of what is equal (RFC 5256 3).
-        self.sequence.cmp(&other.sequence)
+    /// What the key compares of a message; `None` for keys that compare numbers.
+    pub fn text(self, envelope: &Envelope) -> Option<SortText> {
+        let text = match self {
+            Self::Arrival | Self::Date | Self::Size => return None,
+            Self::Cc => mailbox(&envelope.cc),
+            Self::From => mailbox(&envelope.from),
+            Self::To => mailbox(&envelope.to),
+            Self::DisplayFrom => display(&envelope.from),
+            Self::DisplayTo => display(&envelope.to),
+            Self::Subject => return Some(subject_text(envelope.subject.as_deref().unwrap_or_default())),
+        };
+        Some(SortText { text, is_reply: false })
     }
 }
 
-/// Sorts messages by criteria, all made with the same ones.
-pub fn sort(messages: &mut [Sortable], criteria: &[SortCriterion]) {
-    messages.sort_unstable_by(|one, other| one.compare(other, criteria));
+/// What SUBJECT compares, of a subject as it stands in an envelope.
+pub fn subject_text(subject: &[u8]) -> SortText {
+    let base = base_subject(&decoded_header(subject));
+    SortText { text: fold(&base.text), is_reply: base.is_reply }
 }
 
-fn text_of(key: SortKey, envelope: &Envelope) -> String {
-    match key {
-        SortKey::Arrival | SortKey::Date | SortKey::Size => String::new(),
-        SortKey::Cc => mailbox(&envelope.cc),
-        SortKey::From => mailbox(&envelope.from),
-        SortKey::To => mailbox(&envelope.to),
-        SortKey::DisplayFrom => display(&envelope.from),
-        SortKey::DisplayTo => display(&envelope.to),
-        SortKey::Subject => {
-            let decoded = decoded_header(envelope.subject.as_deref().unwrap_or_default());
-            fold(&base_subject(&decoded).text)
-        }
-    }
+/// The order of messages by criteria: indexes into their values. Each criterion has its values, of all messages, and says
+/// whether the largest comes first.
+pub fn sort(count: usize, criteria: &[(Vec<i64>, bool)]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    let compare = |one: usize, other: usize| {
+        let by_criterion = criteria.iter().map(|(values, reverse)| {
+            let order = values.get(one).cmp(&values.get(other));
+            if *reverse { order.reverse() } else { order }
+        });
+        by_criterion.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
+    };
+    // REVERSE does not reach the order of what is equal (RFC 5256 3).
+    order.sort_by(|one, other| compare(*one, *other));
+    order
 }
 
 fn mailbox(addresses: &[Address]) -> String {

@@ -4,23 +4,39 @@
 
 use std::collections::HashMap;
 
-use super::search::fold;
-
 /// A message to be threaded.
 #[derive(Clone, Debug, Default)]
-pub struct Threadable<'a> {
+pub struct Threadable {
     /// The number that the answer names it by.
     pub id: u32,
     /// The sent date in seconds since 1970, the internal date where there is none.
     pub sent: i64,
-    /// The base subject (RFC 5256 2.1).
-    pub base_subject: &'a str,
+    /// The base subject (RFC 5256 2.1), folded, as a number in the order of all subjects; `None` for the empty one.
+    pub subject: Option<u32>,
     /// Whether the subject was one of a reply or forward.
     pub is_reply: bool,
-    /// Its own id without angle brackets.
-    pub message_id: Option<&'a [u8]>,
-    /// The ids of its ancestors, the nearest last (see [`super::Envelope::thread_parents`]).
-    pub references: Vec<&'a [u8]>,
+    /// Its own id.
+    pub message_id: Option<u32>,
+    /// The ids of its ancestors, the nearest last (see [`super::EnvelopeTexts::thread_parents`]).
+    pub references: Vec<u32>,
+}
+
+/// The ids of messages as numbers, from 0.
+#[derive(Clone, Debug, Default)]
+pub struct ThreadIds {
+    numbers: HashMap<Box<[u8]>, u32>,
+}
+
+impl ThreadIds {
+    /// The number of an id without angle brackets; equal ids have equal ones.
+    pub fn number(&mut self, id: &[u8]) -> u32 {
+        if let Some(known) = self.numbers.get(id) {
+            return *known;
+        }
+        let number = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
+        self.numbers.insert(id.into(), number);
+        number
+    }
 }
 
 /// Threads in their order.
@@ -87,9 +103,9 @@ impl Forest {
 }
 
 /// THREAD=ORDEREDSUBJECT: one thread for each base subject, its oldest message first, all others answers to that.
-pub fn thread_orderedsubject(messages: &[Threadable<'_>]) -> Forest {
-    let mut order: Vec<(String, usize)> =
-        messages.iter().enumerate().map(|(index, one)| (fold(one.base_subject), index)).collect();
+pub fn thread_orderedsubject(messages: &[Threadable]) -> Forest {
+    let mut order: Vec<(Option<u32>, usize)> =
+        messages.iter().enumerate().map(|(index, one)| (one.subject, index)).collect();
     order.sort_unstable_by(|one, other| {
         let date = |index: usize| (messages[index].sent, index);
         one.0.cmp(&other.0).then_with(|| date(one.1).cmp(&date(other.1)))
@@ -108,7 +124,7 @@ pub fn thread_orderedsubject(messages: &[Threadable<'_>]) -> Forest {
 }
 
 /// THREAD=REFERENCES. The numbers in this file are the steps of RFC 5256 3.
-pub fn thread_references(messages: &[Threadable<'_>]) -> Forest {
+pub fn thread_references(messages: &[Threadable]) -> Forest {
     let mut links = Links::of(messages); // 1
     let roots = links.prune(); // 2, 3
     let mut threads = Threads { messages, links, roots };
@@ -133,14 +149,28 @@ struct Links {
     places: Vec<Place>,
 }
 
+/// The places of ids, by their numbers.
+#[derive(Default)]
+struct ById(Vec<Option<usize>>);
+
+impl ById {
+    fn of(&mut self, id: u32) -> &mut Option<usize> {
+        let id = id as usize;
+        if id >= self.0.len() {
+            self.0.resize(id + 1, None);
+        }
+        &mut self.0[id]
+    }
+}
+
 impl Links {
-    fn of<'a>(messages: &[Threadable<'a>]) -> Self {
+    fn of(messages: &[Threadable]) -> Self {
         let mut links = Self { places: Vec::with_capacity(messages.len()) };
-        let mut by_id: HashMap<&'a [u8], usize> = HashMap::with_capacity(messages.len());
+        let mut by_id = ById::default();
         for (index, message) in messages.iter().enumerate() {
             let mut last = None;
-            for id in &message.references {
-                let place = *by_id.entry(id).or_insert_with(|| links.add(None));
+            for &id in &message.references {
+                let place = *by_id.of(id).get_or_insert_with(|| links.add(None));
                 if let Some(parent) = last.filter(|_| links.places[place].parent.is_none()) {
                     links.link(parent, place);
                 }
@@ -162,14 +192,9 @@ impl Links {
     }
 
     /// A message without an id, or with one that was taken, has a place that nothing refers to.
-    fn own_place<'a>(
-        &mut self,
-        index: usize,
-        message: &Threadable<'a>,
-        by_id: &mut HashMap<&'a [u8], usize>,
-    ) -> usize {
+    fn own_place(&mut self, index: usize, message: &Threadable, by_id: &mut ById) -> usize {
         let Some(id) = message.message_id else { return self.add(Some(index)) };
-        let place = *by_id.entry(id).or_insert_with(|| self.add(None));
+        let place = *by_id.of(id).get_or_insert_with(|| self.add(None));
         if self.places[place].message.is_some() {
             return self.add(Some(index));
         }
@@ -248,7 +273,7 @@ impl Links {
 }
 
 struct Threads<'a> {
-    messages: &'a [Threadable<'a>],
+    messages: &'a [Threadable],
     links: Links,
     roots: Vec<usize>,
 }
@@ -273,7 +298,7 @@ impl Threads<'_> {
         self.links.places[place].message.is_none()
     }
 
-    fn first_of(&self, root: usize) -> Option<&Threadable<'_>> {
+    fn first_of(&self, root: usize) -> Option<&Threadable> {
         self.messages.get(self.links.places[first_message(&self.links.places, root)].message?)
     }
 
@@ -282,17 +307,13 @@ impl Threads<'_> {
     }
 
     fn merge_by_subject(&mut self) {
-        let subjects: Vec<String> = self
-            .roots
-            .iter()
-            .map(|root| self.first_of(*root).map(|message| fold(message.base_subject)).unwrap_or_default())
-            .collect();
+        let subject = |root: &usize| self.first_of(*root).and_then(|message| message.subject);
+        let subjects: Vec<Option<u32>> = self.roots.iter().map(subject).collect();
         let table = self.subject_table(&subjects);
         let mut slots: Vec<Option<usize>> = self.roots.iter().copied().map(Some).collect();
         for slot in 0..slots.len() {
-            let Some(&home) = table.get(subjects[slot].as_str()).filter(|home| **home != slot) else {
-                continue;
-            };
+            let home = subjects[slot].and_then(|subject| table.get(&subject));
+            let Some(&home) = home.filter(|home| **home != slot) else { continue };
             if let (Some(place), Some(first)) = (slots[slot].take(), slots[home]) {
                 slots[home] = Some(self.merged(first, place));
             }
@@ -301,9 +322,10 @@ impl Threads<'_> {
     }
 
     /// 5: for each subject the slot of the thread that others join.
-    fn subject_table<'s>(&self, subjects: &'s [String]) -> HashMap<&'s str, usize> {
-        let mut table: HashMap<&str, usize> = HashMap::new();
-        for (slot, subject) in subjects.iter().enumerate().filter(|(_, subject)| !subject.is_empty()) {
+    fn subject_table(&self, subjects: &[Option<u32>]) -> HashMap<u32, usize> {
+        let mut table: HashMap<u32, usize> = HashMap::new();
+        for (slot, subject) in subjects.iter().enumerate() {
+            let Some(subject) = *subject else { continue };
             let home = table.entry(subject).or_insert(slot);
             let (known, current) = (self.roots[*home], self.roots[slot]);
             let better = self.is_dummy(current) || self.is_reply(known) && !self.is_reply(current);

@@ -320,12 +320,7 @@ impl Folder {
         let (messages, _) = self.messages();
         let uids: Vec<u32> = messages.iter().map(|message| message.uid).collect();
         let mut size = 0;
-        let mut left = &uids[..];
-        while !left.is_empty() {
-            let heads = self.heads(&left[..left.len().min(HEADS_AT_ONCE)])?;
-            size += heads.iter().flatten().map(Head::size).sum::<u64>();
-            left = &left[heads.len()..];
-        }
+        self.each_head(&uids, |_, head| size += head.size())?;
         Ok(size)
     }
 
@@ -437,6 +432,12 @@ impl Head {
     /// The fields of ENVELOPE, and References.
     pub fn envelope(&self) -> mime::Envelope {
         mime::Envelope::unpack(&self.packed[HEAD_BEFORE_ENVELOPE..self.envelope_end]).unwrap_or_default()
+    }
+
+    /// As [`Head::envelope`], but for addresses, and without a copy.
+    pub fn texts(&self) -> mime::EnvelopeTexts<'_> {
+        let packed = &self.packed[HEAD_BEFORE_ENVELOPE..self.envelope_end];
+        mime::EnvelopeTexts::unpack(packed).unwrap_or_default()
     }
 
     /// The parts and where they are.

@@ -114,6 +114,7 @@ impl State {
             modseq: 1,
             reserved: (0, 0),
             entries: Vec::new(),
+            contents: 0,
             by_base: Default::default(),
             gone: Vec::new(),
             gone_known_after: 0,
@@ -326,6 +327,7 @@ impl Folder {
             } else if meta.modified().ok().map(unix_secs) != Some(entry.state.internal_date) {
                 // As long as before: a copy of the MailRoot, as a rule. What it says is read again.
                 entry.kept = KeptPlaces::default();
+                state.contents += 1;
             }
         }
         gone.sort_unstable();

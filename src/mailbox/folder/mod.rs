@@ -43,6 +43,7 @@ mod flags;
 mod look;
 mod name;
 mod open;
+mod order;
 mod state;
 mod table;
 mod tree;
@@ -53,6 +54,7 @@ pub use change::{FlagChange, How, Placed, Stored};
 pub use content::{Draft, Fields, HEADS_AT_ONCE, Head, Text};
 pub use flags::{Flags, KEYWORDS_MAX, KeywordSet, is_keyword};
 pub use name::{BadName, FolderName, SEPARATOR};
+pub use order::Subject;
 pub use state::{Changes, Folder, FolderError, MessageState, Status};
 pub use tree::{FolderRow, Folders};
 

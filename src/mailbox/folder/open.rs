@@ -14,8 +14,11 @@ const OPEN_KNOWN_MAX: usize = 10_000;
 /// Folders that nobody looks at and that are kept all the same. Ours: each has two open files.
 const KEPT_FOLDERS_MAX: usize = 100;
 
-/// Messages of all these folders. Ours: some 200 octets each.
+/// Messages of all these folders, and what is known of their order. Ours.
 const KEPT_MESSAGES_MAX: usize = 200_000;
+
+/// Octets that a message takes, more or less.
+const MESSAGE_BYTES: usize = 200;
 
 /// How long a folder is kept. Ours: mail readers ask every few minutes.
 const KEPT_FOR: Duration = Duration::from_secs(15 * 60);
@@ -114,7 +117,7 @@ impl Open {
                 continue;
             }
             folders += 1;
-            messages += folder.lock().entries.len();
+            messages += folder.lock().entries.len() + folder.order_bytes() / MESSAGE_BYTES;
             if folders > KEPT_FOLDERS_MAX || messages > KEPT_MESSAGES_MAX || since.elapsed() > KEPT_FOR {
                 self.kept.remove(at);
             }

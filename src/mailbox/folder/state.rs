@@ -11,6 +11,7 @@ use super::cache::{Cache, Kept, KeptPlaces, Place, Record};
 use super::content::HEADS_AT_ONCE;
 use super::flags::{Flags, KeywordSet};
 use super::name::FolderName;
+use super::order::Order;
 use crate::durable::Disk;
 use crate::mailbox::{MailboxError, Mailboxes};
 use crate::mailroot::Account;
@@ -55,6 +56,8 @@ pub struct Folder {
     pub(super) account: Arc<Account>,
     pub(super) places: Places,
     pub(super) state: Mutex<State>,
+    /// Never waited for by who holds the state.
+    pub(super) order: Mutex<Order>,
     pub(super) changed: watch::Sender<u64>,
     pub(super) ended: Arc<Ended>,
 }
@@ -161,6 +164,8 @@ pub(super) struct State {
     pub(super) reserved: (u32, u64),
     /// By UID.
     pub(super) entries: Vec<Entry>,
+    /// Counts how often a message turned out to say something else than before.
+    pub(super) contents: u64,
     /// By the file name without flags.
     pub(super) by_base: HashMap<Box<str>, u32>,
     /// Oldest first.

@@ -242,6 +242,7 @@ impl Folders {
             account: Arc::clone(&self.account),
             places,
             state: Mutex::new(state),
+            order: Mutex::default(),
             changed: watch::Sender::new(0),
             ended: Arc::default(),
         });

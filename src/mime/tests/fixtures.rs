@@ -145,7 +145,7 @@ fn imap_codec_reads_every_answer() {
 
 #[test]
 fn fixtures_survive_packing_and_cuts() {
-    use super::super::{Envelope, Packed as _, Scanner};
+    use super::super::{Envelope, EnvelopeTexts, Packed as _, Scanner};
     for path in messages() {
         let message = fs::read(&path).unwrap();
         let whole = scan(&message);
@@ -154,6 +154,20 @@ fn fixtures_survive_packing_and_cuts() {
         whole.envelope.pack(&mut envelope);
         assert_eq!(Structure::unpack(&structure).as_ref(), Some(&whole.structure), "{}", path.display());
         assert_eq!(Envelope::unpack(&envelope).as_ref(), Some(&whole.envelope), "{}", path.display());
+        let texts = EnvelopeTexts::unpack(&envelope).unwrap();
+        assert_eq!(
+            [texts.date, texts.subject, texts.in_reply_to, texts.message_id],
+            [
+                &whole.envelope.date,
+                &whole.envelope.subject,
+                &whole.envelope.in_reply_to,
+                &whole.envelope.message_id
+            ]
+            .map(Option::as_deref),
+        );
+        if !whole.envelope.references.is_empty() {
+            assert_eq!(texts.thread_parents(), whole.envelope.references, "{}", path.display());
+        }
         for length in [1, 2, 3, 7] {
             let mut scanner = Scanner::new();
             message.chunks(length).for_each(|piece| scanner.push(piece));

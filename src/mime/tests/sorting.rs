@@ -1,7 +1,7 @@
 //! SORT and THREAD.
 
 use super::super::{
-    Envelope, Forest, SortCriterion, SortKey, Sortable, Threadable, base_subject, sort,
+    Envelope, Forest, Ranks, SortKey, ThreadIds, Threadable, base_subject, fold, sent_date, sort,
     thread_orderedsubject, thread_references,
 };
 
@@ -16,16 +16,19 @@ fn check(messages: &str, by_references: &str, by_subject: &str) {
     let lines: Vec<Vec<&str>> =
         messages.lines().map(|line| line.trim().split('|').map(str::trim).collect::<Vec<_>>()).collect();
     let bases: Vec<_> = lines.iter().map(|line| base_subject(line[0])).collect();
-    let all: Vec<Threadable<'_>> = lines
+    let folded: Vec<String> = bases.iter().map(|base| fold(&base.text)).collect();
+    let subjects = Ranks::default().add(&folded).numbers;
+    let mut ids = ThreadIds::default();
+    let all: Vec<Threadable> = lines
         .iter()
         .enumerate()
         .map(|(index, line)| Threadable {
             id: index as u32 + 1,
             sent: line.get(3).map_or(index as i64, |date| date.parse().unwrap()),
-            base_subject: &bases[index].text,
+            subject: Some(subjects[index]).filter(|_| !folded[index].is_empty()),
             is_reply: bases[index].is_reply,
-            message_id: Some(line[1].as_bytes()).filter(|id| !id.is_empty()),
-            references: line[2].split_whitespace().map(str::as_bytes).collect(),
+            message_id: Some(line[1]).filter(|id| !id.is_empty()).map(|id| ids.number(id.as_bytes())),
+            references: line[2].split_whitespace().map(|id| ids.number(id.as_bytes())).collect(),
         })
         .collect();
     assert_eq!(text(&thread_references(&all)), by_references, "{messages}");
@@ -60,14 +63,13 @@ fn threads_are_those_of_the_rfc() {
 #[test]
 fn long_threads_take_no_stack_and_little_time() {
     let count = 10_000_u32;
-    let ids: Vec<String> = (0..count).map(|n| format!("id{n}@x")).collect();
     let message = |n: u32, parents: Vec<u32>| Threadable {
         id: n + 1,
         sent: i64::from(n),
-        base_subject: "s",
+        subject: Some(0),
         is_reply: n > 0,
-        message_id: Some(ids[n as usize].as_bytes()),
-        references: parents.into_iter().map(|parent| ids[parent as usize].as_bytes()).collect(),
+        message_id: Some(n),
+        references: parents,
     };
     let chain: Vec<_> = (0..count).map(|n| message(n, n.checked_sub(1).into_iter().collect())).collect();
     let started = std::time::Instant::now();
@@ -91,17 +93,23 @@ fn keys_sort_as_the_rfcs_say() {
         "From: c@x.test\r\nCc: q@x.test\r\nSubject: =?utf-8?Q?c?=\r\n",
     ];
     let envelopes: Vec<Envelope> = headers.iter().map(|header| Envelope::read(header.as_bytes())).collect();
+    let values = |key: SortKey| -> Vec<i64> {
+        let texts: Option<Vec<String>> =
+            envelopes.iter().map(|envelope| key.text(envelope).map(|text| text.text)).collect();
+        let arrivals = (0..3).map(|n| 1_704_100_000 - n);
+        match (key, texts) {
+            (_, Some(texts)) => Ranks::default().add(&texts).numbers.into_iter().map(i64::from).collect(),
+            (SortKey::Size, None) => (0..3).map(|n| n % 2).collect(),
+            (SortKey::Date, None) => {
+                let sent = envelopes.iter().map(|envelope| envelope.date.as_deref().and_then(sent_date));
+                sent.zip(arrivals).map(|(sent, arrival)| sent.unwrap_or(arrival)).collect()
+            }
+            (_, None) => arrivals.collect(),
+        }
+    };
     let order = |criteria: &[(SortKey, bool)]| {
-        let criteria: Vec<_> =
-            criteria.iter().map(|&(key, reverse)| SortCriterion { key, reverse }).collect();
-        let mut all: Vec<_> = (0..3_u32)
-            .map(|n| {
-                let envelope = &envelopes[n as usize];
-                Sortable::new(n + 1, 1_704_100_000 - i64::from(n), u64::from(n % 2), envelope, &criteria)
-            })
-            .collect();
-        sort(&mut all, &criteria);
-        all.iter().map(|one| one.sequence).collect::<Vec<_>>()
+        let criteria: Vec<_> = criteria.iter().map(|&(key, reverse)| (values(key), reverse)).collect();
+        sort(3, &criteria).into_iter().map(|index| index + 1).collect::<Vec<_>>()
     };
     use SortKey::{Arrival, Cc, Date, DisplayFrom, DisplayTo, From, Size, Subject, To};
     assert_eq!(order(&[(Arrival, false)]), [3, 2, 1]);
