@@ -37,6 +37,8 @@ pub(super) struct FetchJob {
     /// Some parts cannot be decoded.
     has_unknown_cte: bool,
     buffer: Vec<u8>,
+    /// For the next answer.
+    spare: Vec<u8>,
 }
 
 enum Piece {
@@ -62,6 +64,7 @@ impl FetchJob {
             has_expunged: false,
             has_unknown_cte: false,
             buffer: Vec::new(),
+            spare: Vec::new(),
         }
     }
 
@@ -111,8 +114,14 @@ impl FetchJob {
         Ok(())
     }
 
-    /// Prepares the answer for one message.
-    fn prepare(&mut self, work: &mut Work, sequence: u32, uid: u32) -> Result<(), Refusal> {
+    /// Prepares the answer for one message. An answer that waits for no text goes out at once.
+    fn prepare(
+        &mut self,
+        work: &mut Work,
+        sequence: u32,
+        uid: u32,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
         let modes = work.modes;
         let selected = work.selected()?;
         let folder = Arc::clone(&selected.folder);
@@ -128,7 +137,8 @@ impl FetchJob {
         if self.fetch.items.iter().any(needs_fields) {
             lazy.fields = self.fields.take(uid, next(), |uids| folder.fields(uids))?;
         }
-        let mut answer = Answer { pieces: VecDeque::new(), octets: Vec::new(), is_rev2: modes.rev2 };
+        let octets = std::mem::take(&mut self.spare);
+        let mut answer = Answer { pieces: VecDeque::new(), octets, is_rev2: modes.rev2 };
         let _ = write!(answer.octets, "* {sequence} FETCH (");
         let mut count = 0;
         let implied_uid = self.fetch.by_uid && !self.fetch.items.contains(&FetchItem::Uid);
@@ -171,6 +181,12 @@ impl FetchJob {
             }
         }
         answer.octets.extend_from_slice(b")\r\n");
+        if answer.pieces.is_empty() && self.pieces.is_empty() {
+            out.extend_from_slice(&answer.octets);
+            answer.octets.clear();
+            self.spare = answer.octets;
+            return Ok(());
+        }
         answer.pieces.push_back(Piece::Octets(std::mem::take(&mut answer.octets)));
         self.pieces.append(&mut answer.pieces);
         Ok(())
@@ -224,7 +240,7 @@ impl Job for FetchJob {
                 return Ok(Progress::More);
             }
             match self.messages.pop_front() {
-                Some((sequence, uid)) => self.prepare(work, sequence, uid)?,
+                Some((sequence, uid)) => self.prepare(work, sequence, uid, out)?,
                 // To UIDs that are not there nothing is said (RFC 9051 section 6.4.9).
                 None if self.has_expunged && !self.fetch.by_uid => {
                     return Err(Refusal::no(

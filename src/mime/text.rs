@@ -6,6 +6,8 @@
 //!             / "(" media subtype params id desc enc octets [envelope body] [lines] [md5 dsp lang loc] ")"
 //! ```
 
+use std::io::Write as _;
+
 use super::DEPTH_MAX;
 use super::envelope::{Address, Envelope};
 use super::structure::{Content, Disposition, Param, Part, Structure};
@@ -192,8 +194,8 @@ fn params(list: &[Param], us_ascii: bool, into: &mut Vec<u8>) {
 }
 
 fn number(value: u64, into: &mut Vec<u8>) {
-    into.push(b' ');
-    into.extend_from_slice(value.to_string().as_bytes());
+    // Nothing can fail where memory is written to.
+    let _ = write!(into, " {value}");
 }
 
 /// Appends NIL or a string.
@@ -212,11 +214,15 @@ pub fn string(text: &[u8], into: &mut Vec<u8>) {
     let written = |octet: u8| if octet == 0 { b'?' } else { octet };
     if fits {
         into.push(b'"');
-        for &octet in text {
-            if matches!(octet, b'"' | b'\\') {
-                into.push(b'\\');
+        if memchr::memchr3(b'"', b'\\', 0, text).is_none() {
+            into.extend_from_slice(text);
+        } else {
+            for &octet in text {
+                if matches!(octet, b'"' | b'\\') {
+                    into.push(b'\\');
+                }
+                into.push(written(octet));
             }
-            into.push(written(octet));
         }
         into.push(b'"');
     } else {

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek as _, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use twox_hash::XxHash3_128;
@@ -12,6 +13,7 @@ use super::cache::{Kept, KeptPlaces, Place};
 use super::change::Placed;
 use super::flags::{Flags, KeywordSet, split, with_flags};
 use super::look::unix_secs;
+use super::several::several;
 use super::state::{Entry, Folder, FolderError, Keeping, MessageState, State};
 use crate::durable::{DiskFile, FILE_MODE};
 use crate::mailbox::MailboxError;
@@ -244,31 +246,52 @@ impl Folder {
         mut known: Vec<Option<T>>,
         wanted: fn(&Said) -> &T,
     ) -> Result<Vec<Option<T>>, FolderError> {
-        let (mut read, mut bytes) = (Vec::new(), 0);
-        for index in 0..known.len() {
-            if known[index].is_none()
-                && let Some(said) = self.read_file(uids[index])?
-            {
-                known[index] = Some(wanted(&said).clone());
-                read.push((uids[index], said));
-            }
-            bytes += known[index].as_ref().map_or(0, |one| one.packed().len());
-            if bytes > KEPT_BYTES_MAX {
-                known.truncate(index + 1);
-                break;
-            }
+        let missing: Vec<usize> = (0..known.len()).filter(|index| known[*index].is_none()).collect();
+        let read = self.read_files(&missing.iter().map(|index| uids[*index]).collect::<Vec<u32>>())?;
+        let taken = || missing.iter().zip(&read).filter_map(|(index, said)| Some((*index, said.as_ref()?)));
+        // The rest is for the next call.
+        if let Some(&unread) = missing.get(read.len()) {
+            known.truncate(unread);
         }
-        if !read.is_empty() {
+        for (index, said) in taken() {
+            known[index] = Some(wanted(said).clone());
+        }
+        if taken().next().is_some() {
             let mut state = self.lock();
-            self.keep(&mut state, Kept::Head, read.iter().map(|(uid, said)| (*uid, said.head.packed())));
-            self.keep(&mut state, Kept::Fields, read.iter().map(|(uid, said)| (*uid, said.fields.packed())));
+            self.keep(&mut state, Kept::Head, taken().map(|(index, said)| (uids[index], said.head.packed())));
+            self.keep(
+                &mut state,
+                Kept::Fields,
+                taken().map(|(index, said)| (uids[index], said.fields.packed())),
+            );
         }
         Ok(known)
     }
 
-    fn read_file(&self, uid: u32) -> Result<Option<Said>, FolderError> {
+    /// Reads messages, in this order: as many as do not say too much together, and one at least.
+    fn read_files(&self, uids: &[u32]) -> Result<Vec<Option<Said>>, FolderError> {
+        let (next, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let read_some = || {
+            let (mut read, mut buffer) = (Vec::new(), Vec::new());
+            while bytes.load(Ordering::Relaxed) <= KEPT_BYTES_MAX {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(&uid) = uids.get(index) else { break };
+                let said = self.read_file(uid, &mut buffer)?;
+                bytes.fetch_add(said.as_ref().map_or(0, Said::bytes), Ordering::Relaxed);
+                read.push((index, said));
+            }
+            Ok::<_, FolderError>(read)
+        };
+        let read = several(uids.len(), FILES_EACH, read_some).into_iter().collect::<Result<Vec<_>, _>>()?;
+        let mut read: Vec<(usize, Option<Said>)> = read.into_iter().flatten().collect();
+        // Each that was taken was read: none is left out in between.
+        read.sort_by_key(|(index, _)| *index);
+        Ok(read.into_iter().map(|(_, said)| said).collect())
+    }
+
+    fn read_file(&self, uid: u32, buffer: &mut Vec<u8>) -> Result<Option<Said>, FolderError> {
         let Some(file) = self.open(uid)? else { return Ok(None) };
-        let said = Said::read_file(file).map_err(|source| self.unreadable(uid, source))?;
+        let said = Said::read_file(file, buffer).map_err(|source| self.unreadable(uid, source))?;
         Ok(Some(said))
     }
 
@@ -353,6 +376,9 @@ impl Folder {
 /// Messages of which it is worth to ask together what they say.
 pub const HEADS_AT_ONCE: usize = 250;
 
+/// So many files are worth a thread that reads them. Ours.
+const FILES_EACH: usize = 50;
+
 /// Octets of heads, or of fields, that are held together, give or take one; of usual messages they are some 100 KB.
 const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -363,13 +389,53 @@ const PLAIN_BIT: u64 = 1 << 63;
 const HEAD_BEFORE_ENVELOPE: usize = 8 + 16 + 8;
 
 impl Said {
-    /// Reads a message's file to its end.
-    fn read_file(file: impl Read) -> io::Result<Self> {
-        let mut file = Dots { file, bytes: 0, last: 0, has_dot: false };
+    /// Reads a message's file to its end. The buffer is for the next one, too.
+    fn read_file(mut file: impl Read, buffer: &mut Vec<u8>) -> io::Result<Self> {
+        buffer.resize(PIECE_BYTES, 0);
+        let count = read_up_to(&mut file, buffer)?;
+        let piece = &buffer[..count];
+        if count < buffer.len() && is_its_own_text(piece) {
+            let mut scanner = mime::Scanner::new();
+            scanner.push(piece);
+            return Ok(Self::new(count as u64, XxHash3_128::oneshot(piece), true, scanner.finish()));
+        }
+        let mut file = Dots { file: piece.chain(file), bytes: 0, last: 0, has_dot: false };
         let (size, digest, scanned) = scan(&mut clean(&mut file))?;
         let is_plain = !file.has_dot && file.bytes == size;
-        Ok(Self { head: Head::new(size, digest, is_plain, &scanned), fields: Fields(scanned.fields) })
+        Ok(Self::new(size, digest, is_plain, scanned))
     }
+
+    fn new(size: u64, digest: u128, is_plain: bool, scanned: mime::Scanned) -> Self {
+        Self { head: Head::new(size, digest, is_plain, &scanned), fields: Fields(scanned.fields) }
+    }
+
+    /// Octets that are kept.
+    fn bytes(&self) -> usize {
+        self.head.packed().len() + self.fields.packed().len()
+    }
+}
+
+/// Fills the buffer, unless the file ends before.
+fn read_up_to(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut count = 0;
+    while count < buffer.len() {
+        match file.read(&mut buffer[count..]) {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(count)
+}
+
+/// Whether a file with these octets is a text as clients see it: all lines end in CRLF, and none begins with a dot.
+fn is_its_own_text(file: &[u8]) -> bool {
+    let is_fine = |at: usize| match file[at] {
+        b'\r' => file.get(at + 1) == Some(&b'\n'),
+        _ => at > 0 && file[at - 1] == b'\r' && file.get(at + 1) != Some(&b'.'),
+    };
+    file.ends_with(b"\n") && !file.starts_with(b".") && memchr::memchr2_iter(b'\r', b'\n', file).all(is_fine)
 }
 
 /// Size, digest, and what is found in a text.

@@ -117,13 +117,20 @@ const INFO: &str = ":2,";
 
 /// The part of a file name before `:2,`, and the flags behind it.
 pub(super) fn split(file_name: &str) -> (&str, Flags, KeywordSet) {
-    match file_name.split_once(INFO) {
+    match split_info(file_name) {
         Some((base, letters)) => {
             let (flags, keywords) = from_letters(letters);
             (base, flags, keywords)
         }
         None => (file_name, Flags::default(), KeywordSet::default()),
     }
+}
+
+/// What is before the first [`INFO`], and what is behind it. Thousands of names are split for each look.
+fn split_info(file_name: &str) -> Option<(&str, &str)> {
+    let is_info = |at: &usize| file_name[*at..].starts_with(INFO);
+    let at = memchr::memchr_iter(b':', file_name.as_bytes()).find(is_info)?;
+    Some((&file_name[..at], &file_name[at + INFO.len()..]))
 }
 
 /// Maildir's letters; unknown ones mean nothing.
@@ -145,7 +152,7 @@ pub(super) fn from_letters(letters: &str) -> (Flags, KeywordSet) {
 
 /// `base:2,` and the letters, capitals first, in the order of ASCII; letters in `former` that we do not know are kept.
 pub(super) fn with_flags(former: &str, flags: Flags, keywords: KeywordSet) -> String {
-    let (base, former_letters) = former.split_once(INFO).unwrap_or((former, ""));
+    let (base, former_letters) = split_info(former).unwrap_or((former, ""));
     let mut letters: Vec<char> = former_letters
         .chars()
         .filter(|letter| {

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bstr::ByteSlice;
@@ -14,6 +15,7 @@ use rustix::io::Errno;
 use super::cache::{Cache, FILE_NAME, KeptPlaces, Loaded, Record};
 use super::flags::{Flags, KEYWORDS_MAX, KeywordSet, from_letters, split};
 use super::name::FolderName;
+use super::several::several;
 use super::state::{Entry, Folder, FolderError, Keeping, Looked, MessageState, Places, State};
 use super::tree::Folders;
 use crate::durable::Disk;
@@ -57,8 +59,14 @@ impl Places {
     }
 }
 
-/// A new file: when it was written (seconds, nanoseconds), its octets, and its name.
-type Arrived = ((i64, i64), u64, Found);
+/// A new file: when it was written (seconds, nanoseconds), its octets, and its index.
+type Arrived = ((i64, i64), u64, usize);
+
+/// Files that one thread looks at before it takes more.
+const FILES_AT_ONCE: usize = 100;
+
+/// So many new files are worth a thread that looks at them. Ours.
+const FILES_EACH: usize = 1000;
 
 /// A file that was found.
 struct Found {
@@ -308,6 +316,9 @@ impl Folder {
     /// Takes out what is no longer there, or is another file of the same name: what XMail's queue puts in the place of a
     /// part that a crash has left, or what is still being written in its place by hand.
     fn take_gone(&self, state: &mut State, found: &mut [Found]) -> Result<Vec<Record>, FolderError> {
+        if state.entries.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut gone: Vec<u32> = state.missing(found).collect();
         for file in found.iter() {
             let index = state.by_base.get(split(&file.file_name).0).and_then(|uid| state.find(*uid));
@@ -359,6 +370,9 @@ impl Folder {
 
     /// Notes where known messages are now and what their names say; gives back the files that are new.
     fn take_known(&self, state: &mut State, found: Vec<Found>, records: &mut Vec<Record>) -> Vec<Found> {
+        if state.entries.is_empty() {
+            return found;
+        }
         let mut fresh = Vec::new();
         let mut seen = HashSet::new();
         let modseq = state.modseq + 1;
@@ -397,14 +411,20 @@ impl Folder {
             return Ok(());
         }
         let told = self.flags_rows(state);
-        let mut arrived = self.arrived(fresh)?;
+        let mut arrived = self.arrived(&fresh)?;
         if arrived.is_empty() {
             return Ok(());
         }
-        arrived.sort_by(|a, b| (a.0, &a.2.file_name).cmp(&(b.0, &b.2.file_name)));
+        arrived.sort_unstable_by(|a, b| {
+            a.0.cmp(&b.0).then_with(|| fresh[a.2].file_name.cmp(&fresh[b.2].file_name))
+        });
         state.reserve(u32::try_from(arrived.len()).map_err(|_| FolderError::NoUids)?)?;
         let modseq = state.next_modseq();
-        for (modified, bytes, file) in arrived {
+        state.entries.reserve(arrived.len());
+        state.by_base.reserve(arrived.len());
+        records.reserve(arrived.len());
+        for (modified, bytes, index) in arrived {
+            let file = &fresh[index];
             let (base, ..) = split(&file.file_name);
             if state.by_base.contains_key(base) {
                 // The second file of one name.
@@ -425,7 +445,7 @@ impl Folder {
                 state: message,
                 is_in_cur: file.is_in_cur,
                 inode: file.inode,
-                file_name: file.file_name.into(),
+                file_name: file.file_name.as_str().into(),
                 kept: KeptPlaces::default(),
             };
             records.push(state.add(base, entry));
@@ -433,31 +453,49 @@ impl Folder {
         Ok(())
     }
 
-    /// New files with the times they were written, seconds and nanoseconds since 1970, and their sizes.
-    fn arrived(&self, fresh: Vec<Found>) -> Result<Vec<Arrived>, FolderError> {
-        let mut arrived = Vec::with_capacity(fresh.len());
-        // Names are looked up from the directory on: from the root it takes twice as long.
-        let mut open: [Option<File>; 2] = [None, None];
-        for file in fresh {
-            let cur = self.places.cur.as_ref().filter(|_| file.is_in_cur);
-            let path = cur.unwrap_or(&self.places.new);
-            let directory = match &mut open[usize::from(file.is_in_cur)] {
-                Some(directory) => directory,
-                none => none.insert(File::open(path).map_err(MailboxError::on("read", path))?),
-            };
-            match statat(&*directory, &*file.file_name, AtFlags::empty()) {
-                Ok(stat) => {
-                    let modified = (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0));
-                    arrived.push((modified, u64::try_from(stat.st_size).unwrap_or(0), file));
+    /// Those of new files that are still there.
+    fn arrived(&self, fresh: &[Found]) -> Result<Vec<Arrived>, FolderError> {
+        let next = AtomicUsize::new(0);
+        let look = || {
+            let mut arrived = Vec::new();
+            // Names are looked up from the directory on: from the root it takes twice as long.
+            let mut open: [Option<File>; 2] = [None, None];
+            loop {
+                let from = next.fetch_add(FILES_AT_ONCE, Ordering::Relaxed);
+                let Some(some) = fresh.get(from..) else { return Ok::<_, FolderError>(arrived) };
+                for (index, file) in (from..).zip(some.iter().take(FILES_AT_ONCE)) {
+                    if let Some((modified, bytes)) = self.stat(file, &mut open)? {
+                        arrived.push((modified, bytes, index));
+                    }
                 }
-                // Taken away while we looked.
-                Err(Errno::NOENT) => {}
-                Err(error) => {
-                    return Err(MailboxError::on("look at", &path.join(&file.file_name))(error.into()).into());
+                if some.is_empty() {
+                    return Ok(arrived);
                 }
             }
+        };
+        let arrived = several(fresh.len(), FILES_EACH, look).into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(arrived.into_iter().flatten().collect())
+    }
+
+    /// When a file was written and how long it is; `None` when it was taken away while we looked. `open` holds the directories.
+    fn stat(
+        &self,
+        file: &Found,
+        open: &mut [Option<File>; 2],
+    ) -> Result<Option<((i64, i64), u64)>, FolderError> {
+        let path = self.directory(file.is_in_cur);
+        let directory = match &mut open[usize::from(file.is_in_cur)] {
+            Some(directory) => directory,
+            none => none.insert(File::open(path).map_err(MailboxError::on("read", path))?),
+        };
+        match statat(&*directory, &*file.file_name, AtFlags::empty()) {
+            Ok(stat) => {
+                let modified = (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0));
+                Ok(Some((modified, u64::try_from(stat.st_size).unwrap_or(0))))
+            }
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(MailboxError::on("look at", &path.join(&file.file_name))(error.into()).into()),
         }
-        Ok(arrived)
     }
 
     /// The flags of INBOX were edited, by somebody else or by us.
@@ -563,7 +601,7 @@ impl State {
     }
 
     fn misses_some_of(&self, found: &[Found]) -> bool {
-        self.missing(found).next().is_some()
+        !self.entries.is_empty() && self.missing(found).next().is_some()
     }
 
     /// Whether the directories hold anything else than is known.

@@ -44,6 +44,7 @@ mod look;
 mod name;
 mod open;
 mod order;
+mod several;
 mod state;
 mod table;
 mod tree;
