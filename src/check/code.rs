@@ -78,8 +78,8 @@ loading! {
         "exactly the columns of the table, separated by TAB; an empty column is written \"\"",
         "Write the row with exactly that many columns.";
     LineTooLong = "TAB004" "line-too-long" Warning,
-        "Tabmail reads the whole line; XMail would split it in two",
-        "a line that XMail reads in one piece",
+        "Tabmail reads the whole line; XMail, where it reads this table, would split it in two",
+        "a line no longer than the message says",
         "Shorten the line, or split its content over several rows where the table allows it.";
     NulByte = "TAB005" "nul-byte" Error,
         "what stands behind the NUL byte is not read, in XMail and here",
@@ -213,6 +213,10 @@ loading! {
         "it is passed over, as in XMail; what stands beside it counts",
         "what the message says",
         "Correct or remove it.";
+    TooManyBits = "TAB039" "too-many-bits" Error,
+        "it counts as the address alone, as in XMail",
+        "at most 32 bits for an IPv4 network and 128 for an IPv6 network",
+        "Write the bits that were meant: /24 is a network of 256 addresses, /32 is one address.";
     MoreProblems = "TAB028" "more-problems" Note,
         "only how many are shown differs",
         "",

@@ -81,7 +81,7 @@ impl AddressFilter {
     }
 
     fn with_bits(net: IpAddr, bits: &[u8]) -> Result<Self, BadAddressFilter> {
-        // More bits than the address has are harmless, so only the digits are checked.
+        // More bits than the address has are told as a problem; they count as all of its bits, as in XMail.
         if bits.is_empty() || !bits.iter().all(u8::is_ascii_digit) {
             return Err(BadAddressFilter);
         }
@@ -113,13 +113,25 @@ impl AddressFilter {
         second: &[u8],
         problems: &mut Problems,
     ) -> Option<Self> {
-        let filter = Self::parse(row.bytes(first), second).ok();
+        let text = row.bytes(first);
+        let filter = Self::parse(text, second).ok();
         if filter.is_none() {
-            let found = row.bytes(first).to_string();
+            let found = text.to_string();
             problems.note(row.line, row.column(first), ProblemKind::BadAddressFilter(found));
+        } else if let Some(width) = exceeded_width(text) {
+            let found = text.to_string();
+            problems.note(row.line, row.column(first), ProblemKind::TooManyBits { found, width });
         }
         filter
     }
+}
+
+/// The bits an address of this family has, if `text` is `net/bits` with more.
+pub(super) fn exceeded_width(text: &[u8]) -> Option<u32> {
+    let (net, bits) = text.split_once_str("/")?;
+    let width = if address(net).ok()?.is_ipv4() { 32 } else { 128 };
+    let is_number = !bits.is_empty() && bits.iter().all(u8::is_ascii_digit);
+    (is_number && u32::try_from(leading_number(bits)).map_or(true, |bits| bits > width)).then_some(width)
 }
 
 fn address(text: &[u8]) -> Result<IpAddr, BadAddressFilter> {
@@ -592,6 +604,30 @@ mod tests {
         // The last row denies: every word but ALLOW does, and its precedence reads as 0.
         assert!(!map.verdict(ip("192.0.2.1")).allowed);
         assert_eq!(map.rows().len(), 2);
+    }
+
+    #[test]
+    fn more_bits_than_an_address_has_are_reported_and_mean_the_address() {
+        let (map, problems) = load_text::<IpMap>(
+            "smtp.ipmap.tab",
+            "\"192.0.2.0/32\"\t\"-\"\t\"DENY\"\t\"1\"\n\
+             \"192.0.2.0/33\"\t\"-\"\t\"DENY\"\t\"1\"\n\
+             \"2001:db8::/128\"\t\"-\"\t\"DENY\"\t\"1\"\n\
+             \"2001:db8::/129\"\t\"-\"\t\"DENY\"\t\"1\"\n\
+             \"192.0.2.0/99999999999999999999\"\t\"-\"\t\"DENY\"\t\"1\"\n",
+        );
+        let has = "has more bits than the address, which has";
+        assert_eq!(
+            problems,
+            [
+                format!("smtp.ipmap.tab:2:1: {has} 32: \"192.0.2.0/33\"; it is that address alone"),
+                format!("smtp.ipmap.tab:4:1: {has} 128: \"2001:db8::/129\"; it is that address alone"),
+                format!(
+                    "smtp.ipmap.tab:5:1: {has} 32: \"192.0.2.0/99999999999999999999\"; it is that address alone"
+                ),
+            ]
+        );
+        assert!(!map.verdict(ip("192.0.2.0")).allowed && map.verdict(ip("192.0.2.1")).allowed);
     }
 
     #[test]

@@ -74,12 +74,12 @@ pub enum ProblemKind {
         /// Columns the row has.
         found: usize,
     },
-    /// Longer than XMail reads in one piece: XMail would split the line in two.
-    #[error("the line has {length} bytes; XMail reads at most {limit} and would split it")]
+    /// Longer than lines of this table are. XMail would split the line in two, if it is one of its tables.
+    #[error("the line has {length} bytes; one of this table has at most {limit}")]
     LineTooLong {
         /// Bytes in the line with its end.
         length: usize,
-        /// XMail's limit for this table.
+        /// The limit of this table: XMail's, and for tables of ours the same.
         limit: usize,
     },
     /// A NUL byte hides the rest of the line.
@@ -103,6 +103,14 @@ pub enum ProblemKind {
     /// A network or address was expected.
     #[error("is not an address filter (net/bits, or net and mask): {0:?}; the row never matches")]
     BadAddressFilter(String),
+    /// A network of more bits than its address has; XMail takes it for the address alone (`mailroot.md` 2.6).
+    #[error("has more bits than the address, which has {width}: {found:?}; it is that address alone")]
+    TooManyBits {
+        /// What stands there.
+        found: String,
+        /// Bits of an address of this family.
+        width: u32,
+    },
     /// A stored password that cannot be decoded.
     #[error("is not a password encoding (pairs of hex digits, or $argon2id$...); nobody can log in with it")]
     BadPassword,
@@ -262,6 +270,7 @@ impl ProblemKind {
             Self::NoReplyCode(_) => "TAB036",
             Self::Emptied => "TAB037",
             Self::CountsForNothing { .. } => "TAB038",
+            Self::TooManyBits { .. } => "TAB039",
         }
     }
 

@@ -11,6 +11,7 @@ use super::options::OptionGroup;
 use crate::address::{Mailbox, is_domain, is_rfc822_name};
 use crate::dns::SmartHost;
 use crate::mailroot::ProblemKind;
+use crate::mailroot::access::exceeded_width;
 use crate::mailroot::accounts::is_plain_name;
 use crate::mailroot::authentication::is_password_encoding;
 use crate::mailroot::links::LinkTarget;
@@ -194,10 +195,13 @@ impl Kind {
             Self::RedirectTarget if value.contains(&b'@') => Self::Address.note(value, note),
             Self::RedirectTarget => Self::Domain.note(value, note),
             Self::LinkTarget => note_link_target(value, note),
-            Self::Network => demand(is_network(value), ProblemKind::BadAddressFilter),
-            Self::NetworkBits => {
-                demand(value.contains(&b'/') && is_network(value), ProblemKind::BadAddressFilter)
-            }
+            Self::Network | Self::NetworkBits => match exceeded_width(value) {
+                Some(width) => note(ProblemKind::TooManyBits { found: value.as_bstr().to_string(), width }),
+                None => {
+                    let has_bits = matches!(self, Self::Network) || value.contains(&b'/');
+                    demand(has_bits && is_network(value), ProblemKind::BadAddressFilter);
+                }
+            },
             Self::IpAddress => demand(is_ip_address(value), ProblemKind::BadIpAddress),
             Self::HostPattern => {
                 let name = value.strip_prefix(b".").unwrap_or(value);
