@@ -25,7 +25,7 @@
 //! | 1 edges: one kind of outside world each | [`clock`], [`durable`], [`net`], [`dns`], [`exec`], [`logs`] |
 //! | 2 the model | [`mailroot`] |
 //! | 3 services | [`spool`], [`mailbox`], [`auth`], [`policy`], [`filter`] |
-//! | 4 work | [`delivery`], [`admin`], [`pickup`], [`psync`], [`compare`], [`check`] |
+//! | 4 work | [`delivery`], [`admin`], [`pickup`], [`psync`], [`entrance`], [`compare`], [`check`] |
 //! | 5 faces | [`smtp`], [`pop3`], [`imap`], [`ctrl`], [`finger`], [`web`] |
 //! | 6 why | [`explain`]: asks all of them, decides nothing |
 //! | 7 roof | [`options`], [`server`], [`commands`] |
@@ -65,6 +65,7 @@ pub mod admin;
 pub mod check;
 pub mod compare;
 pub mod delivery;
+pub mod entrance;
 pub mod pickup;
 pub mod psync;
 

@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["clock", "durable", "net", "dns", "exec", "logs"],
     &["mailroot"],
     &["spool", "mailbox", "auth", "policy", "filter"],
-    &["delivery", "admin", "pickup", "psync", "compare", "check"],
+    &["delivery", "admin", "pickup", "psync", "entrance", "compare", "check"],
     &["smtp", "pop3", "imap", "ctrl", "finger", "web"],
     &["explain"],
     &["options", "server", "commands"],

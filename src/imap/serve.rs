@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::refusal;
@@ -12,12 +11,14 @@ use super::session::{Client, Greeting};
 use crate::auth::Salts;
 use crate::clock::Clock;
 use crate::dns::Resolver;
+use crate::entrance::{self, Desk, Face, Guest};
 use crate::logs::Logs;
 use crate::mailbox::Mailboxes;
-use crate::mailroot::Tables;
+use crate::mailroot::access::IpMap;
+use crate::mailroot::{Snapshot, Tables};
 use crate::net::tls::TlsStore;
-use crate::net::{self, Connection, Door, Seat, plain_ip};
-use crate::policy::admission::{Arrival, admit, needs_free_memory, needs_local_name};
+use crate::net::{Connection, Door, plain_ip};
+use crate::policy::admission::Unwelcome;
 
 /// What the sessions work with.
 #[derive(Clone, Debug)]
@@ -62,57 +63,43 @@ impl Default for Limits {
 /// Serves a listener until its stop. Then every session finishes its command, is told so and closed; returns when the
 /// last is over.
 pub async fn serve(door: Door, services: Arc<Services>, limits: Limits, stop: CancellationToken) {
-    let session_stop = stop.clone();
-    door.attend(stop, move |arrival| attend(arrival, Arc::clone(&services), limits, session_stop.clone()))
-        .await;
+    entrance::serve(door, Imap { services, limits }, stop).await;
 }
 
-/// One connection from its greeting to its end.
-async fn attend(arrival: net::Arrival, services: Arc<Services>, limits: Limits, stop: CancellationToken) {
-    let net::Arrival { mut connection, seat } = arrival;
-    if let Err(error) = greet(&mut connection, &services, limits, seat.as_ref(), stop).await {
-        tracing::debug!(peer = %connection.stream().peer(), %error, "IMAP session ended early");
-    }
-    // The other side may be gone already.
-    let _ = connection.close().await;
-    drop(seat);
-}
-
-/// Turns the client away, or greets it and goes through the session.
-async fn greet(
-    connection: &mut Connection,
-    services: &Services,
+/// The protocol, for the entrance.
+struct Imap {
+    services: Arc<Services>,
     limits: Limits,
-    seat: Option<&Seat>,
-    stop: CancellationToken,
-) -> io::Result<()> {
-    let tables = services.tables.clone();
-    let snapshot = spawn_blocking(move || tables.fresh()).await?;
-    let local_name = match needs_local_name(&snapshot) {
-        true => services.resolver.ptr(connection.stream().local().ip()).await,
-        false => None,
-    };
-    let arrival = Arrival {
-        peer: plain_ip(connection.stream().peer().ip()),
-        has_seat: seat.is_some(),
-        free_memory_bytes: if needs_free_memory(&snapshot) { net::free_memory_bytes() } else { None },
-        local_name: local_name.as_deref(),
-    };
-    let domain = match admit(&snapshot, &snapshot.imap_ipmap, arrival) {
-        Ok(domain) => domain,
-        Err(unwelcome) => {
-            connection.queue(refusal(unwelcome));
-            return Ok(());
-        }
-    };
-    let local = plain_ip(connection.stream().local().ip()).to_string();
-    let greeting = Greeting {
-        stamp: net::stamp(services.clock.unix_secs(), &domain),
-        server_name: local_name.unwrap_or(local),
-        snapshot,
-        domain,
-    };
-    Client::new(connection, services, limits, stop, greeting).talk().await
+}
+
+impl Face for Imap {
+    const PROTOCOL: &'static str = "IMAP";
+
+    fn ip_map(snapshot: &Snapshot) -> &IpMap {
+        &snapshot.imap_ipmap
+    }
+
+    fn refusal(unwelcome: Unwelcome) -> Vec<u8> {
+        refusal(unwelcome).to_vec()
+    }
+
+    fn desk(&self) -> Desk<'_> {
+        let Services { tables, resolver, clock, .. } = &*self.services;
+        Desk { tables, resolver, clock }
+    }
+
+    async fn talk(
+        &self,
+        connection: &mut Connection,
+        guest: Guest,
+        stop: CancellationToken,
+    ) -> io::Result<()> {
+        let local = plain_ip(connection.stream().local().ip());
+        let Guest { snapshot, domain, stamp, local_name } = guest;
+        let server_name = local_name.into_inner().flatten().unwrap_or_else(|| local.to_string());
+        let greeting = Greeting { snapshot, domain, stamp, server_name };
+        Client::new(connection, &self.services, self.limits, stop, greeting).talk().await
+    }
 }
 
 #[cfg(test)]

@@ -22,14 +22,16 @@ use super::session::{
 use super::top::Top;
 use crate::clock::Clock;
 use crate::dns::Resolver;
+use crate::entrance::{self, Desk, Face, Guest, fresh};
 use crate::logs::{LogKind, Logs};
 use crate::mailbox::Mailboxes;
+use crate::mailroot::access::IpMap;
 use crate::mailroot::schema::server as variables;
 use crate::mailroot::{Snapshot, Tables};
 use crate::net::dots::{END_OF_DATA, ToCrlf, Transform};
 use crate::net::tls::TlsStore;
-use crate::net::{self, Connection, Door, Line, Seat, plain_ip};
-use crate::policy::admission::{Arrival, admit, logged_password, needs_free_memory, needs_local_name};
+use crate::net::{Connection, Door, Line, plain_ip};
+use crate::policy::admission::{Unwelcome, logged_password};
 
 /// What the sessions work with.
 #[derive(Clone, Debug)]
@@ -73,20 +75,42 @@ impl Default for Limits {
 /// anything; returns when the last is over. A session may still be sending to a slow client for long: the caller
 /// decides how long it waits.
 pub async fn serve(door: Door, services: Arc<Services>, limits: Limits, stop: CancellationToken) {
-    let session_stop = stop.clone();
-    door.attend(stop, move |arrival| attend(arrival, Arc::clone(&services), limits, session_stop.clone()))
-        .await;
+    entrance::serve(door, Pop3 { services, limits }, stop).await;
 }
 
-/// One connection from its greeting to its end.
-async fn attend(arrival: net::Arrival, services: Arc<Services>, limits: Limits, stop: CancellationToken) {
-    let net::Arrival { mut connection, seat } = arrival;
-    if let Err(error) = Client::admit(&mut connection, &services, limits, seat.as_ref(), stop).await {
-        tracing::debug!(peer = %connection.stream().peer(), %error, "POP3 session ended early");
+/// The protocol, for the entrance.
+struct Pop3 {
+    services: Arc<Services>,
+    limits: Limits,
+}
+
+impl Face for Pop3 {
+    const PROTOCOL: &'static str = "POP3";
+
+    fn ip_map(snapshot: &Snapshot) -> &IpMap {
+        &snapshot.pop3_ipmap
     }
-    // The other side may be gone already.
-    let _ = connection.close().await;
-    drop(seat);
+
+    fn refusal(unwelcome: Unwelcome) -> Vec<u8> {
+        refusal(unwelcome).as_bytes().to_vec()
+    }
+
+    fn desk(&self) -> Desk<'_> {
+        let Services { tables, resolver, clock, .. } = &*self.services;
+        Desk { tables, resolver, clock }
+    }
+
+    async fn talk(
+        &self,
+        connection: &mut Connection,
+        guest: Guest,
+        stop: CancellationToken,
+    ) -> io::Result<()> {
+        let mut client = Client::new(connection, &self.services, self.limits, guest, stop);
+        let talked = client.talk().await;
+        client.give_back(Vec::new()).await;
+        talked
+    }
 }
 
 /// A client that was let in as far as the greeting.
@@ -111,53 +135,21 @@ enum Next {
 }
 
 impl<'a> Client<'a> {
-    /// Turns the client away, or greets it and goes through the session.
-    async fn admit(
+    fn new(
         connection: &'a mut Connection,
         services: &'a Services,
         limits: Limits,
-        seat: Option<&Seat>,
+        guest: Guest,
         stop: CancellationToken,
-    ) -> io::Result<()> {
-        let snapshot = fresh(&services.tables).await?;
-        let local_name = OnceCell::new();
-        if needs_local_name(&snapshot) {
-            let address = connection.stream().local().ip();
-            local_name.get_or_init(|| services.resolver.ptr(address)).await;
-        }
-        let arrival = Arrival {
-            peer: plain_ip(connection.stream().peer().ip()),
-            has_seat: seat.is_some(),
-            free_memory_bytes: if needs_free_memory(&snapshot) { net::free_memory_bytes() } else { None },
-            local_name: local_name.get().and_then(|name: &Option<String>| name.as_deref()),
-        };
-        let domain = match admit(&snapshot, &snapshot.pop3_ipmap, arrival) {
-            Ok(domain) => domain,
-            Err(unwelcome) => {
-                connection.queue(refusal(unwelcome).as_bytes());
-                return Ok(());
-            }
-        };
-        let stamp = net::stamp(services.clock.unix_secs(), &domain);
+    ) -> Self {
+        let Guest { snapshot, domain, stamp, local_name } = guest;
         let on_bad_login =
             if limits.hang_on_bad_login { BadLogin::HangUp } else { BadLogin::Pause(limits.bad_login_pause) };
         let session = Session::new(domain, on_bad_login);
-        let mut client = Client {
-            connection,
-            services,
-            limits,
-            stop,
-            snapshot,
-            stamp,
-            local_name,
-            session,
-            mailbox: None,
-        };
-        let talked = client.talk().await;
-        client.give_back(Vec::new()).await;
-        talked
+        Self { connection, services, limits, stop, snapshot, stamp, local_name, session, mailbox: None }
     }
 
+    /// Greets, and goes through the session.
     async fn talk(&mut self) -> io::Result<()> {
         self.say(&greeting(&self.stamp, &self.services.clock.mail_date()));
         loop {
@@ -381,14 +373,6 @@ async fn send_file(connection: &mut Connection, file: File, body_lines_max: Opti
             return Ok(());
         }
     }
-}
-
-async fn fresh(tables: &Tables) -> io::Result<Arc<Snapshot>> {
-    if let Some(snapshot) = tables.unchanged() {
-        return Ok(snapshot);
-    }
-    let tables = tables.clone();
-    Ok(spawn_blocking(move || tables.fresh()).await?)
 }
 
 /// Octets of a file in memory at once.
