@@ -37,6 +37,8 @@ pub struct Connection {
     /// Octets on their way, compressed where the connection is: `outgoing[sent..]`.
     outgoing: Vec<u8>,
     sent: usize,
+    /// The stream was given octets that it may hold back until it is flushed: TLS does where the socket is full.
+    unflushed: bool,
     deflate: Option<Box<Deflate>>,
 }
 
@@ -84,6 +86,7 @@ impl Connection {
             replies: Vec::new(),
             outgoing: Vec::new(),
             sent: 0,
+            unflushed: false,
             deflate: None,
         }
     }
@@ -186,7 +189,9 @@ impl Connection {
     /// `TimedOut` when the peer accepts nothing for [`IO_TIMEOUT`], else what the socket says.
     pub async fn flush(&mut self) -> io::Result<()> {
         self.send().await?;
-        timeout(IO_TIMEOUT, self.stream.flush()).await?
+        timeout(IO_TIMEOUT, self.stream.flush()).await??;
+        self.unflushed = false;
+        Ok(())
     }
 
     /// Sends what is queued, then says goodbye (TLS close_notify, FIN). Nothing more can be sent.
@@ -291,7 +296,8 @@ impl Connection {
     }
 
     async fn flush_before_wait(&mut self) -> io::Result<()> {
-        if self.replies.is_empty() && self.outgoing.is_empty() { Ok(()) } else { self.flush().await }
+        let is_all_out = self.replies.is_empty() && self.outgoing.is_empty() && !self.unflushed;
+        if is_all_out { Ok(()) } else { self.flush().await }
     }
 
     async fn send(&mut self) -> io::Result<()> {
@@ -301,6 +307,7 @@ impl Connection {
                 if count == 0 {
                     return Err(io::ErrorKind::WriteZero.into());
                 }
+                self.unflushed = true;
                 self.sent += count;
             }
             self.outgoing.clear();
@@ -577,6 +584,30 @@ mod tests {
         assert_eq!(line, Line::Text(b"EHLO x".to_vec(), LineEnding::CrLf));
         server.close().await.unwrap();
         assert!(matches!(client.read_line(LIMIT, SOON).await, Err(ReadError::Eof)));
+    }
+
+    #[tokio::test]
+    async fn what_tls_holds_back_is_sent_before_waiting() {
+        const BYTES: usize = 512 * WRITE_BUFFER_BYTES;
+        let (mut server, client) = handshake(b"", ClientVerify::default()).await;
+        let mut client = client.unwrap();
+        let serving = tokio::spawn(async move {
+            // Nothing is left queued: the last piece is as long as the buffer.
+            server.write_all(&vec![b'x'; BYTES]).await.unwrap();
+            server.read_line(LIMIT, SOON).await
+        });
+        let mut got = 0;
+        while got < BYTES {
+            // So slowly that the socket is full whenever the server writes.
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+            let count = client.fill(SOON).await.unwrap().len();
+            client.consume(count);
+            got += count;
+        }
+        client.close().await.unwrap();
+        assert!(matches!(serving.await.unwrap(), Err(ReadError::Eof)));
     }
 
     #[tokio::test]
