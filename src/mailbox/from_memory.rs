@@ -30,7 +30,7 @@ impl Mailboxes {
 /// The first `bytes_max` bytes of a file, or what it has. `None` when a part of it, or its name, is not in memory, or the
 /// system cannot tell (before Linux 5.12; some file systems).
 fn read(path: &Path, bytes_max: usize) -> Option<Vec<u8>> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
     let file = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED).ok()?;
     let mut content = vec![0; bytes_max];
     let count = preadv2(&file, &mut [IoSliceMut::new(&mut content)], 0, ReadWriteFlags::NOWAIT).ok()?;

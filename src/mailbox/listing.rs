@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::known::Directory;
-use super::{MailboxError, Mailboxes, delivery_name};
+use super::{MailboxError, Mailboxes, delivery_name, open_plain};
 use crate::mailroot::Account;
 
 /// A message file.
@@ -149,7 +149,7 @@ impl Mailboxes {
     /// # Errors
     /// The disk's.
     pub fn open(&self, message: &StoredMessage) -> Result<File, MailboxError> {
-        let file = File::open(&message.path).map_err(MailboxError::on("open", &message.path))?;
+        let file = open_plain(&message.path).map_err(MailboxError::on("open", &message.path))?;
         if file.metadata().is_ok_and(|meta| meta.len() != message.bytes) {
             self.was_written_to(message);
         }

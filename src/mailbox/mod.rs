@@ -26,7 +26,7 @@ mod recent;
 mod removed;
 mod wire_size;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,6 +40,8 @@ use crate::durable::Disk;
 use crate::mailroot::{Account, MailRoot};
 use known::KnownDirectories;
 use removed::Removed;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use wire_size::WireSizes;
 
 /// Which of XMail's two layouts all mailboxes have.
@@ -95,6 +97,19 @@ impl MailboxError {
     fn on(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self { action, path: path.to_owned(), source }
     }
+}
+
+/// Opens a message's file. What is there no longer, or is no plain file any more, is not found: opening a FIFO would wait
+/// for somebody who writes to it, and a link may lead out of the mailbox.
+fn open_plain(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        // A link; a socket.
+        Err(Errno::LOOP | Errno::NXIO) => return Err(io::ErrorKind::NotFound.into()),
+        Err(error) => return Err(error.into()),
+    };
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 impl Mailboxes {

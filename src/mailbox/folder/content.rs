@@ -16,7 +16,7 @@ use super::look::unix_secs;
 use super::several::several;
 use super::state::{Entry, Folder, FolderError, Keeping, MessageState, State};
 use crate::durable::{DiskFile, FILE_MODE};
-use crate::mailbox::MailboxError;
+use crate::mailbox::{MailboxError, open_plain};
 use crate::mime::{self, Packed as _};
 use crate::net::dots::{Stuffer, ToCrlf, Transform, Transformed, Unstuffer};
 
@@ -169,7 +169,7 @@ impl Folder {
     fn open(&self, uid: u32) -> Result<Option<File>, FolderError> {
         for attempt in 0..2 {
             let Some(path) = self.path(uid) else { return Ok(None) };
-            match File::open(&path) {
+            match open_plain(&path) {
                 Ok(file) => {
                     if self.is_as_known(uid, &file) {
                         return Ok(Some(file));
@@ -530,7 +530,10 @@ impl Head {
 /// A message that is being written into a folder; nobody sees it. Dropping it removes what was written.
 pub struct Draft {
     folder: Arc<Folder>,
+    /// Open until the text is whole: one APPEND may bring thousands of messages.
     file: Option<DiskFile>,
+    /// There is a file of ours in `tmp`.
+    is_left: bool,
     base: String,
     stuffer: Stuffer,
     buffer: Vec<u8>,
@@ -564,6 +567,7 @@ impl Folder {
         Ok(Draft {
             folder: Arc::clone(self),
             file: Some(file),
+            is_left: true,
             base,
             stuffer: Stuffer::default(),
             buffer: Vec::new(),
@@ -613,7 +617,7 @@ impl Folder {
                 .disk
                 .rename(&from, &to)
                 .map_err(MailboxError::on("move into the folder", &from))?;
-            draft.file = None;
+            draft.is_left = false;
             placed.push(to);
             entries.push(entry);
         }
@@ -706,17 +710,18 @@ impl Draft {
     pub fn finish(&mut self) -> Result<(), FolderError> {
         self.stuffer.finish(&mut self.buffer);
         self.flush()?;
-        let Some(file) = &mut self.file else { return Ok(()) };
-        let path = file.path().to_owned();
+        self.buffer = Vec::new();
+        let Some(mut file) = self.file.take() else { return Ok(()) };
         let done = file.set_modified(self.modified).and_then(|()| file.sync());
-        done.map_err(MailboxError::on("write", &path))?;
+        done.map_err(MailboxError::on("write", file.path()))?;
         Ok(())
     }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        if self.file.take().is_some() {
+        drop(self.file.take());
+        if self.is_left {
             // Readers look for no messages in `tmp`.
             let _ = self.folder.mailboxes.disk.remove(&self.path());
         }

@@ -45,6 +45,7 @@ mod name;
 mod open;
 mod order;
 mod several;
+mod stale;
 mod state;
 mod table;
 mod tree;

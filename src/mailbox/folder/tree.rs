@@ -11,9 +11,10 @@ use tokio::sync::watch;
 
 use super::look::unix_secs;
 use super::name::{FolderName, fresh_file_name};
+use super::stale::remove_stale;
 use super::state::{Folder, FolderError, Places, State};
 use super::table::{self, Row};
-use crate::mailbox::{MailboxError, Mailboxes};
+use crate::mailbox::{Kind, MailboxError, Mailboxes};
 use crate::mailroot::edit::{Edit, EditError, Editor};
 use crate::mailroot::folders::SpecialUse;
 use crate::mailroot::schema::tables::folders::IMAPFOLDERS;
@@ -235,6 +236,10 @@ impl Folders {
         let spare = u32::try_from(now).unwrap_or(u32::MAX).max(self.greatest_validity().saturating_add(1));
         let spare = table::unwritten_uid_validity(spare);
         let state = State::open(&self.mailboxes, &places, known, new_validity, spare)?;
+        if self.mailboxes.kind() == Kind::Maildir || !name.is_inbox() {
+            // With `-Mm` that of INBOX is not a Maildir's, and others write there.
+            remove_stale(&self.mailboxes.disk, &places.tmp, SystemTime::now());
+        }
         let folder = Arc::new(Folder {
             name: name.clone(),
             // Not the open folders: they hold this one.
