@@ -196,11 +196,26 @@ impl Connection {
 
     /// Sends what is queued, then says goodbye (TLS close_notify, FIN). Nothing more can be sent.
     ///
+    /// What the peer is still sending is read for a moment and dropped: a socket that is closed with unread octets resets
+    /// the connection, and takes our last words away from the peer.
+    ///
     /// # Errors
     /// As [`Connection::flush`]; the connection is over in any case.
     pub async fn close(&mut self) -> io::Result<()> {
         self.flush().await?;
-        timeout(IO_TIMEOUT, self.stream.shutdown()).await?
+        timeout(IO_TIMEOUT, self.stream.shutdown()).await??;
+        let until = Instant::now() + LINGER;
+        let mut piece = vec![0; READ_CHUNK_BYTES];
+        // The first look does not wait: as a rule nothing is there.
+        let mut patience = Duration::ZERO;
+        let mut dropped = 0;
+        while dropped < LINGER_BYTES_MAX
+            && let Ok(Ok(count @ 1..)) = timeout(patience, self.stream.read(&mut piece)).await
+        {
+            dropped += count;
+            patience = until.saturating_duration_since(Instant::now());
+        }
+        Ok(())
     }
 
     /// The server's side of STARTTLS or of a TLS port: handshakes, and drops everything received in plain, which
@@ -334,6 +349,12 @@ fn split_ending(line: &[u8]) -> Line {
 
 /// Octets asked of the socket at once. Ours: a few times the longest command.
 const READ_CHUNK_BYTES: usize = 16 * 1024;
+
+/// How long a peer that does not stop sending is listened to after our goodbye. Ours: its answer to a FIN takes a round trip.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Octets of it. Ours: more than sockets hold.
+const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Octets collected before mail is sent on. Ours: one TLS record.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
@@ -584,6 +605,26 @@ mod tests {
         assert_eq!(line, Line::Text(b"EHLO x".to_vec(), LineEnding::CrLf));
         server.close().await.unwrap();
         assert!(matches!(client.read_line(LIMIT, SOON).await, Err(ReadError::Eof)));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_goes_on_sending_hears_our_last_words() {
+        let (client, mut server) = pair().await;
+        let (mut hearing, mut talking) = client.into_split();
+        let talking = tokio::spawn(async move {
+            let said = talking.write_all(&vec![b'x'; 8 << 20]).await;
+            (talking, said)
+        });
+        server.fill(SOON).await.unwrap();
+        server.queue(b"BYE");
+        let closing = tokio::spawn(async move { server.close().await });
+        let mut heard = Vec::new();
+        hearing.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, b"BYE");
+        let (_, said) = talking.await.unwrap();
+        said.unwrap();
+        drop(hearing);
+        closing.await.unwrap().unwrap();
     }
 
     #[tokio::test]
