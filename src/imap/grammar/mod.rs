@@ -25,8 +25,8 @@ use nom::sequence::{preceded, separated_pair};
 pub use self::append::{parse_append_end, parse_append_head, parse_append_next};
 pub use self::search::SEARCH_DEPTH_MAX;
 use self::text::{
-    Input, Parsed, argument, astring, atom_text, complete, expect, keyword, list0, list1, nstring, space,
-    string, tag_text, token, wrong,
+    Input, Parsed, argument, astring, atom_text, complete, expect, keyword, list1, nstring, space, string,
+    tag_text, token, wrong,
 };
 pub(super) use self::text::{MONTHS, is_astring_char};
 use super::command::{Command, CommandBody};
@@ -168,8 +168,27 @@ fn id(input: Input<'_>) -> Parsed<'_, CommandBody> {
         })
         .parse(input);
     }
-    let field = separated_pair(expect("a quoted field name", string), space, nstring);
-    map(list0(field), |fields| CommandBody::Id(Some(fields))).parse(input)
+    map(cut(id_fields), |fields| CommandBody::Id(Some(fields))).parse(input)
+}
+
+/// `"(" [string SP nstring *(SP string SP nstring)] *SP ")"`: some write a space before the end, and RFC 2971's `#` allows
+/// it where it is read as RFC 822 has it.
+fn id_fields(input: Input<'_>) -> Parsed<'_, Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+    let mut field = separated_pair(expect("a quoted field name", string), space, nstring);
+    let (mut rest, ()) = text::open(input)?;
+    let mut fields = Vec::new();
+    loop {
+        let blanks = rest.iter().take_while(|&&octet| octet == b' ').count();
+        if rest.get(blanks) == Some(&b')') {
+            return Ok((&rest[blanks + 1..], fields));
+        }
+        if !fields.is_empty() {
+            rest = space(rest)?.0;
+        }
+        let (after, named) = field.parse(rest)?;
+        fields.push(named);
+        rest = after;
+    }
 }
 
 /// An atom in capitals.

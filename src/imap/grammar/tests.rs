@@ -95,7 +95,8 @@ fn log_in_and_session() {
     check("ID NIL", Body::Id(None));
     check("ID ()", Body::Id(Some(vec![])));
     let fields = vec![(b"name".to_vec(), Some(b"x y".to_vec())), (b"os".to_vec(), None)];
-    check(r#"ID ("name" "x y" "os" NIL)"#, Body::Id(Some(fields)));
+    check(r#"ID ("name" "x y" "os" NIL)"#, Body::Id(Some(fields.clone())));
+    check(r#"ID ("name" "x y" "os" NIL  )"#, Body::Id(Some(fields)));
 }
 
 #[test]
@@ -879,6 +880,11 @@ fn another_parser_agrees_on_what_is_valid() {
     }
 }
 
+/// As many as `PROPTEST_CASES` says.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(8192)
+}
+
 /// Valid commands with up to three pieces replaced.
 fn damaged() -> impl Strategy<Value = Vec<u8>> {
     let words = prop::sample::select(vec![
@@ -937,7 +943,7 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(8192))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn what_another_parser_takes_is_taken(command in damaged()) {
