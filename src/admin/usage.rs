@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +24,9 @@ use crate::tab::{Record, fields, lines};
 
 /// Where the figures are, in the MailRoot.
 const DIRECTORY: &str = ".tabmail/usage";
+
+/// The first line has at most three numbers.
+const FIRST_LINE_BYTES: u64 = 256;
 
 /// How deep directories of a mailbox are looked into: `Maildir/.folder/cur`, and some more. Ours.
 const DEPTH_MAX: usize = 6;
@@ -50,7 +54,9 @@ pub struct AccountUsage {
 impl Admin {
     /// What a domain's accounts held when they were last measured; `None`: they never were.
     pub fn domain_usage(&self, domain: &str) -> Option<DomainUsage> {
-        let bytes = self.usage_bytes(domain)?;
+        let mut bytes = Vec::new();
+        let file = fs::File::open(self.usage_path(domain)?).ok()?;
+        file.take(FIRST_LINE_BYTES).read_to_end(&mut bytes).ok()?;
         let row = fields(lines(&bytes).next()?.content());
         let number = |index: usize| row.get(index)?.value.to_str().ok()?.parse::<u64>().ok();
         let unix_secs = i64::try_from(number(1)?).ok()?;

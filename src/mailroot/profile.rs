@@ -68,7 +68,7 @@ impl UserTab {
     }
 
     /// The value of a variable; the first row of that name.
-    pub(super) fn value(&self, variable: &schema::Variable) -> Option<&BStr> {
+    pub fn value(&self, variable: &schema::Variable) -> Option<&BStr> {
         self.rows.iter().find(|row| row.name == variable.name).map(|row| row.value.as_bstr())
     }
 }

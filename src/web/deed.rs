@@ -64,6 +64,12 @@ impl Deed {
         Self { domain: Some(domain.into()), ..self }
     }
 
+    /// The same, which keeps so many bytes in memory until it is confirmed.
+    #[must_use]
+    pub(super) fn holding(self, held_bytes: usize) -> Self {
+        Self { held_bytes, ..self }
+    }
+
     /// The same; it takes away what no rollback of tables brings back.
     #[must_use]
     pub(super) fn grave(self) -> Self {
@@ -141,6 +147,29 @@ pub(super) struct DiffLine {
 /// What would change, for people. `context_lines` around a changed row are shown: rows of other domains may be among them.
 pub(super) fn changes(planned: &[Planned], context_lines: usize) -> Vec<Change> {
     planned.iter().filter_map(|step| change(step, context_lines)).collect()
+}
+
+/// Files that a page shows of a change, and lines of one file. Ours: a page stays one that can be read.
+const FILES_SHOWN_MAX: usize = 60;
+const LINES_SHOWN_MAX: usize = 300;
+
+/// Leaves out what a page need not show of a change of a thousand files, and says how many files that are.
+pub(super) fn shorten(changes: &mut Vec<Change>) -> usize {
+    // The table that is changed for all of them comes last; it is worth more than the hundredth directory.
+    let is_table = |change: &Change| !change.lines.is_empty() && !change.file.contains('/');
+    let unshown = changes.len().saturating_sub(FILES_SHOWN_MAX);
+    if unshown > 0 {
+        changes.sort_by_key(|change| !is_table(change));
+        changes.truncate(FILES_SHOWN_MAX);
+    }
+    for change in changes {
+        let hidden = change.lines.len().saturating_sub(LINES_SHOWN_MAX);
+        if hidden > 0 {
+            change.lines.truncate(LINES_SHOWN_MAX);
+            change.lines.push(DiffLine { mark: "@", text: format!("@@ + {hidden} @@") });
+        }
+    }
+    unshown
 }
 
 fn change(step: &Planned, context_lines: usize) -> Option<Change> {

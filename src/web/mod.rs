@@ -146,6 +146,9 @@ impl App {
         let nobodys_hash = crate::auth::hash_password(&secret)?;
         let catalogs = Arc::new(Catalogs::load(&services.assets)?);
         let templates = Templates::load(&services.assets, &catalogs, &services.clock)?;
+        if let Err(error) = services.admin.finish_rename() {
+            tracing::error!(%error, "an interrupted rename of an account is not finished");
+        }
         let (sessions, bans) = (Sessions::default(), Bans::default());
         Ok(Self { services, sessions, bans, templates, catalogs, secret, nobodys_hash })
     }

@@ -58,6 +58,8 @@ pub(super) enum Kept {
     Base(PathBuf, Arc<Vec<u8>>),
     /// A change that waits for its confirmation.
     Draft(Arc<Draft>),
+    /// A file to be handed out once: its name and content.
+    File(String, Arc<[u8]>),
 }
 
 impl Kept {
@@ -65,6 +67,7 @@ impl Kept {
         match self {
             Self::Base(_, bytes) => bytes.len(),
             Self::Draft(draft) => draft.deed.bytes(),
+            Self::File(_, bytes) => bytes.len(),
         }
     }
 }

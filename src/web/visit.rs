@@ -148,7 +148,7 @@ impl Visit {
     /// Those of the use-case.
     pub(super) fn propose(&self, deed: Deed, back: &str) -> Result<Response, WebError> {
         let planned = self.app.services.admin.rehearse(|admin| deed.run(admin))?;
-        let changes = deed::changes(&planned, self.context_lines());
+        let mut changes = deed::changes(&planned, self.context_lines());
         if changes.is_empty() {
             self.flash("good", self.say("confirm.nothing", &[]));
             return Ok(redirect(back));
@@ -157,10 +157,11 @@ impl Visit {
         for (file, content) in deed.tables() {
             problems.extend(super::pages::raw::problems(self, file, content));
         }
+        let unshown = deed::shorten(&mut changes);
         let title = self.say(deed.key(), &[]);
         let grave = deed.is_grave();
         let id = self.keep(Kept::Draft(Arc::new(Draft { deed, back: back.to_owned() })))?;
-        self.page("confirm.html", context! { title, changes, problems, grave, draft => id, back })
+        self.page("confirm.html", context! { title, changes, unshown, problems, grave, draft => id, back })
     }
 
     /// Unchanged rows around a change belong to other domains as well.

@@ -6,14 +6,19 @@ pub(super) mod dashboard;
 pub(super) mod deeds;
 pub(super) mod domains;
 pub(super) mod explain;
+pub(super) mod groups;
 pub(super) mod history;
+pub(super) mod import;
+pub(super) mod lists;
 pub(super) mod log_in;
 pub(super) mod logs;
+pub(super) mod profile;
 pub(super) mod queue;
 pub(super) mod raw;
 pub(super) mod rows;
 pub(super) mod settings;
 pub(super) mod users;
+pub(super) mod welcome;
 
 use serde::Serialize;
 

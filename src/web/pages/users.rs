@@ -1,57 +1,121 @@
 //! The accounts of a domain (`jdmail.md` JD-43). Lists are found from the tables in memory: no mailbox is read.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::web::templates::context;
+use axum::http::StatusCode;
 use axum::response::Response;
+use bstr::BString;
 use serde::Serialize;
 
+use super::profile::{self, Owner, Submitted};
 use super::{Paging, domains};
+use crate::admin::{AccountUsage, Admin, AdminError, NewUser, Relay, RelayOf};
 use crate::auth;
-use crate::mailroot::schema::{TableSchema, tables::variables::USER, user as variables};
-use crate::mailroot::{Account, AccountKind, MailRoot, Snapshot};
+use crate::mailroot::schema::user as variables;
+use crate::mailroot::{Account, AccountKind, MailRoot, Snapshot, UserSettings};
 use crate::tab::TabFile;
 use crate::web::deed::Deed;
 use crate::web::error::WebError;
-use crate::web::form;
+use crate::web::form::Field;
 use crate::web::sessions::Kept;
+use crate::web::templates::context;
 use crate::web::visit::{Visit, segment};
+
+/// Accounts that one change touches at most. Ours: each is a file with a diff.
+const SELECTED_MAX: usize = 1000;
 
 #[derive(Debug, Serialize)]
 struct Row {
     name: String,
+    address: String,
     link: String,
     kind: &'static str,
     real_name: String,
+    groups: String,
+    is_off: bool,
+    limit_bytes: Option<u64>,
+    usage: Option<AccountUsage>,
 }
 
-/// The accounts of a domain whose names hold a text, in file order.
-pub(in crate::web) fn find<'a>(tables: &'a Snapshot, domain: &str, text: &str) -> Vec<&'a Arc<Account>> {
+/// The accounts of a domain whose names hold a text, in file order; lists or the others.
+pub(in crate::web) fn find<'a>(
+    tables: &'a Snapshot,
+    domain: &str,
+    text: &str,
+    lists: bool,
+) -> Vec<&'a Arc<Account>> {
     let text = text.to_ascii_lowercase();
     let holds = |name: &str| text.is_empty() || name.to_ascii_lowercase().contains(&text);
-    let accounts = tables.users.rows().iter();
+    let is_meant = |account: &&Arc<Account>| (account.kind == AccountKind::List) == lists;
+    let accounts = tables.users.rows().iter().filter(is_meant);
     accounts.filter(|account| account.domain.eq_ignore_ascii_case(domain) && holds(&account.name)).collect()
 }
 
-/// Lists them.
+/// Lists the users of a domain.
 pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
     let (domain, tables) = (visit.domain()?, visit.tables());
-    let found = find(&tables, &domain, visit.query("q"));
+    let found = find(&tables, &domain, visit.query("q"), false);
     let base = domains::link(&domain);
     let (paging, range) = Paging::of(visit, &format!("{base}/users"), found.len());
-    let row = |account: &&Arc<Account>| {
-        let profile = tables.user_tab(account);
-        Row {
-            name: account.name.to_string(),
-            link: format!("{base}/users/{}", segment(&account.name)),
-            kind: kind_key(account.kind),
-            real_name: profile.text(&variables::REAL_NAME).unwrap_or_default().to_owned(),
-        }
+    let shown = &found[range];
+    let admin = &visit.app.services.admin;
+    let names: Vec<&str> = shown.iter().map(|account| &*account.name).collect();
+    let usage = admin.account_usage(&domain, &names);
+    let rows: Vec<Row> = shown
+        .iter()
+        .map(|account| Row {
+            usage: usage.get(&account.name.to_ascii_lowercase()).copied(),
+            ..row(&tables, account)
+        })
+        .collect();
+    let context = context! {
+        domain, base, rows, paging,
+        tab => "users",
+        q => visit.query("q"),
+        found => found.len(),
+        groups => tables.groups(&domain).to_vec(),
+        measured => admin.domain_usage(&domain),
+        has_welcome => admin.has_welcome(&domain),
+        suggested => auth::random_password()?,
     };
-    let rows: Vec<Row> = found[range].iter().map(row).collect();
-    let suggested = auth::random_password()?;
-    visit.page("users.html", context! { domain, base, rows, paging, q => visit.query("q"), suggested })
+    visit.page("users.html", context)
+}
+
+fn row(tables: &Snapshot, account: &Arc<Account>) -> Row {
+    let settings = tables.user_settings(account);
+    let is_on = [&variables::RECEIVE_ENABLE, &variables::POP_ENABLE, &variables::IMAP_ENABLE];
+    Row {
+        name: account.name.to_string(),
+        address: account.address(),
+        link: link(account),
+        kind: kind_key(account.kind),
+        real_name: settings.text(&variables::REAL_NAME).unwrap_or_default().to_owned(),
+        groups: settings
+            .files()
+            .iter()
+            .filter_map(|file| file.group.as_deref())
+            .collect::<Vec<_>>()
+            .join(", "),
+        is_off: is_on.iter().all(|switch| !settings.flag(switch)),
+        limit_bytes: settings.mailbox_bytes_max(),
+        usage: None,
+    }
+}
+
+/// Searches all domains that the administrator holds.
+pub(in crate::web) fn search(visit: &Visit) -> Result<Response, WebError> {
+    let (tables, who) = (visit.tables(), visit.administrator()?);
+    let text = visit.query("q").to_ascii_lowercase();
+    let (name, domain) = text.split_once('@').unwrap_or((&text, ""));
+    let holds = |held: &str, text: &str| text.is_empty() || held.to_ascii_lowercase().contains(text);
+    let found: Vec<&Arc<Account>> = (tables.users.rows().iter())
+        .filter(|account| {
+            holds(&account.name, name) && holds(&account.domain, domain) && who.holds(&account.domain)
+        })
+        .collect();
+    let (paging, range) = Paging::of(visit, "/jdwa/users", found.len());
+    let rows: Vec<Row> = found[range].iter().map(|account| row(&tables, account)).collect();
+    visit.page("users_all.html", context! { rows, paging, q => visit.query("q") })
 }
 
 fn kind_key(kind: AccountKind) -> &'static str {
@@ -65,72 +129,154 @@ fn kind_key(kind: AccountKind) -> &'static str {
 /// Adds an account.
 pub(in crate::web) fn add(visit: &Visit) -> Result<Response, WebError> {
     let domain = visit.domain()?;
+    let is_list = visit.field("kind") == "M";
     let name = visit.field("name").to_owned();
-    let kind = if visit.field("kind") == "M" { "M" } else { "U" }.to_owned();
-    let back = format!("{}/users/{}", domains::link(&domain), segment(&name));
-    let password = visit.raw_field("password").to_owned();
-    let within = domain.clone();
-    let deed =
-        Deed::new("deed.add_user", move |admin| admin.add_user(&domain, &name, password.as_bytes(), &kind));
-    visit.propose(deed.within(within), &back)
+    let folder = if is_list { "lists" } else { "users" };
+    let back = format!("{}/{folder}/{}", domains::link(&domain), segment(&name));
+    let real_name = visit.field("real_name");
+    let named = (!real_name.is_empty()).then(|| (variables::REAL_NAME.name, BString::from(real_name)));
+    let user = NewUser {
+        domain: domain.clone().into(),
+        name: name.into(),
+        password: visit.raw_field("password").into(),
+        kind: if is_list { AccountKind::List } else { AccountKind::User },
+        variables: named.into_iter().collect(),
+    };
+    let greets = !is_list && visit.field("welcome") == "1";
+    let deed = Deed::new("deed.add_user", move |admin| add_all(admin, std::slice::from_ref(&user), greets));
+    visit.propose(deed.within(domain), &back)
+}
+
+/// Adds accounts, and greets them where that is wanted.
+pub(super) fn add_all(admin: &Admin, users: &[NewUser], greets: bool) -> Result<(), AdminError> {
+    admin.add_users(users)?;
+    if greets {
+        let names: Vec<(&str, &str)> = users.iter().map(|user| (&*user.domain, &*user.name)).collect();
+        admin.send_welcome(&names);
+    }
+    Ok(())
 }
 
 /// The account that the path names, in the domain that it names.
-fn account(visit: &Visit) -> Result<Arc<Account>, WebError> {
+pub(super) fn account(visit: &Visit) -> Result<Arc<Account>, WebError> {
     let tables = visit.tables();
     let domain = visit.domain()?;
     tables.users.get(&domain, visit.param("name")).cloned().ok_or(WebError::NotFound)
 }
 
 fn link(account: &Account) -> String {
-    format!("{}/users/{}", domains::link(&account.domain), segment(&account.name))
+    let folder = if account.kind == AccountKind::List { "lists" } else { "users" };
+    format!("{}/{folder}/{}", domains::link(&account.domain), segment(&account.name))
 }
 
-fn user_tab(account: &Account) -> (PathBuf, &'static TableSchema) {
-    (MailRoot::user_tab(account), &USER)
+fn owner(account: &Account) -> Owner {
+    if account.kind == AccountKind::List { Owner::List } else { Owner::User }
 }
 
-/// One account: its variables.
+/// One account: its variables, and everything that can be done with it.
 pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
     let account = account(visit)?;
-    let (path, _) = user_tab(&account);
-    let bytes = visit.app.services.admin.table_text(&path)?;
-    let fields = form::variable_fields(visit, "user", variables::VARIABLES, &TabFile::parse(&bytes));
-    let tables = visit.tables();
-    let aliases = tables.aliases.rows().iter();
-    let leads_here = |target: &str, domain: &str| {
-        target.eq_ignore_ascii_case(&account.address())
-            || (domain.eq_ignore_ascii_case(&account.domain) && target.eq_ignore_ascii_case(&account.name))
-    };
-    let aliases: Vec<String> = aliases
-        .filter(|row| leads_here(&row.target, &row.domain))
-        .map(|row| format!("{}@{}", row.alias, row.domain))
-        .collect();
+    let bytes = visit.app.services.admin.table_text(&MailRoot::user_tab(&account))?;
+    let settings = visit.tables().user_settings(&account);
+    let fields = profile::fields(visit, owner(&account), &TabFile::parse(&bytes), Some(&settings));
+    page(visit, StatusCode::OK, &account, &settings, fields, bytes)
+}
+
+fn page(
+    visit: &Visit,
+    status: StatusCode,
+    account: &Arc<Account>,
+    settings: &UserSettings,
+    fields: Vec<Field>,
+    bytes: Vec<u8>,
+) -> Result<Response, WebError> {
+    let (tables, admin) = (visit.tables(), &visit.app.services.admin);
+    let path = MailRoot::user_tab(account);
     let base = visit.keep(Kept::Base(path.clone(), Arc::new(bytes)))?;
-    visit.page(
+    let is_in: Vec<&str> = settings.files().iter().filter_map(|file| file.group.as_deref()).collect();
+    let groups: Vec<_> = (tables.groups(&account.domain).iter())
+        .map(|group| context! { name => group, is_in => is_in.contains(&&**group) })
+        .collect();
+    let usage = admin.account_usage(&account.domain, &[&account.name]).into_values().next();
+    let of = RelayOf::User(&account.name);
+    visit.page_with(
+        status,
         "user.html",
         context! {
             domain => account.domain.to_string(),
             domain_link => domains::link(&account.domain),
             name => account.name.to_string(),
             address => account.address(),
-            link => link(&account),
+            link => link(account),
             kind => kind_key(account.kind),
+            is_user => account.kind == AccountKind::User,
             file => path.display().to_string(),
-            fields, aliases, base,
+            aliases => aliases(&tables, account),
+            effective => profile::effective(visit, &tables, owner(account), settings),
+            incoming => RelayView::of(admin.incoming_relay(&account.domain, of)?),
+            outgoing => RelayView::of(admin.outgoing_relay(&account.domain, of)?),
+            usage,
+            measured => admin.domain_usage(&account.domain),
+            fields, base, groups,
             suggested => auth::random_password()?,
         },
     )
 }
 
+/// A relay as a form shows it.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct RelayView {
+    is_set: bool,
+    hosts: String,
+    options: String,
+    too: bool,
+}
+
+impl RelayView {
+    pub(super) fn of(relay: Option<Relay>) -> Self {
+        relay.map_or_else(Self::default, |relay| Self {
+            is_set: true,
+            hosts: relay.hosts,
+            options: relay.options,
+            too: relay.delivers_too,
+        })
+    }
+}
+
+/// The relay that a form holds; `None`: its host field is empty.
+pub(super) fn typed_relay(visit: &Visit) -> Option<Relay> {
+    let hosts = visit.field("hosts").to_owned();
+    (!hosts.is_empty()).then(|| Relay {
+        hosts,
+        options: visit.field("options").to_owned(),
+        delivers_too: visit.field("too") == "1",
+    })
+}
+
+fn aliases(tables: &Snapshot, account: &Account) -> Vec<String> {
+    let leads_here = |target: &str, domain: &str| {
+        target.eq_ignore_ascii_case(&account.address())
+            || (domain.eq_ignore_ascii_case(&account.domain) && target.eq_ignore_ascii_case(&account.name))
+    };
+    let aliases = tables.aliases.rows().iter().filter(|row| leads_here(&row.target, &row.domain));
+    aliases.map(|row| format!("{}@{}", row.alias, row.domain)).collect()
+}
+
 /// Saves its variables.
 pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
     let account = account(visit)?;
-    let (path, _) = user_tab(&account);
+    let path = MailRoot::user_tab(&account);
     let base = visit.base(&path)?;
-    let content = form::with_variables(visit, &path, variables::VARIABLES, &base)?;
-    let deed = Deed::save_table(path, base, content).within(&*account.domain);
-    visit.propose(deed, &link(&account))
+    let settings = visit.tables().user_settings(&account);
+    match profile::submitted(visit, owner(&account), &path, &base, Some(&settings))? {
+        Submitted::Content(content) => {
+            let deed = Deed::save_table(path, base, content).within(&*account.domain);
+            visit.propose(deed, &link(&account))
+        }
+        Submitted::Refused(fields) => {
+            page(visit, StatusCode::UNPROCESSABLE_ENTITY, &account, &settings, fields, base.to_vec())
+        }
+    }
 }
 
 /// Gives it another password.
@@ -144,10 +290,146 @@ pub(in crate::web) fn set_password(visit: &Visit) -> Result<Response, WebError> 
     visit.propose(deed.within(domain), &back)
 }
 
+/// Gives it another name.
+pub(in crate::web) fn rename(visit: &Visit) -> Result<Response, WebError> {
+    let account = account(visit)?;
+    let (new, keeps_alias) = (visit.field("new").to_owned(), visit.field("alias") == "1");
+    let folder = if account.kind == AccountKind::List { "lists" } else { "users" };
+    let back = format!("{}/{folder}/{}", domains::link(&account.domain), segment(&new));
+    let domain = account.domain.to_string();
+    let deed = Deed::new("deed.rename_user", move |admin| {
+        admin.rename_user(&account.domain, &account.name, &new, keeps_alias)
+    });
+    visit.propose(deed.within(domain), &back)
+}
+
+/// Sends mail that comes for it to another server.
+pub(in crate::web) fn relay(visit: &Visit) -> Result<Response, WebError> {
+    let (account, relay) = (account(visit)?, typed_relay(visit));
+    let (domain, back) = (account.domain.to_string(), link(&account));
+    let deed = Deed::new("deed.set_relay", move |admin| {
+        admin.set_incoming_relay(&account.domain, RelayOf::User(&account.name), relay.as_ref())
+    });
+    visit.propose(deed.within(domain), &back)
+}
+
+/// Sends mail that it writes through another server.
+pub(in crate::web) fn outgoing_relay(visit: &Visit) -> Result<Response, WebError> {
+    let (account, relay) = (account(visit)?, typed_relay(visit));
+    let (domain, back) = (account.domain.to_string(), link(&account));
+    let deed = Deed::new("deed.set_relay", move |admin| {
+        admin.set_outgoing_relay(&account.domain, RelayOf::User(&account.name), relay.as_ref())
+    });
+    visit.propose(deed.within(domain), &back)
+}
+
+/// Puts it into the ticked groups and takes it out of the others.
+pub(in crate::web) fn set_groups(visit: &Visit) -> Result<Response, WebError> {
+    let account = account(visit)?;
+    let (tables, wanted) = (visit.tables(), ticked(visit, "group"));
+    let is_in = tables.groups_of(&account);
+    let groups = tables.groups(&account.domain);
+    let (mut joins, mut leaves) = (Vec::new(), Vec::new());
+    for group in &*groups {
+        match (wanted.iter().any(|name| **name == **group), is_in.contains(group)) {
+            (true, false) => joins.push(group.clone()),
+            (false, true) => leaves.push(group.clone()),
+            _ => {}
+        }
+    }
+    let (domain, back) = (account.domain.to_string(), link(&account));
+    let names = vec![account.name.to_string()];
+    let deed = Deed::new("deed.set_groups", move |admin| {
+        joins.iter().try_for_each(|group| admin.add_to_group(&account.domain, group, &names))?;
+        leaves.iter().try_for_each(|group| admin.remove_from_group(&account.domain, group, &names))
+    });
+    visit.propose(deed.within(domain), &back)
+}
+
+/// The values of all ticked boxes of a name.
+pub(super) fn ticked(visit: &Visit, name: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for (_, value) in visit.form.iter().filter(|(known, _)| known == name) {
+        if !found.contains(value) {
+            found.push(value.clone());
+        }
+    }
+    found
+}
+
+/// Deletes its mail from before a day.
+pub(in crate::web) fn remove_old_mail(visit: &Visit) -> Result<Response, WebError> {
+    let account = account(visit)?;
+    let Some(moment) = typed_day(visit, visit.field("before")) else {
+        visit.flash("bad", visit.say("user.bad_day", &[]));
+        return Ok(crate::web::visit::redirect(&link(&account)));
+    };
+    let (domain, back) = (account.domain.to_string(), link(&account));
+    let deed = Deed::new("deed.remove_old_mail", move |admin| {
+        admin.remove_mail_before(&account.domain, &account.name, moment)
+    });
+    visit.propose(deed.within(domain).grave(), &back)
+}
+
+/// The beginning of a day, `2026-11-23`, where the server is.
+fn typed_day(visit: &Visit, text: &str) -> Option<jiff::Timestamp> {
+    let date: jiff::civil::Date = text.parse().ok()?;
+    let zone = visit.app.services.clock.zoned().time_zone().clone();
+    Some(date.to_zoned(zone).ok()?.timestamp())
+}
+
 /// Removes it with its mail.
 pub(in crate::web) fn remove(visit: &Visit) -> Result<Response, WebError> {
     let account = account(visit)?;
-    let (domain, back) = (account.domain.to_string(), format!("{}/users", domains::link(&account.domain)));
+    let folder = if account.kind == AccountKind::List { "lists" } else { "users" };
+    let (domain, back) = (account.domain.to_string(), format!("{}/{folder}", domains::link(&account.domain)));
     let deed = Deed::new("deed.remove_user", move |admin| admin.remove_user(&account.domain, &account.name));
     visit.propose(deed.within(domain).grave(), &back)
+}
+
+/// Does something to all selected accounts, as one change.
+pub(in crate::web) fn selection(visit: &Visit) -> Result<Response, WebError> {
+    let (domain, tables) = (visit.domain()?, visit.tables());
+    let back = format!("{}/users", domains::link(&domain));
+    let refuse = |key: &'static str| {
+        let max = SELECTED_MAX.to_string();
+        visit.flash("bad", visit.say(key, &[("max", &max)]));
+        Ok(crate::web::visit::redirect(&back))
+    };
+    let names = match visit.field("all") {
+        "1" => find(&tables, &domain, visit.field("q"), false)
+            .iter()
+            .map(|found| found.name.to_string())
+            .collect(),
+        _ => ticked(visit, "name"),
+    };
+    if names.is_empty() {
+        return refuse("users.none_selected");
+    }
+    if names.len() > SELECTED_MAX {
+        return refuse("users.too_many");
+    }
+    let Some(deed) = selected_deed(visit, domain.clone(), names) else { return refuse("users.bad_limit") };
+    visit.propose(deed.within(domain), &back)
+}
+
+fn selected_deed(visit: &Visit, domain: String, names: Vec<String>) -> Option<Deed> {
+    let group = visit.field("group").to_owned();
+    Some(match visit.field("act") {
+        "enable" => Deed::new("deed.enable_users", move |admin| admin.enable_users(&domain, &names)),
+        "disable" => Deed::new("deed.disable_users", move |admin| admin.disable_users(&domain, &names)),
+        "join" => Deed::new("deed.join_group", move |admin| admin.add_to_group(&domain, &group, &names)),
+        "leave" => {
+            Deed::new("deed.leave_group", move |admin| admin.remove_from_group(&domain, &group, &names))
+        }
+        "delete" => Deed::new("deed.remove_users", move |admin| admin.remove_users(&domain, &names)).grave(),
+        _ => {
+            let typed = visit.field("limit");
+            let kilobytes =
+                if typed.is_empty() { None } else { Some(profile::kilobytes(typed)?.to_string()) };
+            Deed::new("deed.limit_users", move |admin| {
+                admin.set_variables_of(&domain, &names, &[(&variables::MAX_MB_SIZE, kilobytes.as_deref())])
+            })
+        }
+    })
 }

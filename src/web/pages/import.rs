@@ -1,0 +1,209 @@
+//! Accounts in bulk, one a line (`jdmail.md` JD-44): text, preview with faults by line, one change for all.
+
+use axum::http::{StatusCode, header};
+use axum::response::Response;
+use bstr::BString;
+use serde::Serialize;
+
+use super::{domains, users};
+use crate::admin::NewUser;
+use crate::admin::import::{self, Import, ImportFault, ImportRow, Known, RANDOM_PASSWORD_CHARS};
+use crate::auth;
+use crate::mailroot::schema::user as variables;
+use crate::mailroot::{AccountKind, Snapshot};
+use crate::web::deed::Deed;
+use crate::web::error::WebError;
+use crate::web::sessions::Kept;
+use crate::web::templates::context;
+use crate::web::visit::{Visit, answer};
+
+/// Lines that one import takes. Ours: the confirmation holds them all in memory.
+const LINES_MAX: usize = 20_000;
+
+/// Lines that a preview shows of each kind. Ours.
+const SHOWN_MAX: usize = 200;
+
+/// The form.
+pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
+    let domain = visit.domain()?;
+    let passwords = visit.query("passwords");
+    let is_waiting = matches!(visit.kept(passwords), Some(Kept::File(..)));
+    let passwords = if is_waiting { passwords } else { "" };
+    page(visit, StatusCode::OK, &domain, "", None, passwords)
+}
+
+#[derive(Debug, Serialize)]
+struct GoodLine {
+    line: usize,
+    account: String,
+    name: String,
+    phone: String,
+    has_password: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct BadLine {
+    line: usize,
+    text: String,
+    reason: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Preview {
+    good: Vec<GoodLine>,
+    good_count: usize,
+    bad: Vec<BadLine>,
+    bad_count: usize,
+    without_password: usize,
+}
+
+impl Preview {
+    fn of(visit: &Visit, text: &str, import: &Import) -> Self {
+        let lines: Vec<&str> = text.lines().collect();
+        let good = import.rows.iter().take(SHOWN_MAX).map(|row| GoodLine {
+            line: row.line,
+            account: format!("{}@{}", row.name, row.domain),
+            name: row.real_name.clone(),
+            phone: row.phone.clone(),
+            has_password: !row.password.is_empty(),
+        });
+        let bad = import.faults.iter().take(SHOWN_MAX).map(|faulty| BadLine {
+            line: faulty.line,
+            text: lines.get(faulty.line - 1).copied().unwrap_or_default().to_owned(),
+            reason: reason(visit, &faulty.fault),
+        });
+        Self {
+            good: good.collect(),
+            good_count: import.rows.len(),
+            bad: bad.collect(),
+            bad_count: import.faults.len(),
+            without_password: import.rows.iter().filter(|row| row.password.is_empty()).count(),
+        }
+    }
+}
+
+fn reason(visit: &Visit, fault: &ImportFault) -> String {
+    match fault {
+        ImportFault::Quote => visit.say("import.quote", &[]),
+        ImportFault::TooManyColumns { found } => {
+            visit.say("import.columns", &[("found", &found.to_string())])
+        }
+        ImportFault::BadName { name } => visit.say("import.bad_name", &[("name", name)]),
+        ImportFault::BadDomain { domain } => visit.say("import.bad_domain", &[("domain", domain)]),
+        ImportFault::Exists => visit.say("error.user_exists", &[]),
+        ImportFault::Alias => visit.say("error.alias_exists", &[]),
+        ImportFault::Twice { first } => visit.say("import.twice", &[("line", &first.to_string())]),
+        ImportFault::PasswordTooLong => visit.say("error.password_too_long", &[]),
+    }
+}
+
+fn page(
+    visit: &Visit,
+    status: StatusCode,
+    domain: &str,
+    text: &str,
+    preview: Option<Preview>,
+    passwords: &str,
+) -> Result<Response, WebError> {
+    let context = context! {
+        domain, text, preview, passwords,
+        base => domains::link(domain),
+        tab => "import",
+        greets => visit.field("welcome") == "1",
+        has_welcome => visit.app.services.admin.has_welcome(domain),
+    };
+    visit.page_with(status, "import.html", context)
+}
+
+/// The tables, and for whom.
+struct Here<'a> {
+    tables: &'a Snapshot,
+    domain: &'a str,
+    is_system: bool,
+}
+
+impl Known for Here<'_> {
+    fn takes_domain(&self, domain: &str) -> bool {
+        let is_allowed = self.is_system || domain.eq_ignore_ascii_case(self.domain);
+        is_allowed && self.tables.domains.get(domain).is_some()
+    }
+
+    fn obstacle(&self, domain: &str, name: &str) -> Option<ImportFault> {
+        if self.tables.users.get(domain, name).is_some() {
+            return Some(ImportFault::Exists);
+        }
+        self.tables.aliases.row(domain, name).map(|_| ImportFault::Alias)
+    }
+}
+
+/// Shows what the text would make, or makes the good lines of it.
+pub(in crate::web) fn submit(visit: &Visit) -> Result<Response, WebError> {
+    let (domain, tables) = (visit.domain()?, visit.tables());
+    let text = visit.raw_field("text");
+    let is_system = visit.is_system();
+    let import = import::read(text, &domain, &Here { tables: &tables, domain: &domain, is_system });
+    let is_small = import.rows.len() <= LINES_MAX;
+    let is_sure = visit.field("act") == "import" && (import.faults.is_empty() || visit.field("skip") == "1");
+    if !is_sure || import.rows.is_empty() || !is_small {
+        if !is_small {
+            visit.flash("bad", visit.say("import.too_many", &[("max", &LINES_MAX.to_string())]));
+        }
+        let is_good = visit.field("act") != "import";
+        let status = if is_good { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+        let preview = Preview::of(visit, text, &import);
+        return page(visit, status, &domain, text, Some(preview), "");
+    }
+    propose(visit, domain, import.rows)
+}
+
+fn propose(visit: &Visit, domain: String, rows: Vec<ImportRow>) -> Result<Response, WebError> {
+    let (mut users, mut passwords) = (Vec::new(), String::new());
+    let is_within = rows.iter().all(|row| row.domain.eq_ignore_ascii_case(&domain));
+    for row in rows {
+        let password = match row.password.is_empty() {
+            true => auth::random_password()?[..RANDOM_PASSWORD_CHARS].to_owned(),
+            false => row.password.clone(),
+        };
+        if row.password.is_empty() {
+            passwords.push_str(&format!("{}@{}\t{password}\r\n", row.name, row.domain));
+        }
+        users.push(new_user(row, &password));
+    }
+    let mut back = format!("{}/import", domains::link(&domain));
+    if !passwords.is_empty() {
+        let name = format!("passwords-{domain}.txt");
+        back = format!("{back}?passwords={}", visit.keep(Kept::File(name, passwords.into_bytes().into()))?);
+    }
+    let greets = visit.field("welcome") == "1";
+    let held = users.iter().map(|user| user.name.len() + user.password.len() + size_of::<NewUser>()).sum();
+    let deed = Deed::new("deed.import_users", move |admin| users::add_all(admin, &users, greets));
+    let deed = deed.holding(held);
+    visit.propose(if is_within { deed.within(domain) } else { deed }, &back)
+}
+
+fn new_user(row: ImportRow, password: &str) -> NewUser {
+    let values = [(variables::REAL_NAME.name, row.real_name), (variables::TELEPHONE.name, row.phone)];
+    let values = values.into_iter().filter(|(_, value)| !value.is_empty());
+    NewUser {
+        domain: row.domain.into(),
+        name: row.name.into(),
+        password: password.into(),
+        kind: AccountKind::User,
+        variables: values.map(|(name, value)| (name, BString::from(value))).collect(),
+    }
+}
+
+/// Hands out the random passwords of an import, once.
+pub(in crate::web) fn passwords(visit: &Visit) -> Result<Response, WebError> {
+    let id = visit.field("file");
+    let Some(Kept::File(name, bytes)) = visit.kept(id) else { return Err(WebError::Stale) };
+    if let Some(session) = &visit.session {
+        visit.app.sessions.peek(session, |session| session.drop_kept(id));
+    }
+    let mut found = answer(StatusCode::OK, "text/plain; charset=utf-8", bytes.to_vec().into());
+    let disposition = format!("attachment; filename=\"{}\"", name.replace(['"', '\\'], "_"));
+    if let Ok(value) = disposition.parse() {
+        found.headers_mut().insert(header::CONTENT_DISPOSITION, value);
+    }
+    Ok(found)
+}
