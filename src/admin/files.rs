@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Admin, AdminError};
 use crate::mailroot::ProblemKind;
+use crate::mailroot::edit::EditError;
 use crate::mailroot::schema::{self, TableSchema};
 use crate::tab::wildcard;
 
@@ -123,9 +124,37 @@ impl Admin {
         if problems.len() > faults(base).len() {
             return Err(AdminError::BadTable { problems });
         }
+        self.make_directory_of(file)?;
         let mut edit = self.editor.begin_from(file, base)?;
         edit.replace_all(content)?;
         Ok(edit.commit()?)
+    }
+
+    /// Removes a table that somebody read as `base`, and that says nothing any more.
+    ///
+    /// # Errors
+    /// As [`Admin::may_set_config_file`], also for root tables; `Edit` with
+    /// [`EditError::ChangedMeanwhile`](crate::mailroot::edit::EditError::ChangedMeanwhile) when it is another one now.
+    pub fn remove_table(&self, file: &Path, base: &[u8]) -> Result<(), AdminError> {
+        let _changing = self.changing();
+        described(file).filter(|_| file.iter().count() > 1).ok_or(AdminError::FileRefused)?;
+        self.refuse_links(file)?;
+        if self.read(file)?.unwrap_or_default() != base {
+            return Err(EditError::ChangedMeanwhile { file: file.to_owned() }.into());
+        }
+        self.store(file, b"")
+    }
+
+    /// Makes the directory of a table that is the first one in it: of `cmdaliases/<domain>` nobody else does. Those of
+    /// domains and accounts are made with them.
+    fn make_directory_of(&self, file: &Path) -> Result<(), AdminError> {
+        let Some(directory) = file.parent().filter(|directory| directory.iter().next().is_some()) else {
+            return Ok(());
+        };
+        if file.starts_with("domains") || self.root().path().join(directory).is_dir() {
+            return Ok(());
+        }
+        self.make_directory(directory)
     }
 
     /// The content of a described file by its path, empty where there is none, and what is wrong with it.

@@ -4,11 +4,12 @@ use bstr::ByteSlice as _;
 use serde::Serialize;
 
 use super::error::WebError;
+use super::schema_text;
 use super::visit::Visit;
 use crate::admin::AdminError;
 use crate::mailroot::edit::{EditError, MAIL_USERS_ID};
 use crate::mailroot::schema::variable::DefaultValue;
-use crate::mailroot::schema::{Column, Kind, Presence, TableSchema, Variable};
+use crate::mailroot::schema::{Kind, TableSchema, Variable};
 use crate::tab::{Cell, LineKind, Record, TabFile, Unrepresentable};
 
 /// A field of a form, for `_field.html`.
@@ -85,7 +86,7 @@ fn variable_field(visit: &Visit, table: &str, variable: &Variable, file: &TabFil
 }
 
 /// A field of a kind; without name and help.
-fn field_of(visit: &Visit, kind: Kind, value: &str) -> Field {
+pub(super) fn field_of(visit: &Visit, kind: Kind, value: &str) -> Field {
     let words: Vec<(String, String)> = match kind {
         Kind::Flag => [("1", "form.on"), ("0", "form.off")]
             .map(|(word, key)| (word.to_owned(), visit.say(key, &[])))
@@ -93,7 +94,10 @@ fn field_of(visit: &Visit, kind: Kind, value: &str) -> Field {
         _ => kind
             .words()
             .iter()
-            .map(|word| (word.word.to_owned(), format!("{}: {}", word.word, word.doc)))
+            .map(|word| {
+                let doc = visit.schema(&format!("word.{}", word.word), word.doc);
+                (word.word.to_owned(), format!("{}: {doc}", word.word))
+            })
             .collect(),
     };
     let mut choices: Vec<Choice> = words
@@ -116,11 +120,15 @@ fn field_of(visit: &Visit, kind: Kind, value: &str) -> Field {
         label: String::new(),
         help: String::new(),
         default: String::new(),
-        accepts: if choices.is_empty() { kind.describe() } else { String::new() },
+        accepts: if choices.is_empty() {
+            schema_text::accepts(&visit.app.catalogs, visit.language, kind)
+        } else {
+            String::new()
+        },
         input,
         value: value.to_owned(),
         choices,
-        problem: problem.map(|problem| problem.to_string()),
+        problem: problem.map(|problem| schema_text::problem(&visit.app.catalogs, visit.language, &problem)),
         is_required: false,
     }
 }
@@ -174,56 +182,6 @@ pub(super) fn with_variables(
 fn bad_value(path: &std::path::Path, error: Unrepresentable) -> WebError {
     let (column, reason) = (error.index + 1, error.reason);
     AdminError::from(EditError::Value { file: path.to_owned(), column, reason }).into()
-}
-
-/// The fields of a row of any table, filled with `values`.
-pub(super) fn row_fields(visit: &Visit, table: &TableSchema, values: &[String]) -> Vec<Field> {
-    let count = table.columns.len().max(values.len());
-    (0..count).filter_map(|index| row_field(visit, table, index, values)).collect()
-}
-
-fn row_field(visit: &Visit, table: &TableSchema, index: usize, values: &[String]) -> Option<Field> {
-    let column: &Column = table.columns.get(index).or(table.columns.last())?;
-    let value = values.get(index).map_or("", String::as_str);
-    let key = format!("{}.{}", table.name, column.name);
-    let mut field = field_of(visit, column.kind, value);
-    field.name = format!("c{index}");
-    field.label = visit.app.catalogs.schema(visit.language, &format!("{key}.name"), column.name).to_owned();
-    field.help = visit.app.catalogs.schema(visit.language, &key, column.doc).to_owned();
-    match column.presence {
-        Presence::Required => field.is_required = index < table.columns.len() && requires_text(column.kind),
-        Presence::Optional(without) => {
-            field.default =
-                visit.app.catalogs.schema(visit.language, &format!("{key}.without"), without).to_owned();
-            if !field.choices.is_empty() {
-                let unset = visit.say("form.unset", &[("default", &field.default)]);
-                field
-                    .choices
-                    .insert(0, Choice { value: String::new(), label: unset, is_chosen: value.is_empty() });
-            }
-        }
-        Presence::Repeated(_) => {}
-    }
-    Some(field)
-}
-
-/// Whether an empty value is wrong by itself.
-fn requires_text(kind: Kind) -> bool {
-    kind.check(b"").is_some()
-}
-
-/// The values that a row form holds; empty optional columns at the end are left out.
-pub(super) fn row_values(visit: &Visit, table: &TableSchema) -> Vec<String> {
-    let mut values: Vec<String> = (0..)
-        .map_while(|index| {
-            let name = format!("c{index}");
-            visit.form.iter().find(|(known, _)| *known == name).map(|(_, value)| value.trim().to_owned())
-        })
-        .collect();
-    while values.len() > table.rows.min_columns && values.last().is_some_and(String::is_empty) {
-        values.pop();
-    }
-    values
 }
 
 /// A row as the table writes it.

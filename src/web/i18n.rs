@@ -82,32 +82,7 @@ impl Catalogs {
             Language::English => &self.english,
             Language::Chinese => &self.chinese,
         };
-        let text = catalog.get(key).map_or(key, String::as_str);
-        let mut filled = String::with_capacity(text.len());
-        let mut rest = text;
-        // In one pass: a value that holds `{name}` is not filled again.
-        while let Some(open) = rest.find('{') {
-            let close = rest[open..].find('}').map(|at| open + at);
-            let value = close.and_then(|close| {
-                values
-                    .iter()
-                    .find(|(name, _)| *name == &rest[open + 1..close])
-                    .map(|(_, value)| (close, value))
-            });
-            match value {
-                Some((close, value)) => {
-                    filled.push_str(&rest[..open]);
-                    filled.push_str(value);
-                    rest = &rest[close + 1..];
-                }
-                None => {
-                    filled.push_str(&rest[..=open]);
-                    rest = &rest[open + 1..];
-                }
-            }
-        }
-        filled.push_str(rest);
-        filled
+        fill(catalog.get(key).map_or(key, String::as_str), values)
     }
 
     /// The help for a variable or column, English from the description.
@@ -140,6 +115,31 @@ fn parse(file: &'static str, text: &str) -> Result<HashMap<String, String>, Asse
             _ => Err(AssetError::Text { file, line: index + 1 }),
         })
         .collect()
+}
+
+/// A text with its values put in, in one pass: a value that holds `{name}` is not filled again.
+pub(super) fn fill(text: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(open) = rest.find('{') {
+        let close = rest[open..].find('}').map(|at| open + at);
+        let value = close.and_then(|close| {
+            values.iter().find(|(name, _)| *name == &rest[open + 1..close]).map(|(_, value)| (close, value))
+        });
+        match value {
+            Some((close, value)) => {
+                filled.push_str(&rest[..open]);
+                filled.push_str(value);
+                rest = &rest[close + 1..];
+            }
+            None => {
+                filled.push_str(&rest[..=open]);
+                rest = &rest[open + 1..];
+            }
+        }
+    }
+    filled.push_str(rest);
+    filled
 }
 
 /// A number with its thousands apart; both languages write it so.

@@ -30,6 +30,8 @@ mod form;
 mod i18n;
 mod pages;
 pub mod routes;
+mod rows;
+mod schema_text;
 mod serve;
 mod sessions;
 mod templates;

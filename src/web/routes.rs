@@ -4,10 +4,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::error::WebError;
-use super::pages::{
-    administrators, aliases, dashboard, deeds, domains, explain, groups, history, import, lists, log_in,
-    logs, queue, raw, rows, settings, users, welcome,
-};
+use super::pages::{administrators, aliases, dashboard, deeds, domains, explain, files, groups, history, import, lists, log_in, logs, queue, raw, rows, settings, users, welcome};
 use super::visit::Visit;
 use crate::mailroot::webadmin::WebAdmin;
 
@@ -121,10 +118,38 @@ pub static ROUTES: &[Route] = &[
     post("/jdwa/domains/{domain}/other-names/delete", System, "nav.domains", aliases::remove_domain),
     get("/jdwa/settings", System, "nav.settings", settings::show),
     post("/jdwa/settings", System, "nav.settings", settings::save),
+    get("/jdwa/access", System, "nav.access", rows::family),
+    get("/jdwa/spam", System, "nav.spammers", rows::family),
+    get("/jdwa/routing", System, "nav.forwarding", rows::family),
+    get("/jdwa/pop3-links", System, "nav.pulls", rows::family),
+    get("/jdwa/other-names", System, "nav.aliases", rows::family),
+    get("/jdwa/log-ins", System, "nav.smtpauth", rows::family),
+    get("/jdwa/filters", System, "nav.filters", rows::family),
+    get("/jdwa/domains/{domain}/users/{name}/rows/{table}", Domain, "nav.domains", rows::list),
+    get("/jdwa/domains/{domain}/users/{name}/rows/{table}/row", Domain, "nav.domains", rows::show),
+    post("/jdwa/domains/{domain}/users/{name}/rows/{table}/row", Domain, "nav.domains", rows::save),
+    post("/jdwa/domains/{domain}/users/{name}/rows/{table}/move", Domain, "nav.domains", rows::shift),
+    get("/jdwa/domains/{domain}/rows/{table}", Domain, "nav.domains", rows::list),
+    get("/jdwa/domains/{domain}/rows/{table}/row", Domain, "nav.domains", rows::show),
+    post("/jdwa/domains/{domain}/rows/{table}/row", Domain, "nav.domains", rows::save),
+    post("/jdwa/domains/{domain}/rows/{table}/move", Domain, "nav.domains", rows::shift),
+    get("/jdwa/domains/{domain}/commands", Domain, "nav.domains", files::list_commands),
+    post("/jdwa/domains/{domain}/commands", Domain, "nav.domains", files::open_commands),
+    get("/jdwa/domains/{domain}/commands/{file}", Domain, "nav.domains", rows::list),
+    get("/jdwa/domains/{domain}/commands/{file}/row", Domain, "nav.domains", rows::show),
+    post("/jdwa/domains/{domain}/commands/{file}/row", Domain, "nav.domains", rows::save),
+    post("/jdwa/domains/{domain}/commands/{file}/move", Domain, "nav.domains", rows::shift),
+    get("/jdwa/files/{directory}", System, "nav.tables", files::list),
+    post("/jdwa/files/{directory}", System, "nav.tables", files::open),
+    get("/jdwa/files/{directory}/{file}", System, "nav.tables", rows::list),
+    get("/jdwa/files/{directory}/{file}/row", System, "nav.tables", rows::show),
+    post("/jdwa/files/{directory}/{file}/row", System, "nav.tables", rows::save),
+    post("/jdwa/files/{directory}/{file}/move", System, "nav.tables", rows::shift),
     get("/jdwa/tables", System, "nav.tables", rows::tables),
     get("/jdwa/tables/{table}", System, "nav.tables", rows::list),
     get("/jdwa/tables/{table}/row", System, "nav.tables", rows::show),
     post("/jdwa/tables/{table}/row", System, "nav.tables", rows::save),
+    post("/jdwa/tables/{table}/move", System, "nav.tables", rows::shift),
     get("/jdwa/raw/{table}", System, "nav.tables", raw::show),
     post("/jdwa/raw/{table}", System, "nav.tables", raw::save),
     post("/jdwa/raw/{table}/check", System, "nav.tables", raw::check),

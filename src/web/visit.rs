@@ -104,6 +104,11 @@ impl Visit {
         self.app.catalogs.text(self.language, key, values)
     }
 
+    /// The help for a variable or column, whose English is in the description.
+    pub(super) fn schema<'a>(&'a self, key: &str, english: &'a str) -> &'a str {
+        self.app.catalogs.schema(self.language, key, english)
+    }
+
     /// The text of an error.
     pub(super) fn error_text(&self, error: &WebError) -> String {
         self.say(error.key(), &[("detail", &error.to_string())])
@@ -191,7 +196,7 @@ impl Visit {
             .session
             .as_ref()
             .and_then(|id| self.app.sessions.peek(id, |session| std::mem::take(&mut session.flash)));
-        let nav = super::routes::navigation(self.who.as_ref(), self.topic);
+        let nav = super::routes::navigation(self.who.as_ref(), super::rows::topic(self));
         let base = context! {
             lang => self.language.tag(),
             theme => self.theme,

@@ -7,6 +7,7 @@ pub(super) mod deeds;
 pub(super) mod domains;
 pub(super) mod explain;
 pub(super) mod groups;
+pub(super) mod files;
 pub(super) mod history;
 pub(super) mod import;
 pub(super) mod lists;

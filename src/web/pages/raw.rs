@@ -12,9 +12,9 @@ use serde::Serialize;
 use super::dashboard::severity_key;
 use super::rows::table;
 use crate::mailroot::schema::table::of_file;
-use crate::mailroot::snapshot::brief;
 use crate::web::deed::Deed;
 use crate::web::error::WebError;
+use crate::web::schema_text;
 use crate::web::sessions::Kept;
 use crate::web::visit::Visit;
 
@@ -36,7 +36,7 @@ pub(in crate::web) struct Shown {
 }
 
 /// What is wrong with a text as the content of a file.
-pub(in crate::web) fn problems(_visit: &Visit, file: &Path, content: &[u8]) -> Vec<Shown> {
+pub(in crate::web) fn problems(visit: &Visit, file: &Path, content: &[u8]) -> Vec<Shown> {
     let Some(table) = of_file(file) else { return Vec::new() };
     let mut found = (table.load)(file, content);
     found.sort_by_key(|problem| (problem.line, problem.column));
@@ -49,7 +49,7 @@ pub(in crate::web) fn problems(_visit: &Visit, file: &Path, content: &[u8]) -> V
         severity: severity_key(problem.kind.severity()),
         line: problem.line,
         column: problem.column,
-        text: brief(&problem.kind),
+        text: schema_text::problem(&visit.app.catalogs, visit.language, &problem.kind),
         source: source(problem.line),
     });
     shown.collect()

@@ -1,26 +1,30 @@
-//! Any root table as rows: a list, and a form for one row made from the description (`jdmail.md` JD-48 to JD-57).
+//! Any table as rows: a list, and a form for one row made from the description (`jdmail.md` JD-48 to JD-57).
 
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::web::templates::context;
+use axum::http::StatusCode;
 use axum::response::Response;
-use bstr::ByteSlice as _;
 use serde::Serialize;
 
 use super::Paging;
+use crate::mailroot::Table as _;
+use crate::mailroot::access::IpMap;
+use crate::mailroot::problem::Problem;
 use crate::mailroot::schema::table::of_file;
-use crate::mailroot::schema::{Kind, TableSchema};
+use crate::mailroot::schema::{CommandSchema, TableSchema};
 use crate::mailroot::snapshot::ROOT_TABLES;
-use crate::tab::{LineKind, TabFile};
 use crate::web::deed::Deed;
 use crate::web::error::WebError;
 use crate::web::form;
+use crate::web::rows::lines::{FoundRow, Lines};
+use crate::web::rows::place::{Place, TEXT_ONLY};
+use crate::web::rows::slots::{self, Slot};
+use crate::web::rows::{self, ask, words};
+use crate::web::schema_text;
 use crate::web::sessions::Kept;
 use crate::web::visit::{Visit, redirect};
-
-/// Tables whose rows hang together with directories or have pages of their own: here only as text.
-const TEXT_ONLY: [&str; 4] = ["server.tab", "domains.tab", "mailusers.tab", "webadmin.tab"];
 
 /// A root table by the name in the path: one of a fixed list.
 ///
@@ -49,10 +53,11 @@ pub(in crate::web) fn tables(visit: &Visit) -> Result<Response, WebError> {
         let known = status.iter().find(|table| table.file == Path::new(*name));
         let is_good = known.is_none_or(|table| table.problems.is_empty());
         let is_kept = known.is_some_and(|table| table.state.is_kept());
-        let english = of_file(Path::new(*name)).map_or("", |table| table.summary);
+        let table = of_file(Path::new(*name));
+        let (key, english) = table.map_or(("", ""), |table| (table.name, table.summary));
         Listed {
             name,
-            summary: visit.app.catalogs.schema(visit.language, name, english).to_owned(),
+            summary: visit.schema(key, english).to_owned(),
             rows: known.map_or(0, |table| table.rows),
             state: if is_kept {
                 "tables.kept"
@@ -68,63 +73,242 @@ pub(in crate::web) fn tables(visit: &Visit) -> Result<Response, WebError> {
     visit.page("tables.html", context! { tables })
 }
 
+/// The first table of a topic.
+pub(in crate::web) fn family(visit: &Visit) -> Result<Response, WebError> {
+    let first = rows::family(visit).and_then(|family| family.tables.first()).ok_or(WebError::NotFound)?;
+    Ok(redirect(&format!("/jdwa/tables/{}", first.0)))
+}
+
+/// A row of the list.
 #[derive(Debug, Serialize)]
 struct Row {
     line: usize,
-    values: Vec<String>,
+    cells: Vec<String>,
+    remark: String,
+    problems: Vec<String>,
+    /// It may be changed by who looks at it.
+    is_open: bool,
+    is_first: bool,
+    is_last: bool,
 }
 
-fn values_of(line: &crate::tab::Line) -> Vec<String> {
-    line.fields().iter().map(|field| field.value.to_str_lossy().into_owned()).collect()
+/// The rows of a table, in the order in which they count.
+fn ordered(place: &Place, bytes: &[u8]) -> Vec<FoundRow> {
+    let mut found: Vec<FoundRow> = Lines::parse(bytes).rows().collect();
+    if place.table.name == "ipmap" {
+        let (map, _) = IpMap::load(&place.path, bytes);
+        let precedence = |row: &FoundRow| {
+            map.rows()
+                .iter()
+                .find(|known| known.line as usize == row.line)
+                .map_or(-1, |known| known.precedence)
+        };
+        // The highest decides, and of equal ones the later (`mailroot.md` 11.1).
+        found.sort_by_cached_key(|row| std::cmp::Reverse((precedence(row).max(-1), row.line)));
+    }
+    found
 }
+
+/// The rows of an IP map that never decide, because another one always does: line, and line of the other.
+fn shadowed(place: &Place, bytes: &[u8]) -> Vec<(usize, u32)> {
+    if place.table.name != "ipmap" {
+        return Vec::new();
+    }
+    let (map, _) = IpMap::load(&place.path, bytes);
+    let rows = || map.rows().iter().filter(|row| row.precedence >= 0).take(COMPARED_ROWS_MAX);
+    let by = |row: &crate::mailroot::access::IpMapRow| {
+        rows().find(|other| {
+            (other.precedence, other.line) > (row.precedence, row.line) && other.filter.covers(&row.filter)
+        })
+    };
+    rows().filter_map(|row| by(row).map(|by| (row.line as usize, by.line))).collect()
+}
+
+/// Rows that are compared with each other. Ours: all pairs are looked at.
+const COMPARED_ROWS_MAX: usize = 1000;
 
 /// The rows of one table.
 pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
-    let (path, table) = table(visit)?;
-    if TEXT_ONLY.contains(&table.name) {
-        return Ok(redirect(&format!("/jdwa/raw/{}", path.display())));
+    let place = Place::of(visit)?;
+    if TEXT_ONLY.contains(&place.table.name) {
+        return Ok(redirect(&format!("/jdwa/raw/{}", place.path.display())));
     }
-    let bytes = visit.app.services.admin.table_text(path)?;
-    let file = TabFile::parse(&bytes);
-    let wanted = visit.query("q").to_ascii_lowercase();
-    let found: Vec<Row> = (file.lines().iter().enumerate())
-        .filter(|(_, line)| line.kind() == LineKind::Record)
-        .map(|(index, line)| Row { line: index + 1, values: values_of(line) })
-        .filter(|row| wanted.is_empty() || row.values.join(" ").to_ascii_lowercase().contains(&wanted))
-        .collect();
-    let link = format!("/jdwa/tables/{}", path.display());
-    let (paging, range) = Paging::of(visit, &link, found.len());
-    let rows: Vec<Row> = found[range].iter().map(|row| hide_passwords(table, row)).collect();
-    let columns: Vec<String> = table
-        .columns
-        .iter()
-        .map(|column| {
-            let key = format!("{}.{}.name", table.name, column.name);
-            visit.app.catalogs.schema(visit.language, &key, column.name).to_owned()
-        })
-        .collect();
-    let schema = |key: &str, english| {
-        let key = format!("{}{key}", table.name);
-        visit.app.catalogs.schema(visit.language, &key, english).to_owned()
+    let bytes = visit.app.services.admin.table_text(&place.path)?;
+    let all = ordered(&place, &bytes);
+    let ends = [all.iter().map(|row| row.line).min(), all.iter().map(|row| row.line).max()];
+    let wanted = visit.query("q").to_lowercase();
+    let holds = |row: &&FoundRow| {
+        wanted.is_empty()
+            || format!("{} {}", row.values.join(" "), row.remark).to_lowercase().contains(&wanted)
     };
-    let (summary, lookup) = (schema("", table.summary), schema("#lookup", table.lookup));
-    let file = path.display().to_string();
-    visit.page(
-        "rows.html",
-        context! { file, link, summary, lookup, columns, rows, paging, q => visit.query("q") },
-    )
+    let found: Vec<&FoundRow> = all.iter().filter(holds).collect();
+    let (paging, range) = Paging::of(visit, &place.link, found.len());
+    let problems = (place.table.load)(&place.path, &bytes);
+    let (shadowed, slots) = (shadowed(&place, &bytes), Slot::all(place.table.columns, 0));
+    let row = |row: &&FoundRow| {
+        let mut texts = problems_of(visit, &problems, row.line);
+        let by = shadowed.iter().find(|(line, _)| *line == row.line);
+        texts.extend(by.map(|(_, by)| visit.say("row.shadowed", &[("line", &by.to_string())])));
+        Row {
+            line: row.line,
+            cells: cells(visit, &place, &slots, &row.values),
+            remark: row.remark.clone(),
+            problems: texts,
+            is_open: is_open(visit, &place, &row.values),
+            is_first: ends[0] == Some(row.line),
+            is_last: ends[1] == Some(row.line),
+        }
+    };
+    let rows: Vec<Row> = found[range].iter().map(row).collect();
+    let base = visit.keep(Kept::Base(place.path.clone(), Arc::new(bytes)))?;
+    show_list(visit, &place, &rows, &paging, &base)
 }
 
-fn hide_passwords(table: &TableSchema, row: &Row) -> Row {
-    let is_secret = |index: usize| {
-        let column = table.columns.get(index);
-        column.is_some_and(|column| matches!(column.kind, Kind::Password | Kind::ClearPassword))
+fn show_list(
+    visit: &Visit,
+    place: &Place,
+    rows: &[Row],
+    paging: &Paging,
+    base: &str,
+) -> Result<Response, WebError> {
+    let table = place.table;
+    let columns: Vec<String> = match place.is_commands() {
+        true => vec![visit.say("row.does", &[])],
+        false => Slot::all(table.columns, 0)
+            .iter()
+            .map(|slot| column_name(visit, table, slot.column.name))
+            .collect(),
     };
-    let shown = |(index, value): (usize, &String)| match is_secret(index) && !value.is_empty() {
-        true => "***".to_owned(),
-        false => value.clone(),
+    let text = |key: &str, english| visit.schema(&format!("{}{key}", table.name), english).to_owned();
+    let notes: Vec<String> =
+        table.notes.iter().enumerate().map(|(at, note)| text(&format!("#note{at}"), note)).collect();
+    let context = context! {
+        file => place.path.display().to_string(),
+        link => place.link,
+        above => place.above,
+        title => title(visit, place),
+        summary => text("", table.summary),
+        lookup => text("#lookup", table.lookup),
+        missing => text("#missing", table.missing),
+        notes, columns, rows, paging, base,
+        tabs => rows::tabs(visit),
+        ask => ask::of(visit, place),
+        commands => commands(visit, place),
+        // The order of an IP map is that of its precedences; its lines mean something on a tie only.
+        has_order => place.has_order() && table.name != "ipmap",
+        is_map => table.name == "ipmap",
+        has_raw => place.domain.is_none() && place.path.components().count() == 1,
+        explained => explained(visit, place),
+        q => visit.query("q"),
     };
-    Row { line: row.line, values: row.values.iter().enumerate().map(shown).collect() }
+    visit.page("rows.html", context)
+}
+
+/// What a page is called: by what people do there where that has a name.
+fn title(visit: &Visit, place: &Place) -> String {
+    let file = place.path.display().to_string();
+    let key = rows::FAMILIES.iter().flat_map(|family| family.tables).find(|(name, _)| *name == file);
+    match (key, place.table.name) {
+        (Some((_, key)), _) => visit.say(key, &[]),
+        (None, "mailproc.tab") => visit.say("commands.mailproc", &[("of", &place.above.0)]),
+        (None, "rules.tab") => visit.say("family.rules", &[]),
+        (None, "ipmap") => {
+            let key =
+                if file.ends_with("pop3.ipmap.tab") { "family.pop_access" } else { "family.imap_access" };
+            format!("{} · {}", visit.say(key, &[]), place.above.0)
+        }
+        _ => place.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+    }
+}
+
+fn column_name(visit: &Visit, table: &TableSchema, name: &'static str) -> String {
+    visit.schema(&format!("{}.{name}.name", table.name), name).to_owned()
+}
+
+/// The page that tells what happens to mail for the address whose commands are shown.
+fn explained(visit: &Visit, place: &Place) -> Option<String> {
+    let is_address = place.table.name == "mailproc.tab" && place.above.0.contains('@');
+    let query = |address: &str| {
+        form_urlencoded::Serializer::new(String::new()).append_pair("recipient", address).finish()
+    };
+    (is_address && visit.is_system()).then(|| format!("/jdwa/explain?{}", query(&place.above.0)))
+}
+
+fn problems_of(visit: &Visit, problems: &[Problem], line: usize) -> Vec<String> {
+    let of_line = problems.iter().filter(|problem| problem.line as usize == line);
+    of_line.map(|problem| schema_text::problem(&visit.app.catalogs, visit.language, &problem.kind)).collect()
+}
+
+fn cells(visit: &Visit, place: &Place, slots: &[Slot], values: &[String]) -> Vec<String> {
+    if place.is_commands() {
+        return vec![words::command(visit, values)];
+    }
+    let parts = slots::spread(slots, values);
+    slots.iter().zip(&parts).map(|(slot, part)| words::cell(visit, slot, part)).collect()
+}
+
+/// Whether the visitor may change this row: what runs programs is for the role system alone.
+fn is_open(visit: &Visit, place: &Place, values: &[String]) -> bool {
+    visit.is_system() || !(place.is_commands() && words::runs_a_program(values))
+}
+
+/// A command that may be added.
+#[derive(Debug, Serialize)]
+struct Offered {
+    name: &'static str,
+    help: String,
+}
+
+fn commands(visit: &Visit, place: &Place) -> Vec<Offered> {
+    let offered = usable(visit, place).map(|command| Offered {
+        name: command.name,
+        help: visit.schema(&format!("command.{}", command.name), command.doc).to_owned(),
+    });
+    offered.collect()
+}
+
+/// The commands that work in this file and may be written by the visitor.
+fn usable<'a>(visit: &'a Visit, place: &'a Place) -> impl Iterator<Item = &'static CommandSchema> + 'a {
+    let is_mailproc = place.table.name == "mailproc.tab";
+    place.table.commands.iter().copied().filter(move |command| {
+        let works = if is_mailproc { command.in_mailproc } else { command.in_aliases };
+        works && (visit.is_system() || !words::runs_a_program(&[command.name.to_owned()]))
+    })
+}
+
+/// The form of one row: its slots, and the number of columns that it needs.
+struct Shape {
+    slots: Vec<Slot>,
+    columns_min: usize,
+    /// The first column, where it names a command.
+    command: Option<&'static CommandSchema>,
+    /// Under which name the help of the columns stands.
+    help: String,
+}
+
+fn shape(visit: &Visit, place: &Place, command: &str) -> Result<Shape, WebError> {
+    let table = place.table;
+    if !place.is_commands() {
+        let slots = Slot::all(table.columns, 0);
+        return Ok(Shape {
+            slots,
+            columns_min: table.rows.min_columns,
+            command: None,
+            help: table.name.to_owned(),
+        });
+    }
+    let mut usable = usable(visit, place);
+    let command = usable.find(|known| known.name.eq_ignore_ascii_case(command)).ok_or(WebError::NotFound)?;
+    let slots = Slot::all(command.arguments, 1);
+    let help = format!("command.{}", command.name);
+    Ok(Shape { slots, columns_min: command.columns_min(), command: Some(command), help })
+}
+
+impl Shape {
+    /// The columns of a row without the name of its command.
+    fn arguments<'a>(&self, values: &'a [String]) -> &'a [String] {
+        values.get(usize::from(self.command.is_some())..).unwrap_or_default()
+    }
 }
 
 /// The line that is named, from 1; 0 for a new row.
@@ -132,44 +316,170 @@ fn line_of(text: &str) -> usize {
     text.parse().unwrap_or(0)
 }
 
+/// The row at a line; a new one has no columns.
+fn row_at(lines: &Lines, line: usize) -> Result<FoundRow, WebError> {
+    match line {
+        0 => Ok(FoundRow { line: 0, values: Vec::new(), remark: String::new() }),
+        _ => lines.row(line).ok_or(WebError::NotFound),
+    }
+}
+
 /// The form for one row.
 pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
-    let (path, table) = table(visit)?;
-    let bytes = visit.app.services.admin.table_text(path)?;
-    let file = TabFile::parse(&bytes);
-    let line = line_of(visit.query("line"));
-    let values = match file.lines().get(line.wrapping_sub(1)) {
-        Some(row) if row.kind() == LineKind::Record => values_of(row),
-        _ if line == 0 => Vec::new(),
-        _ => return Err(WebError::NotFound),
+    let place = Place::of(visit)?;
+    if TEXT_ONLY.contains(&place.table.name) {
+        return Err(WebError::NotFound);
+    }
+    let bytes = visit.app.services.admin.table_text(&place.path)?;
+    let row = row_at(&Lines::parse(&bytes), line_of(visit.query("line")))?;
+    let command = row.values.first().map_or(visit.query("command"), String::as_str);
+    let shape = shape(visit, &place, command)?;
+    let parts = slots::spread(&shape.slots, shape.arguments(&row.values));
+    let base = visit.keep(Kept::Base(place.path.clone(), Arc::new(bytes)))?;
+    let filled = Filled { parts, problems: Vec::new(), remark: row.remark, line: row.line };
+    show_form(visit, &place, &shape, &filled, &base, StatusCode::OK)
+}
+
+/// What a form holds.
+struct Filled {
+    parts: Vec<Vec<String>>,
+    problems: Vec<Option<String>>,
+    remark: String,
+    line: usize,
+}
+
+fn show_form(
+    visit: &Visit,
+    place: &Place,
+    shape: &Shape,
+    filled: &Filled,
+    base: &str,
+    status: StatusCode,
+) -> Result<Response, WebError> {
+    let controls = slots::controls(visit, &shape.help, &shape.slots, &filled.parts, &filled.problems);
+    let help = shape.command.map(|command| visit.schema(&shape.help, command.doc).to_owned());
+    let context = context! {
+        file => place.path.display().to_string(),
+        link => place.link,
+        above => place.above,
+        title => title(visit, place),
+        command => shape.command.map(|command| command.name),
+        has_remark => place.has_remarks(),
+        remark => filled.remark,
+        line => filled.line,
+        is_refused => status != StatusCode::OK,
+        help, controls, base,
     };
-    let fields = form::row_fields(visit, table, &values);
-    let base = visit.keep(Kept::Base(path.to_owned(), Arc::new(bytes)))?;
-    let file = path.display().to_string();
-    let link = format!("/jdwa/tables/{file}");
-    visit.page("row.html", context! { file, link, line, fields, base })
+    visit.page_with(status, "row.html", context)
 }
 
 /// Adds, changes or removes one row.
 pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
-    let (path, table) = table(visit)?;
-    if TEXT_ONLY.contains(&table.name) {
+    let place = Place::of(visit)?;
+    if TEXT_ONLY.contains(&place.table.name) {
         return Err(WebError::NotFound);
     }
-    let base = visit.base(path)?;
-    let mut file = TabFile::parse(&base);
-    let line = line_of(visit.field("line"));
-    let is_row = |index: usize| file.lines().get(index).is_some_and(|row| row.kind() == LineKind::Record);
-    let index = line.checked_sub(1);
-    if index.is_some_and(|index| !is_row(index)) {
+    let base = visit.base(&place.path)?;
+    let mut lines = Lines::parse(&base);
+    let old = row_at(&lines, line_of(visit.field("line")))?;
+    if !is_open(visit, &place, &old.values) {
+        return Err(WebError::Forbidden);
+    }
+    if !visit.field("remove").is_empty() && old.line > 0 {
+        lines.remove(old.line);
+        return propose(visit, &place, base, &lines);
+    }
+    let command = old.values.first().map_or(visit.field("command"), String::as_str);
+    let shape = shape(visit, &place, command)?;
+    let filled = typed(visit, &shape, &old);
+    if filled.problems.iter().any(Option::is_some) {
+        return show_form(
+            visit,
+            &place,
+            &shape,
+            &filled,
+            visit.field("base"),
+            StatusCode::UNPROCESSABLE_ENTITY,
+        );
+    }
+    let arguments = slots::gather(
+        &shape.slots,
+        &filled.parts,
+        shape.columns_min.saturating_sub(usize::from(shape.command.is_some())),
+    );
+    let name = shape.command.map(|known| old.values.first().map_or(known.name.to_owned(), Clone::clone));
+    let values: Vec<String> = name.into_iter().chain(arguments).collect();
+    let record = form::record(&place.path, place.table, &values)?;
+    let remark = filled.remark.as_str();
+    match old.line {
+        0 if place.has_remarks() => lines.push(&record, remark),
+        0 => lines.push(&record, ""),
+        _ if values == old.values && remark == old.remark => return keep_row(visit, &place),
+        line => {
+            lines.set(line, &record, place.has_remarks().then_some(remark).filter(|text| *text != old.remark))
+        }
+    }
+    propose(visit, &place, base, &lines)
+}
+
+fn keep_row(visit: &Visit, place: &Place) -> Result<Response, WebError> {
+    visit.flash("good", visit.say("confirm.nothing", &[]));
+    Ok(redirect(&place.link))
+}
+
+/// What the form holds, and what is wrong with what was changed in it.
+fn typed(visit: &Visit, shape: &Shape, old: &FoundRow) -> Filled {
+    let before = slots::spread(&shape.slots, shape.arguments(&old.values));
+    let none = Vec::new();
+    let (mut parts, mut problems) = (Vec::new(), Vec::new());
+    for (at, slot) in shape.slots.iter().enumerate() {
+        let before = before.get(at).unwrap_or(&none);
+        let part = slot.typed(visit, before);
+        // What stood there before is not the visitor's fault.
+        let is_new = old.line == 0 || part != *before;
+        let problem = is_new.then(|| slot.problem(&part)).flatten();
+        problems.push(problem.map(|kind| schema_text::problem(&visit.app.catalogs, visit.language, &kind)));
+        parts.push(part);
+    }
+    let has_remark = visit.form.iter().any(|(name, _)| name == "remark");
+    let remark = if has_remark { visit.field("remark") } else { &old.remark };
+    Filled { parts, problems, remark: remark.to_owned(), line: old.line }
+}
+
+/// Puts a row before or behind its neighbour.
+pub(in crate::web) fn shift(visit: &Visit) -> Result<Response, WebError> {
+    let place = Place::of(visit)?;
+    let base = visit.base(&place.path)?;
+    let mut lines = Lines::parse(&base);
+    let row = row_at(&lines, line_of(visit.field("line")))?;
+    if !place.has_order() || row.line == 0 {
         return Err(WebError::NotFound);
     }
-    let is_removal = !visit.field("remove").is_empty();
-    match index {
-        Some(index) if is_removal => file.remove(index),
-        Some(index) => file.set(index, &form::record(path, table, &form::row_values(visit, table))?),
-        None => file.push(&form::record(path, table, &form::row_values(visit, table))?),
+    if !is_open(visit, &place, &row.values) {
+        return Err(WebError::Forbidden);
     }
-    let deed = Deed::save_table(path.to_owned(), base, file.to_bytes());
-    visit.propose(deed, &format!("/jdwa/tables/{}", path.display()))
+    lines.shift(row.line, visit.field("to") == "up");
+    propose(visit, &place, base, &lines)
+}
+
+/// Shows the change of a table before it is made.
+pub(in crate::web) fn propose(
+    visit: &Visit,
+    place: &Place,
+    base: Arc<Vec<u8>>,
+    lines: &Lines,
+) -> Result<Response, WebError> {
+    let is_gone = lines.is_blank() && place.goes_with_its_last_row();
+    let deed = match is_gone {
+        true => {
+            let file = place.path.clone();
+            Deed::new("deed.remove_table", move |admin| admin.remove_table(&file, &base))
+        }
+        false => Deed::save_table(place.path.clone(), base, lines.to_bytes()),
+    };
+    let deed = match &place.domain {
+        Some(domain) => deed.within(domain.clone()),
+        None => deed,
+    };
+    visit.propose(deed, &place.link)
 }
