@@ -1,7 +1,8 @@
 //! Texts in two languages: `webadmin/i18n/en.tab` and `zh.tab`, a key TAB a text a line; `{name}` is replaced.
 //!
 //! The language is that of the cookie, else the first of the browser's that we have, else English. Help for variables
-//! and columns is English in `mailroot::schema`; `schema.zh.tab` holds the Chinese of it, under `<table>.<name>`.
+//! and columns is English in `mailroot::schema`; `schema.zh.tab` holds the Chinese of it, under `<table>.<name>`,
+//! or, for what is said in several places, under `=` and the English.
 
 use std::collections::HashMap;
 
@@ -89,7 +90,10 @@ impl Catalogs {
     pub(super) fn schema<'a>(&'a self, language: Language, key: &str, english: &'a str) -> &'a str {
         match language {
             Language::English => english,
-            Language::Chinese => self.schema.get(key).map_or(english, String::as_str),
+            Language::Chinese => {
+                let same = || self.schema.get(&format!("={english}"));
+                self.schema.get(key).or_else(same).map_or(english, String::as_str)
+            }
         }
     }
 

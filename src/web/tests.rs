@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 mod mail;
+mod texts;
 
 use super::assets::{Assets, EMBEDDED};
 use super::i18n::{Catalogs, Language};

@@ -1,0 +1,144 @@
+//! The Chinese of what `mailroot` describes: tables, columns, commands, options, words, kinds of values, problems.
+
+use super::super::rows::controls::option_key;
+use super::super::schema_text;
+use super::*;
+use crate::mailroot::schema::kind::ListOf;
+use crate::mailroot::schema::{Column, Kind, OptionGroup, Presence, TABLES};
+use crate::mailroot::{ProblemKind, Severity};
+
+/// Keys with their English.
+type Texts = Vec<(String, String)>;
+
+fn of_column(table: &str, column: &Column, texts: &mut Texts) {
+    let key = format!("{table}.{}", column.name);
+    texts.push((format!("{key}.name"), column.name.to_owned()));
+    texts.push((key.clone(), column.doc.to_owned()));
+    if let Presence::Optional(without) = column.presence {
+        texts.push((format!("{key}.without"), without.to_owned()));
+    }
+    of_kind(column.kind, texts);
+}
+
+fn of_kind(kind: Kind, texts: &mut Texts) {
+    let (key, _) = schema_text::kind_key(kind);
+    if !key.is_empty() {
+        texts.push((key.to_owned(), kind.describe()));
+    }
+    texts.extend(kind.words().iter().map(|word| (format!("word.{}", word.word), word.doc.to_owned())));
+    if let Some(group) = kind.options() {
+        of_group(group, texts);
+    }
+}
+
+fn of_group(group: &'static OptionGroup, texts: &mut Texts) {
+    for option in group.options {
+        texts.push((option_key(group, option), option.doc().to_owned()));
+        if !matches!(option.kind, Kind::Options(_) | Kind::Letters(_)) {
+            of_kind(option.kind, texts);
+        }
+    }
+}
+
+fn all() -> Texts {
+    let mut texts = Texts::new();
+    for table in TABLES {
+        let name = table.name;
+        for (key, text) in [("", table.summary), ("#lookup", table.lookup), ("#missing", table.missing)] {
+            texts.push((format!("{name}{key}"), text.to_owned()));
+        }
+        let notes = table.notes.iter().enumerate();
+        texts.extend(notes.map(|(at, note)| (format!("{name}#note{at}"), (*note).to_owned())));
+        table.columns.iter().for_each(|column| of_column(name, column, &mut texts));
+        for command in table.commands {
+            let key = format!("command.{}", command.name);
+            texts.push((key.clone(), command.doc.to_owned()));
+            command.arguments.iter().for_each(|column| of_column(&key, column, &mut texts));
+        }
+    }
+    for variable in schema::server::VARIABLES.iter().chain(schema::user::VARIABLES) {
+        of_kind(variable.kind, &mut texts);
+    }
+    texts.extend(problems().iter().map(|kind| (format!("problem.{}", kind.code()), kind.to_string())));
+    texts.sort();
+    texts.dedup_by(|a, b| a.0 == b.0);
+    texts
+}
+
+/// One of each kind.
+fn problems() -> Vec<ProblemKind> {
+    use ProblemKind::*;
+    let text = || "found".to_owned();
+    vec![
+        Unreadable(std::io::ErrorKind::PermissionDenied),
+        TooFewColumns { needed: 3, found: 2 },
+        WrongColumnCount { needed: 3, found: 2 },
+        LineTooLong { length: 900, limit: 510 },
+        NulByte,
+        UnclosedQuote,
+        TextAfterQuote,
+        ByteOrderMark,
+        NotUtf8,
+        NotANumber(text()),
+        BadAddressFilter(text()),
+        BadPassword,
+        BadAddress(text()),
+        UnknownWord { found: text(), accepted: "a, b" },
+        Duplicate { first: 7 },
+        BadName(text()),
+        BadIpAddress(text()),
+        BadHost(text()),
+        NoHost,
+        BadRoute(text()),
+        AtInDomainPattern(text()),
+        NegativePrecedence,
+        NoEffectHere(text()),
+        NothingToMatch,
+        TooMany { limit: 5 },
+        Missing,
+        Emptied,
+        TooLarge { bytes: 5, limit: 4 },
+        UnknownVariable { nearest: Some("RealName") },
+        IgnoredVariable("never read"),
+        OutOfRange { found: text(), accepted: "a number".into() },
+        ReadAsNumber { found: text(), counts_as: 3 },
+        BadDomain(text()),
+        BadLocalPart(text()),
+        Empty,
+        NoReplyCode(text()),
+        CountsForNothing { found: text(), accepted: "a, b" },
+        MoreProblems(9),
+    ]
+}
+
+#[test]
+fn all_that_is_described_is_there_in_chinese() {
+    let catalogs = Catalogs::load(&Assets::default()).unwrap();
+    let missing: Vec<String> = all()
+        .into_iter()
+        .filter(|(key, english)| !catalogs.has_schema(key) && !catalogs.has_schema(&format!("={english}")))
+        .map(|(key, english)| format!("{key}\t{english}"))
+        .collect();
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[test]
+fn problems_name_their_facts_in_both_languages() {
+    let catalogs = Catalogs::load(&Assets::default()).unwrap();
+    for kind in problems() {
+        let chinese = schema_text::problem(&catalogs, Language::Chinese, &kind);
+        assert!(!chinese.contains('{') && !chinese.is_ascii(), "{kind:?}: {chinese}");
+        for fact in ["found", "7", "900", "510", "RealName", "a, b", "5"] {
+            let is_named = kind.to_string().replace("is used", "").contains(&format!("{fact:?}"));
+            assert!(!is_named || chinese.contains(fact), "{kind:?}: {chinese}");
+        }
+        assert_eq!(schema_text::problem(&catalogs, Language::English, &kind), kind.to_string());
+        assert!(kind.severity() >= Severity::Note);
+    }
+    for kind in
+        [Kind::Integer { min: 0, max: 4, unit: "" }, Kind::List(ListOf::Listeners), Kind::FileName("filters")]
+    {
+        let chinese = schema_text::accepts(&catalogs, Language::Chinese, kind);
+        assert!(!chinese.contains('{') && chinese != kind.describe(), "{chinese}");
+    }
+}
