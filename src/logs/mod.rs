@@ -18,6 +18,8 @@
 //! A line that cannot be written is lost; that is said once through `tracing`, and again after lines could be
 //! written meanwhile. Logging never stops mail.
 
+pub mod read;
+
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal as _, Write as _};
