@@ -8,6 +8,7 @@ mod listeners;
 mod process;
 #[cfg(test)]
 mod refusing_disk;
+mod switchboard;
 pub mod web;
 
 use std::io;
@@ -41,6 +42,7 @@ use crate::spool::{Config as SpoolConfig, JournalSizes, Limits, Recovery, Spool,
 use crate::{ctrl, delivery, finger, imap, pickup, pop3, psync, smtp};
 use listeners::Listeners;
 use process::{PidFile, Request, ShutdownFile, Signals};
+use switchboard::Switchboard;
 
 /// Deliveries to all remote destinations together, however many there are.
 const REMOTE_DELIVERIES_MAX: usize = 512;
@@ -109,6 +111,7 @@ struct Server {
     tasks: Vec<JoinHandle<()>>,
     /// Records the tables' history; `None` when the system had no thread for it.
     recorder: Option<Recorder>,
+    board: Arc<Switchboard>,
 }
 
 /// Serves until a signal or `.shutdown` ends it. `program` names the PID file.
@@ -176,10 +179,12 @@ impl Server {
             stop,
             tasks,
             recorder,
+            board: Arc::default(),
         };
         server.start_work(&mailboxes, &logs, &disk);
         let start = server.faces(&mailboxes, &logs, &tls, &disk);
-        let mut listeners = Listeners::new(server.options.clone(), start, server.stop.clone());
+        let mut listeners =
+            Listeners::new(server.options.clone(), start, server.stop.clone(), Arc::clone(&server.board));
         let mut errors = listeners.follow(&server.tables.current());
         if listeners.none_bound() && !errors.is_empty() {
             return Err(ServerError::NothingBound(errors.remove(0)));
@@ -256,7 +261,8 @@ impl Server {
             disk.clone(),
         );
         let programs = ExternalPrograms::new(self.tables.clone(), Handle::current());
-        let admin = admin.with_programs(Arc::new(programs));
+        let board: Arc<dyn crate::admin::Board> = Arc::<Switchboard>::clone(&self.board);
+        let admin = admin.with_programs(Arc::new(programs)).with_board(board);
         let ctrl = Arc::new(ctrl::Services {
             admin: Arc::new(admin),
             tables: self.tables.clone(),
@@ -352,6 +358,7 @@ impl Server {
             disk: disk.clone(),
             tls: Arc::clone(tls),
             options: self.options.clone(),
+            is_server: true,
         };
         match web::prepare(&options, parts, self.stop.clone()) {
             Ok(serving) => self.tasks.push(tokio::spawn(serving)),
@@ -395,11 +402,13 @@ impl Server {
     async fn supervise(&mut self, listeners: &mut Listeners, signals: &mut Signals, shutdown: &ShutdownFile) {
         let mut changes = self.tables.subscribe();
         let mut rebind = tokio::time::interval(REBIND_INTERVAL);
-        let stopped = shutdown.appears();
+        let (stopped, board) = (shutdown.appears(), Arc::clone(&self.board));
         tokio::pin!(stopped);
         loop {
             tokio::select! {
                 () = &mut stopped => return,
+                () = board.asked_to_stop() => return,
+                () = board.changed() => drop(listeners.follow(&self.tables.current())),
                 request = signals.next() => match request {
                     Request::Stop => return,
                     Request::Reload => drop(self.tables.reload_now()),

@@ -9,7 +9,10 @@ use bstr::ByteSlice as _;
 use super::{Admin, AdminError};
 use crate::auth;
 use crate::mailroot::edit::{Edit, EditRow};
-use crate::mailroot::schema::tables::authentication::{MUST_CHANGE, WEB_ROLE_DOMAIN, WEB_ROLE_SYSTEM};
+use crate::mailroot::schema::server as variables;
+use crate::mailroot::schema::tables::authentication::{
+    CHANGED, MUST_CHANGE, WEB_ROLE_DOMAIN, WEB_ROLE_SYSTEM,
+};
 use crate::mailroot::webadmin::WebRole;
 
 /// The table.
@@ -18,11 +21,10 @@ pub const WEBADMIN_TAB: &str = "webadmin.tab";
 /// The first administrator's name (`jdmail.md` JD-22).
 pub const FIRST_ADMINISTRATOR: &str = "admin";
 
-/// The shortest password that an administrator may choose, in characters. Ours (NIST SP 800-63B: at least 8).
-pub const ADMINISTRATOR_PASSWORD_CHARS_MIN: usize = 10;
-
 const COLUMNS: usize = 5;
 const PASSWORD: usize = 1;
+const ROLE: usize = 2;
+const DOMAINS: usize = 3;
 const FLAGS: usize = 4;
 
 impl Admin {
@@ -54,11 +56,8 @@ impl Admin {
         if name.trim() != name || name.is_empty() || name.chars().any(char::is_control) {
             return Err(AdminError::BadUserName);
         }
-        let hash = administrator_hash(password)?;
-        let (role, domains) = match role {
-            WebRole::System => (WEB_ROLE_SYSTEM, String::new()),
-            WebRole::Domains(domains) => (WEB_ROLE_DOMAIN, domains.join(",")),
-        };
+        let hash = self.administrator_hash(password)?;
+        let (role, domains) = role_columns(role);
         let mut edit = self.editor.begin(Path::new(WEBADMIN_TAB))?;
         if row_of(&edit, name).is_some() {
             return Err(AdminError::AdministratorExists);
@@ -73,13 +72,14 @@ impl Admin {
     /// `AdministratorNotFound`, `PasswordTooShort`, `PasswordTooLong`, `Hash`, `Edit`.
     pub fn set_administrator_password(&self, name: &str, password: &str) -> Result<(), AdminError> {
         let _changing = self.changing();
-        let hash = administrator_hash(password)?;
+        let hash = self.administrator_hash(password)?;
         let mut edit = self.editor.begin(Path::new(WEBADMIN_TAB))?;
         let row = row_of(&edit, name).ok_or(AdminError::AdministratorNotFound)?;
         let mut values: Vec<Vec<u8>> =
             (0..COLUMNS.max(row.fields.len())).map(|column| row.value(column).to_vec()).collect();
         values[PASSWORD] = hash.into_bytes();
-        values[FLAGS] = without_flag(&values[FLAGS], MUST_CHANGE).into_bytes();
+        let today = format!("{CHANGED}{}", self.clock.zoned().date());
+        values[FLAGS] = with_flag(&values[FLAGS], &today).into_bytes();
         edit.set(row.index, &values)?;
         Ok(edit.commit()?)
     }
@@ -92,32 +92,70 @@ impl Admin {
         let _changing = self.changing();
         let mut edit = self.editor.begin(Path::new(WEBADMIN_TAB))?;
         let row = row_of(&edit, name).ok_or(AdminError::AdministratorNotFound)?;
-        let is_system = |row: &EditRow| row.value(2).eq_ignore_ascii_case(WEB_ROLE_SYSTEM.as_bytes());
-        if is_system(&row) && edit.rows().filter(is_system).count() == 1 {
+        if is_last(&edit, &row) {
             return Err(AdminError::LastAdministrator);
         }
         edit.remove(row.index)?;
         Ok(edit.commit()?)
     }
+
+    /// Gives an administrator another role, but not to the last one of the role system.
+    ///
+    /// # Errors
+    /// `AdministratorNotFound`, `LastAdministrator`, `Edit`.
+    pub fn set_administrator_role(&self, name: &str, role: &WebRole) -> Result<(), AdminError> {
+        let _changing = self.changing();
+        let mut edit = self.editor.begin(Path::new(WEBADMIN_TAB))?;
+        let row = row_of(&edit, name).ok_or(AdminError::AdministratorNotFound)?;
+        if *role != WebRole::System && is_last(&edit, &row) {
+            return Err(AdminError::LastAdministrator);
+        }
+        let (role, domains) = role_columns(role);
+        let mut values: Vec<Vec<u8>> =
+            (0..COLUMNS.max(row.fields.len())).map(|column| row.value(column).to_vec()).collect();
+        (values[ROLE], values[DOMAINS]) = (role.into(), domains.into_bytes());
+        edit.set(row.index, &values)?;
+        Ok(edit.commit()?)
+    }
+
+    /// The shortest password that an administrator may choose, in characters.
+    pub fn administrator_password_chars_min(&self) -> usize {
+        usize::try_from(self.snapshot().server.integer(&variables::WEB_PASSWORD_MIN_LENGTH)).unwrap_or(0)
+    }
+
+    fn administrator_hash(&self, password: &str) -> Result<String, AdminError> {
+        let needed = self.administrator_password_chars_min();
+        if password.chars().count() < needed {
+            return Err(AdminError::PasswordTooShort { needed });
+        }
+        if password.len() > auth::PASSWORD_BYTES_MAX {
+            return Err(AdminError::PasswordTooLong { length: password.len() });
+        }
+        Ok(auth::hash_password(password.as_bytes())?)
+    }
+}
+
+fn role_columns(role: &WebRole) -> (&'static str, String) {
+    match role {
+        WebRole::System => (WEB_ROLE_SYSTEM, String::new()),
+        WebRole::Domains(domains) => (WEB_ROLE_DOMAIN, domains.join(",")),
+    }
+}
+
+/// Whether nobody else has the role system.
+fn is_last(edit: &Edit, row: &EditRow) -> bool {
+    let is_system = |row: &EditRow| row.value(ROLE).eq_ignore_ascii_case(WEB_ROLE_SYSTEM.as_bytes());
+    is_system(row) && edit.rows().filter(is_system).count() == 1
 }
 
 fn row_of(edit: &Edit, name: &str) -> Option<EditRow> {
     edit.find(|row| row.has_key(&[name]))
 }
 
-fn administrator_hash(password: &str) -> Result<String, AdminError> {
-    let chars = password.chars().count();
-    if chars < ADMINISTRATOR_PASSWORD_CHARS_MIN {
-        return Err(AdminError::PasswordTooShort { needed: ADMINISTRATOR_PASSWORD_CHARS_MIN });
-    }
-    if password.len() > auth::PASSWORD_BYTES_MAX {
-        return Err(AdminError::PasswordTooLong { length: password.len() });
-    }
-    Ok(auth::hash_password(password.as_bytes())?)
-}
-
-fn without_flag(flags: &[u8], unwanted: &str) -> String {
+/// The flags with that of a chosen password in the place of older ones, and without the demand to choose one.
+fn with_flag(flags: &[u8], chosen: &str) -> String {
     let text = flags.to_str_lossy();
     let kept = text.split(',').map(str::trim).filter(|flag| !flag.is_empty());
-    kept.filter(|flag| !flag.eq_ignore_ascii_case(unwanted)).collect::<Vec<_>>().join(",")
+    let kept = kept.filter(|flag| !flag.eq_ignore_ascii_case(MUST_CHANGE) && !flag.starts_with(CHANGED));
+    kept.chain([chosen]).collect::<Vec<_>>().join(",")
 }

@@ -145,6 +145,18 @@ pub enum AdminError {
     /// This server has no spool at hand.
     #[error("the spool is not open")]
     NoSpool,
+    /// No server runs in this process.
+    #[error("the mail server is not running here")]
+    NoServer,
+    /// No listening service is called so.
+    #[error("there is no such service")]
+    NoSuchService,
+    /// A certificate and its key cannot be used.
+    #[error("certificate and key: {0}")]
+    Certificate(String),
+    /// A backup cannot be made or read.
+    #[error(transparent)]
+    Archive(#[from] super::backup::BackupError),
     /// A table could not be changed.
     #[error(transparent)]
     Edit(#[from] EditError),

@@ -170,13 +170,17 @@ impl Admin {
     /// A link below the MailRoot may be the operator's way to another disk, but not ours into files elsewhere: the
     /// real path must lie below the real MailRoot.
     fn refuse_links(&self, file: &Path) -> Result<(), AdminError> {
-        let path = self.root().path().join(file);
-        let existing = path.ancestors().find_map(|level| level.canonicalize().ok());
-        let root = self.root().path().canonicalize().ok();
-        match (existing, root) {
-            (Some(existing), Some(root)) if existing.starts_with(&root) => Ok(()),
-            _ => Err(AdminError::FileRefused),
-        }
+        if is_outside(self.root().path(), file) { Err(AdminError::FileRefused) } else { Ok(()) }
+    }
+}
+
+/// Whether links lead a path relative to the MailRoot out of it.
+pub(super) fn is_outside(root: &Path, file: &Path) -> bool {
+    let path = root.join(file);
+    let existing = path.ancestors().find_map(|level| level.canonicalize().ok());
+    match (existing, root.canonicalize().ok()) {
+        (Some(existing), Some(root)) => !existing.starts_with(&root),
+        _ => true,
     }
 }
 
@@ -193,7 +197,7 @@ fn below(path: &str) -> Result<PathBuf, AdminError> {
 
 /// The description of a file that CTRL may read and write: a table, but in directories of tables not what we put there
 /// ourselves.
-fn described(file: &Path) -> Option<&'static TableSchema> {
+pub(super) fn described(file: &Path) -> Option<&'static TableSchema> {
     let is_at_root = file.iter().count() == 1;
     let name = file.file_name()?.to_str()?;
     schema::table::of_file(file).filter(|_| is_at_root || is_table(name))

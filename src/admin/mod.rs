@@ -18,6 +18,8 @@
 
 mod administrators;
 mod aliases;
+pub mod backup;
+mod certificate;
 mod domains;
 mod error;
 mod files;
@@ -34,6 +36,7 @@ mod rehearsal;
 mod relays;
 mod rename;
 mod selection;
+mod services;
 mod tables;
 mod usage;
 mod users;
@@ -44,7 +47,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bstr::BString;
+use bstr::{BString, ByteSlice as _};
 
 use crate::auth;
 use crate::clock::Clock;
@@ -56,7 +59,8 @@ use crate::mailroot::schema::server as variables;
 use crate::mailroot::{Account, MailRoot, Snapshot, Tables};
 use crate::spool::Spool;
 
-pub use administrators::{ADMINISTRATOR_PASSWORD_CHARS_MIN, FIRST_ADMINISTRATOR, WEBADMIN_TAB};
+pub use administrators::{FIRST_ADMINISTRATOR, WEBADMIN_TAB};
+pub use certificate::{CertificateFacts, CertificatePair, certificate_facts};
 pub use error::AdminError;
 pub use files::ListedFile;
 pub use links::{LinkKey, ListedLink};
@@ -65,6 +69,7 @@ pub use mailproc::MailProcFile;
 pub use new_users::NewUser;
 pub use programs::{AccountChange, AccountPrograms, ExternalPrograms};
 pub use relays::{Relay, RelayOf};
+pub use services::{Board, ListenState, Listening};
 pub use tables::{Reload, TableReport};
 pub use usage::{AccountUsage, DomainUsage};
 pub use users::{AccountStatus, ListedUser};
@@ -79,6 +84,7 @@ pub struct Admin {
     clock: Clock,
     disk: Disk,
     programs: Option<Arc<dyn AccountPrograms>>,
+    board: services::BoardSlot,
     one_change_at_a_time: Mutex<()>,
 }
 
@@ -94,6 +100,7 @@ impl Admin {
             clock,
             disk,
             programs: None,
+            board: services::BoardSlot::default(),
             one_change_at_a_time: Mutex::new(()),
         }
     }
@@ -127,6 +134,13 @@ impl Admin {
     /// The password as the table will hold it (decision 18).
     fn stored_password(tables: &Snapshot, password: &[u8]) -> Result<BString, AdminError> {
         Self::check_password_length(password)?;
+        if password.len() > auth::PASSWORD_BYTES_MAX {
+            return Err(AdminError::PasswordTooLong { length: password.len() });
+        }
+        let needed = usize::try_from(tables.server.integer(&variables::PASSWORD_MIN_LENGTH)).unwrap_or(0);
+        if password.to_str_lossy().chars().count() < needed {
+            return Err(AdminError::PasswordTooShort { needed });
+        }
         if tables.server.choice(&variables::PASSWORD_SCHEME) == variables::ARGON2ID {
             return Ok(auth::hash_password(password)?.into());
         }

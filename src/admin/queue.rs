@@ -1,7 +1,9 @@
 //! Frozen messages and the flush of waiting ones (`mailflow.md` 2.7, 2.8). The work is the spool's.
 
+use std::collections::HashSet;
+
 use super::{Admin, AdminError};
-use crate::spool::{FrozenMessage, Place, Spool};
+use crate::spool::{FrozenMessage, Name, Place, Spool, SpoolError};
 use crate::tab::wildcard;
 
 impl Admin {
@@ -56,8 +58,53 @@ impl Admin {
         Ok(outbox.flush(|first_part| patterns.iter().any(|pattern| first_part_fits(pattern, first_part))))
     }
 
+    /// Tries messages of the queue now, named as `level1/level2/name`: waiting ones at once, frozen ones as new
+    /// (`queuetry`). Those that are gone meanwhile, or being delivered, are passed. Returns how many there were.
+    ///
+    /// # Errors
+    /// `FrozenNotFound` for what names no message; `NoSpool`, `Spool`.
+    pub fn try_messages(&self, paths: &[&str]) -> Result<usize, AdminError> {
+        let (spool, names) = (self.spool()?, names(paths)?);
+        let mut count = spool.try_now(&names);
+        for name in &names {
+            count += was_there(spool.submit_frozen(name.place(), name.file_name()))?;
+        }
+        Ok(count)
+    }
+
+    /// Deletes messages of the queue, waiting or frozen (`queuedel`); as [`Admin::try_messages`].
+    ///
+    /// # Errors
+    /// As [`Admin::try_messages`].
+    pub fn remove_messages(&self, paths: &[&str]) -> Result<usize, AdminError> {
+        let (spool, names) = (self.spool()?, names(paths)?);
+        let mut count = spool.remove_waiting(&names)?;
+        for name in &names {
+            count += was_there(spool.remove_frozen(name.place(), name.file_name()))?;
+        }
+        Ok(count)
+    }
+
     fn spool(&self) -> Result<&Spool, AdminError> {
         self.spool.as_ref().ok_or(AdminError::NoSpool)
+    }
+}
+
+fn names(paths: &[&str]) -> Result<HashSet<Name>, AdminError> {
+    let name = |path: &&str| {
+        let mut parts = path.splitn(3, '/');
+        let mut next = || parts.next().ok_or(AdminError::FrozenNotFound);
+        let (levels, name) = ([next()?, next()?], next()?);
+        Name::existing(place(levels, name)?, name).ok_or(AdminError::FrozenNotFound)
+    };
+    paths.iter().map(name).collect()
+}
+
+fn was_there(done: Result<(), SpoolError>) -> Result<usize, AdminError> {
+    match done {
+        Ok(()) => Ok(1),
+        Err(SpoolError::NoSuchMessage { .. }) => Ok(0),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -24,6 +24,7 @@ impl Admin {
             clock: self.clock.clone(),
             disk: self.disk.clone(),
             programs: None,
+            board: Default::default(),
             one_change_at_a_time: Mutex::default(),
         };
         work(&stage)?;

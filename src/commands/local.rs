@@ -190,6 +190,16 @@ pub fn command(root: &Path, words: &[&str]) -> Result<(), LocalError> {
     Client::connect(root)?.ask(words).map(drop)
 }
 
+/// Has the server of a MailRoot carry out one command that answers with rows of columns.
+///
+/// # Errors
+/// [`LocalError`].
+pub fn listing(root: &Path, words: &[&str]) -> Result<Vec<Vec<String>>, LocalError> {
+    let answer = Client::connect(root)?.ask(words)?;
+    let row = |line: &Vec<u8>| columns(line).iter().map(ToString::to_string).collect();
+    Ok(answer.lines.iter().map(row).collect())
+}
+
 const LINES_FOLLOW: u32 = 100;
 const SEND_LINES: u32 = 101;
 

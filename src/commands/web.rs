@@ -24,6 +24,12 @@ pub struct Web {
     /// A directory like webadmin/, whose templates, styles and texts go over the embedded ones
     #[arg(long, value_name = "DIR")]
     pub templates: Option<PathBuf>,
+    /// Where backups are made and read [default: backups in the MailRoot]
+    #[arg(long, value_name = "DIR")]
+    pub backups: Option<PathBuf>,
+    /// Lets the pages start the mail server, with MAIL_CMD_LINE; not where systemd or another service manager does
+    #[arg(long)]
+    pub may_start: bool,
 }
 
 const AFTER_HELP: &str = "\
@@ -53,8 +59,13 @@ impl Web {
         let line = std::env::var("MAIL_CMD_LINE").unwrap_or_default();
         let (options, _) = Options::parse(&command_line_words(&line))?;
         let options = Options { mail_root: Some(self.root.path()?), ..options };
-        let web =
-            WebOptions { listen: self.listen.clone(), tls: self.tls, templates: self.templates.clone() };
+        let web = WebOptions {
+            listen: self.listen.clone(),
+            tls: self.tls,
+            templates: self.templates.clone(),
+            backups: self.backups.clone(),
+            may_start: self.may_start,
+        };
         Ok(run_web(options, &web).await?)
     }
 }

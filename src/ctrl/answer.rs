@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::command::{Account, Command, Frozen, Upload};
 use super::reply::{FILE_MOVE, Lines, Reply, error_number, is_servers_fault};
 use super::session::{Answer, Question};
-use crate::admin::{Admin, AdminError, LinkKey, MailProcFile, TableReport};
+use crate::admin::{Admin, AdminError, LinkKey, ListenState, MailProcFile, TableReport};
 use crate::auth;
 use crate::clock::Clock;
 use crate::compare::{self, Differences, Side};
@@ -177,6 +177,25 @@ fn run_on_files(command: Command, admin: &Admin, clock: &Clock) -> Result<Reply,
             let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
             admin.flush_queue(&patterns).map(|_| Reply::Done)
         }
+        Command::QueueTry(messages) => {
+            let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
+            admin.try_messages(&messages).map(|_| Reply::Done)
+        }
+        Command::QueueDel(messages) => {
+            let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
+            admin.remove_messages(&messages).map(|_| Reply::Done)
+        }
+        Command::SrvList => listing(admin.listeners()?, |one| {
+            let (state, reason) = match &one.state {
+                ListenState::Open => ("open", ""),
+                ListenState::Closed => ("closed", ""),
+                ListenState::Failed(reason) => ("failed", reason.as_str()),
+            };
+            [text(&one.service), text(&one.address), text(state), text(reason)]
+        }),
+        Command::SrvOpen(service) => done(admin.open_service(&service)),
+        Command::SrvClose(service) => done(admin.close_service(&service)),
+        Command::SrvStop => done(admin.stop_server()),
         Command::TabStat => Ok(table_report(&admin.table_report())),
         Command::TabDiff => {
             let serving = admin.serving_tables();

@@ -109,6 +109,18 @@ pub enum Command {
     FrozGetMsg(Frozen),
     /// `etrn pattern+`
     Etrn(Vec<String>),
+    /// `queuetry (level1/level2/name)+`: tries messages now, waiting or frozen. Ours.
+    QueueTry(Vec<String>),
+    /// `queuedel (level1/level2/name)+`: deletes messages, waiting or frozen. Ours.
+    QueueDel(Vec<String>),
+    /// `srvlist`: where each service listens. Ours.
+    SrvList,
+    /// `srvopen service`: lets it listen again. Ours.
+    SrvOpen(String),
+    /// `srvclose service`: closes its listeners until the server starts anew. Ours.
+    SrvClose(String),
+    /// `srvstop`: ends the server. Ours.
+    SrvStop,
     /// `tabstat`: how the tables stand. Ours.
     TabStat,
     /// `tabdiff`: what the files on the disk would change for mail. Ours.
@@ -288,6 +300,12 @@ fn parse_files_and_queue(name: &str, arguments: &[&str]) -> Option<Command> {
         ("frozgetlog", arguments) => Command::FrozGetLog(frozen(arguments)?),
         ("frozgetmsg", arguments) => Command::FrozGetMsg(frozen(arguments)?),
         ("etrn", [_, ..]) => Command::Etrn(owned(arguments)),
+        ("queuetry", [_, ..]) => Command::QueueTry(owned(arguments)),
+        ("queuedel", [_, ..]) => Command::QueueDel(owned(arguments)),
+        ("srvlist", []) => Command::SrvList,
+        ("srvopen", &[service]) => Command::SrvOpen(service.into()),
+        ("srvclose", &[service]) => Command::SrvClose(service.into()),
+        ("srvstop", []) => Command::SrvStop,
         ("tabstat", []) => Command::TabStat,
         ("tabdiff", []) => Command::TabDiff,
         ("tabreload", []) => Command::TabReload(Reload::Now),

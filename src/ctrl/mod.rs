@@ -15,8 +15,8 @@
 //! [`command`] reads lines, [`session`] decides, [`answer`] calls [`crate::admin`] and writes results, [`serve()`] has
 //! the sockets. Log-in, then commands; nothing but log-in and `#!TLS` before.
 //!
-//! Ours, beside XMail's commands: `tabstat`, `tabdiff` and `tabreload`, and the same protocol without log-in on a socket in the
-//! MailRoot ([`local`]).
+//! Ours, beside XMail's commands: `tabstat`, `tabdiff` and `tabreload`; `queuetry` and `queuedel`; `srvlist`, `srvopen`, `srvclose`
+//! and `srvstop`; and the same protocol without log-in on a socket in the MailRoot ([`local`]).
 //!
 //! Limits: [`session::COMMAND_LINE_BYTES_MAX`] and its neighbours; `-Ct` while waiting for a command, `-CX` sessions.
 //! A wrong log-in closes the connection; everything after it is answered and the session goes on.

@@ -849,6 +849,11 @@ fn names_do_not_lead_out_of_their_directories() {
         ("poplnkadd\t@d\tall\tp.test\t../../x\tp\tCLR", "-00214 Error in relative path syntax"),
         ("poplnkadd\t@d\tall\t../p\tx\tp\tCLR", "-00214 Error in relative path syntax"),
         ("frozdel\t0\t0\t../../../../server.tab", "-00214 Error in relative path syntax"),
+        ("queuedel\t0/0/../../../../server.tab", "-00214 Error in relative path syntax"),
+        ("queuetry\t0/0", "-00019 Unable to open file"),
+        ("queuedel\tx/0/1.a", "-00019 Unable to open file"),
+        ("srvstop", "-00129 Server too busy, retry later"),
+        ("srvopen\tsmtp", "-00129 Server too busy, retry later"),
         ("frozgetmsg\t0\t0\t../../../../server.tab", "-00214 Error in relative path syntax"),
         ("frozgetlog\t0\t0\t../x", "-00214 Error in relative path syntax"),
         ("frozsubmit\t0\t0\t../x", "-00214 Error in relative path syntax"),
@@ -900,6 +905,8 @@ fn frozen_messages() {
         message.len()
     ));
     assert!(scene.path(&format!("spool/1/0/mess/{name}")).exists());
+    scene.talk(&format!("C: queuedel\t1/0/{name}\t1/0/1.gone\nS: +00000 OK"));
+    assert!(!scene.path(&format!("spool/1/0/mess/{name}")).exists(), "it waited for its next attempt");
     scene.put(&format!("spool/1/0/froz/{name}"), message);
     scene.say(format!("frozgetmsg\t1\t0\t{name}").as_bytes());
     let lines: Vec<String> = scene.heard.drain(..).collect();

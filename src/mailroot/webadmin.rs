@@ -3,9 +3,12 @@
 //! Shape: name TAB password TAB role TAB domains TAB flags. A row whose role is unknown gives no rights at all.
 
 use bstr::BString;
+use jiff::civil::Date;
 
 use super::problem::{ProblemKind, Problems};
-use super::schema::tables::authentication::{MUST_CHANGE, WEB_ROLE_DOMAIN, WEB_ROLE_SYSTEM, WEBADMIN};
+use super::schema::tables::authentication::{
+    CHANGED, MUST_CHANGE, WEB_ROLE_DOMAIN, WEB_ROLE_SYSTEM, WEBADMIN,
+};
 use super::table::{Row, RowSpec, Table};
 
 /// `webadmin.tab`: the administrators.
@@ -27,6 +30,8 @@ pub struct WebAdmin {
     pub role: WebRole,
     /// Whether a new password must be chosen before anything else.
     pub must_change: bool,
+    /// The day on which the password was chosen, where it is known.
+    pub changed_on: Option<Date>,
 }
 
 /// What an administrator may touch.
@@ -59,6 +64,12 @@ impl WebAdmin {
         }
     }
 
+    /// Whether the password is older than that on `today`; one of an unknown day is. `max_days` 0: no password is.
+    pub fn is_too_old(&self, today: Date, max_days: i64) -> bool {
+        let age = |since: Date| since.until(today).map_or(i64::MAX, |span| i64::from(span.get_days()));
+        max_days > 0 && self.changed_on.is_none_or(|since| age(since) > max_days)
+    }
+
     /// Whether the administrator may administer everything.
     pub fn is_system(&self) -> bool {
         self.role == WebRole::System
@@ -84,8 +95,9 @@ impl Table for WebAdmins {
             WebRole::Domains(Vec::new())
         };
         let must_change = words(row.bytes(4)).any(|flag| flag.eq_ignore_ascii_case(MUST_CHANGE));
+        let changed_on = words(row.bytes(4)).find_map(|flag| flag.strip_prefix(CHANGED)?.parse().ok());
         let password = row.bytes(1).to_owned();
-        self.rows.push(WebAdmin { line: row.line, name, password, role, must_change });
+        self.rows.push(WebAdmin { line: row.line, name, password, role, must_change, changed_on });
     }
 }
 
@@ -111,5 +123,17 @@ mod tests {
         assert!(anna.must_change && anna.holds("b.test") && !anna.holds("c.test") && !anna.is_system());
         assert!(table.get("admin").unwrap().is_system() && table.get("Admin").unwrap().holds("c.test"));
         assert!(!table.get("odd").unwrap().holds("a.test"));
+    }
+
+    /// JD-63: password age.
+    #[test]
+    fn a_password_gets_too_old_and_one_of_an_unknown_day_is() {
+        let text = "\"a\"\t\"x\"\t\"system\"\t\"\"\t\"changed=2026-11-01\"\n\"b\"\t\"x\"\t\"system\"\n";
+        let (table, _) = WebAdmins::load(Path::new("webadmin.tab"), text.as_bytes());
+        let is_too_old =
+            |name, today: &str, days| table.get(name).unwrap().is_too_old(today.parse().unwrap(), days);
+        assert!(!is_too_old("a", "2026-12-01", 30) && is_too_old("a", "2026-12-02", 30));
+        assert!(is_too_old("a", "2028-01-01", 30) && !is_too_old("a", "2028-01-01", 0));
+        assert!(is_too_old("b", "2026-11-01", 30) && !is_too_old("b", "2026-11-01", 0));
     }
 }

@@ -1,10 +1,14 @@
 //! Which addresses are bound: the command line and `server.tab` say, and a change is followed at once.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::switchboard::{Switchboard, name_of};
+use crate::admin::{ListenState, Listening};
 use crate::mailroot::Snapshot;
 use crate::net::{BindAddress, ListenOptions, Listener};
 use crate::options::{Options, Service};
@@ -22,9 +26,11 @@ pub(super) struct Listeners {
     stop: CancellationToken,
     bound: HashMap<(Service, BindAddress), Bound>,
     failed: HashMap<(Service, BindAddress), String>,
+    board: Arc<Switchboard>,
 }
 
 struct Bound {
+    address: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -42,8 +48,13 @@ pub struct BindError {
 }
 
 impl Listeners {
-    pub(super) fn new(options: Options, start: Start, stop: CancellationToken) -> Self {
-        Self { options, start, stop, bound: HashMap::new(), failed: HashMap::new() }
+    pub(super) fn new(
+        options: Options,
+        start: Start,
+        stop: CancellationToken,
+        board: Arc<Switchboard>,
+    ) -> Self {
+        Self { options, start, stop, bound: HashMap::new(), failed: HashMap::new(), board }
     }
 
     /// Binds what should be bound and is not, and closes what should not be. Addresses that fail are reported and
@@ -51,7 +62,8 @@ impl Listeners {
     pub(super) fn follow(&mut self, snapshot: &Snapshot) -> Vec<BindError> {
         let mut errors = Vec::new();
         let mut wanted = Vec::new();
-        for endpoint in &self.options.endpoints {
+        let closed = self.board.closed();
+        for endpoint in self.options.endpoints.iter().filter(|endpoint| !closed.contains(&endpoint.service)) {
             let service = endpoint.service;
             let configured = snapshot.server.text(service.listen_variable());
             match endpoint.bind_addresses(configured) {
@@ -81,7 +93,30 @@ impl Listeners {
                 errors.extend(self.bind(key).err());
             }
         }
+        self.board.tell(self.listening());
         errors
+    }
+
+    /// Every service with its addresses; one without any is closed.
+    fn listening(&self) -> Vec<Listening> {
+        let mut found = Vec::new();
+        for endpoint in &self.options.endpoints {
+            let service = name_of(endpoint.service);
+            let of_service = |key: &(Service, BindAddress)| key.0 == endpoint.service;
+            let one = |address: String, state| Listening { service: service.clone(), address, state };
+            let open = self.bound.iter().filter(|(key, _)| of_service(key));
+            let failed = self.failed.iter().filter(|(key, _)| of_service(key));
+            let mut all: Vec<Listening> = open
+                .map(|(_, bound)| one(bound.address.to_string(), ListenState::Open))
+                .chain(failed.map(|(key, why)| one(key.1.to_string(), ListenState::Failed(why.clone()))))
+                .collect();
+            if all.is_empty() {
+                all.push(one(String::new(), ListenState::Closed));
+            }
+            all.sort_by(|a, b| a.address.cmp(&b.address));
+            found.extend(all);
+        }
+        found
     }
 
     fn bind(&mut self, key: (Service, BindAddress)) -> Result<(), BindError> {
@@ -104,10 +139,11 @@ impl Listeners {
             }
         };
         self.failed.remove(&key);
-        tracing::info!("{service:?}: listening on {}", listener.local_addr());
+        let address = listener.local_addr();
+        tracing::info!("{service:?}: listening on {address}");
         let stop = self.stop.child_token();
         let task = (self.start)(service, listener, stop.clone());
-        self.bound.insert(key, Bound { stop, task });
+        self.bound.insert(key, Bound { address, stop, task });
         Ok(())
     }
 
@@ -129,7 +165,7 @@ impl Listeners {
 mod tests {
     use super::*;
     use crate::mailroot::MailRoot;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     /// Listeners that are only remembered, and a MailRoot whose `server.tab` says where they are.
     struct House {
@@ -151,7 +187,8 @@ mod tests {
             });
             let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
             let options = Options::parse(&words).unwrap().0;
-            let listeners = Listeners::new(options, start, CancellationToken::new());
+            let listeners =
+                Listeners::new(options, start, CancellationToken::new(), Arc::new(Switchboard::default()));
             Self { root: tempfile::tempdir().unwrap(), listeners, started }
         }
 
@@ -196,6 +233,34 @@ mod tests {
         assert_eq!(house.follow(&address).0.len(), 1);
         drop(taken);
         assert_eq!(house.follow(&address), (vec![], vec!["Pop3 127.0.0.1".to_owned()]));
+    }
+
+    /// JD-59: one service is closed and opened while the others go on, and everybody can see how they stand.
+    #[tokio::test]
+    async fn a_service_that_an_administrator_closes_stays_closed_until_he_opens_it() {
+        use crate::admin::Board as _;
+        let mut house = House::new(OTHERS_OFF);
+        house.follow("127.0.0.1:0");
+        let board = Arc::clone(&house.listeners.board);
+        let pop3 = |board: &Switchboard| {
+            board.listeners().into_iter().find(|one| one.service == "pop3").map(|one| one.state)
+        };
+        assert_eq!(pop3(&board), Some(ListenState::Open));
+        let switch = |is_open| {
+            let board = Arc::clone(&board);
+            tokio::task::spawn_blocking(move || board.switch("POP3", is_open))
+        };
+        let closing = switch(false);
+        board.changed().await;
+        assert_eq!(house.follow("127.0.0.1:0"), (vec![], vec![]));
+        assert!(closing.await.unwrap() && house.listeners.none_bound());
+        assert_eq!(pop3(&board), Some(ListenState::Closed));
+        let opening = switch(true);
+        board.changed().await;
+        assert_eq!(house.follow("127.0.0.1:0").1, ["Pop3 127.0.0.1"]);
+        assert!(opening.await.unwrap());
+        assert_eq!(pop3(&board), Some(ListenState::Open));
+        assert!(!board.switch("nosuch", true));
     }
 
     #[tokio::test]

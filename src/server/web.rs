@@ -3,7 +3,9 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +27,7 @@ use crate::mailroot::{MailRoot, Tables, watch};
 use crate::net::{BindAddress, BindAddressError, ListenOptions, Listener, TlsStore};
 use crate::options::Options;
 use crate::web::assets::Assets;
-use crate::web::{Door, PORT, Question, Roof, Services, WebSetupError, app, serve};
+use crate::web::{Door, PORT, Question, Roof, Services, Start, WebSetupError, app, serve};
 
 /// Where and how the administration is served.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,10 +39,15 @@ pub struct WebOptions {
     pub tls: bool,
     /// A directory whose templates, styles and texts go over the embedded ones.
     pub templates: Option<PathBuf>,
+    /// Where backups are made and read; else `backups/` of the MailRoot. Named on the command line only: no form leads
+    /// out of the MailRoot.
+    pub backups: Option<PathBuf>,
+    /// `tabmail web --may-start`: the pages may start the mail server.
+    pub may_start: bool,
 }
 
 impl WebOptions {
-    /// Takes `--web`, `--web=ADDR:PORT`, `--web-tls` and `--web-templates=DIR` out of the words of `tabmail serve`.
+    /// Takes `--web`, `--web=ADDR:PORT`, `--web-tls`, `--web-templates=DIR` and `--web-backups=DIR` out of the words of `tabmail serve`.
     pub fn take(words: &mut Vec<String>) -> Option<Self> {
         let mut found: Option<Self> = None;
         words.retain(|word| {
@@ -52,6 +59,7 @@ impl WebOptions {
                 Some(("--web-templates", directory)) => {
                     Self { templates: Some(directory.into()), ..options() }
                 }
+                Some(("--web-backups", directory)) => Self { backups: Some(directory.into()), ..options() },
                 _ => return true,
             };
             found = Some(taken);
@@ -71,6 +79,9 @@ impl WebOptions {
         }
     }
 }
+
+/// The directory of backups in the MailRoot.
+const BACKUPS: &str = "backups";
 
 /// Why the administration is not served.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +120,8 @@ pub(super) struct Parts {
     pub(super) disk: Disk,
     pub(super) tls: Arc<TlsStore>,
     pub(super) options: Options,
+    /// Whether the mail server runs in this process.
+    pub(super) is_server: bool,
 }
 
 /// Binds, makes the first administrator where there is none, and gives back what serves until `stop`.
@@ -134,6 +147,11 @@ pub(super) fn prepare(
         options: parts.options,
         clock: parts.clock.clone(),
         runtime: Handle::current(),
+        start: start_of(options, parts.is_server, parts.tables.current().root()),
+    };
+    let backups = match &options.backups {
+        Some(directory) => std::path::absolute(directory).unwrap_or_else(|_| directory.clone()),
+        None => parts.tables.current().root().path().join(BACKUPS),
     };
     let services = Services {
         admin: parts.admin,
@@ -144,6 +162,7 @@ pub(super) fn prepare(
         is_tls: options.tls,
         roof: Arc::new(roof),
         assets: Assets { directory: options.templates.clone() },
+        backups,
     };
     let app = app(services)?;
     announce(bound, options.tls, first_password);
@@ -180,8 +199,16 @@ pub async fn run_web(options: Options, web: &WebOptions) -> Result<(), WebError>
     let admin = Admin::new(tables.clone(), mailboxes.clone(), None, clock.clone(), disk.clone())
         .with_programs(Arc::new(programs));
     let watching = tokio::spawn(watch::watch(tables.clone(), stop.clone()));
-    let parts =
-        Parts { admin: Arc::new(admin), tables: tables.clone(), mailboxes, clock, disk, tls, options };
+    let parts = Parts {
+        admin: Arc::new(admin),
+        tables: tables.clone(),
+        mailboxes,
+        clock,
+        disk,
+        tls,
+        options,
+        is_server: false,
+    };
     let serving = tokio::spawn(prepare(web, parts, stop.clone())?);
     loop {
         match signals.next().await {
@@ -203,7 +230,29 @@ struct OnTop {
     options: Options,
     clock: Clock,
     runtime: Handle,
+    start: Start,
 }
+
+/// The words of the command that starts the server of a MailRoot in the background; `MAIL_CMD_LINE`, which it inherits,
+/// has the rest.
+fn start_words(root: &MailRoot) -> [String; 4] {
+    ["serve", "--background", "-Ms", &root.path().display().to_string()].map(str::to_owned)
+}
+
+fn start_of(options: &WebOptions, is_server: bool, root: &MailRoot) -> Start {
+    let command = format!("tabmail {}", start_words(root).join(" "));
+    match (is_server, options.may_start) {
+        (true, _) => Start::Together,
+        (false, true) => Start::Here(command),
+        (false, false) => Start::Elsewhere(command),
+    }
+}
+
+/// How long a server may take until it answers on its local socket. Ours: loading 100,000 accounts takes about a second.
+const START_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// How often that is looked at.
+const START_POLL: Duration = Duration::from_millis(100);
 
 /// A documentation address (RFC 5737): nobody's.
 const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -251,6 +300,47 @@ impl Roof for OnTop {
 
     fn control(&self, command: &[&str]) -> Result<(), String> {
         local::command(self.tables.current().root().path(), command).map_err(|error| error.to_string())
+    }
+
+    fn list(&self, command: &[&str]) -> Result<Vec<Vec<String>>, String> {
+        local::listing(self.tables.current().root().path(), command).map_err(|error| error.to_string())
+    }
+
+    fn start(&self) -> Start {
+        self.start.clone()
+    }
+
+    /// The command is the operator's: nothing of it comes from a form.
+    fn start_server(&self) -> Result<(), String> {
+        if !matches!(self.start, Start::Here(_)) {
+            return Err("not from here".to_owned());
+        }
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let words = start_words(self.tables.current().root());
+        let mut command = Command::new(program);
+        command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let status = command.status().map_err(|error| error.to_string())?;
+        if !status.success() {
+            return Err(status.to_string());
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < START_WAIT_MAX {
+            if self.is_serving() {
+                return Ok(());
+            }
+            std::thread::sleep(START_POLL);
+        }
+        Err(format!("no answer within {} s; look at logs/tabmail.log", START_WAIT_MAX.as_secs()))
+    }
+
+    fn explain_message(&self, message: &str) -> Result<String, String> {
+        let _entered = self.runtime.enter();
+        let settings = self.settings(false)?;
+        let found = self.runtime.block_on(explain::message(&settings, message));
+        let explanations = found.map_err(|error| error.to_string())?;
+        let mut renderer = Renderer::new(Rows::of(settings.snapshot.root()), self.clock.clone());
+        let texts: Vec<String> = explanations.iter().map(|one| renderer.text(one)).collect();
+        Ok(texts.join("\n"))
     }
 }
 

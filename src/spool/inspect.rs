@@ -91,16 +91,71 @@ pub enum Part {
     Frozen,
 }
 
+/// A message of the queue in a list.
+#[derive(Clone, Debug)]
+pub struct Glance {
+    /// Name and split directory.
+    pub name: Name,
+    /// The sender's path without brackets; empty when null or unreadable.
+    pub from: String,
+    /// The recipient's path; empty when unreadable.
+    pub to: String,
+    /// The size of the spool file.
+    pub bytes: u64,
+    /// Attempts made.
+    pub attempts: usize,
+    /// When the last one began, in Unix seconds.
+    pub last_unix_secs: Option<i64>,
+    /// Why it failed.
+    pub reason: Option<String>,
+}
+
+impl Glance {
+    /// When it came, in Unix seconds: its name begins with the milliseconds (`mailroot.md` 16.2).
+    pub fn came_unix_secs(&self) -> Option<i64> {
+        let (millis, _) = self.name.file_name().split_once('.')?;
+        millis.parse::<i64>().ok().map(|millis| millis / 1000)
+    }
+}
+
 /// Some messages of a part of the queue, in the order of their places, and how many there are in all. Each one shown
-/// costs reading its head.
+/// costs two small reads; with `fits`, each message of the part does.
 ///
 /// # Errors
 /// When `spool/` cannot be read.
 pub fn list(
     root: &MailRoot,
     part: Part,
+    fits: Option<&dyn Fn(&Glance) -> bool>,
     wanted: impl FnOnce(usize) -> std::ops::Range<usize>,
-) -> Result<(usize, Vec<Standing>), SpoolError> {
+) -> Result<(usize, Vec<Glance>), SpoolError> {
+    let mut names = names_of(root, part)?;
+    if let Some(fits) = fits {
+        names.retain(|(name, state)| glance(root, name, *state).is_some_and(|glance| fits(&glance)));
+    }
+    let total = names.len();
+    let range = wanted(total);
+    let shown = names.iter().skip(range.start).take(range.len());
+    Ok((total, shown.filter_map(|(name, state)| glance(root, name, *state)).collect()))
+}
+
+/// The names of all messages of a part that fit.
+///
+/// # Errors
+/// When `spool/` cannot be read.
+pub fn matching(
+    root: &MailRoot,
+    part: Part,
+    fits: Option<&dyn Fn(&Glance) -> bool>,
+) -> Result<Vec<Name>, SpoolError> {
+    let mut names = names_of(root, part)?;
+    if let Some(fits) = fits {
+        names.retain(|(name, state)| glance(root, name, *state).is_some_and(|glance| fits(&glance)));
+    }
+    Ok(names.into_iter().map(|(name, _)| name).collect())
+}
+
+fn names_of(root: &MailRoot, part: Part) -> Result<Vec<(Name, State)>, SpoolError> {
     let states: &[State] = match part {
         Part::Waiting => &[State::Mess, State::Rsnd],
         Part::Frozen => &[State::Froz],
@@ -109,10 +164,33 @@ pub fn list(
     for &state in states {
         names.extend(all_in(root, state)?.into_iter().map(|name| (name, state)));
     }
-    let total = names.len();
-    let range = wanted(total);
-    let shown = names.into_iter().skip(range.start).take(range.len());
-    Ok((total, shown.map(|(name, state)| standing(root, name, state)).collect()))
+    Ok(names)
+}
+
+/// `None` when the message is gone meanwhile.
+fn glance(root: &MailRoot, name: &Name, state: State) -> Option<Glance> {
+    let path = root.path().join(relative(name, state));
+    let bytes = fs::metadata(&path).ok()?.len();
+    let (from, to) = match header_of(&path) {
+        Some(header) => {
+            let from = header.reverse_path().ok();
+            let from = from.and_then(|path| path.path().map(ToString::to_string)).unwrap_or_default();
+            (from, header.forward_path().map(|path| path.path().to_string()).unwrap_or_default())
+        }
+        None => (String::new(), String::new()),
+    };
+    let slog = fs::read(root.path().join(relative(name, State::Slog))).unwrap_or_default();
+    let history = slog::history(&slog);
+    let last = history.attempts.last();
+    Some(Glance {
+        name: name.clone(),
+        from,
+        to,
+        bytes,
+        attempts: history.attempts.len(),
+        last_unix_secs: last.map(|attempt| attempt.unix_secs),
+        reason: last.and_then(|attempt| attempt.error.clone()),
+    })
 }
 
 fn all_in(root: &MailRoot, state: State) -> Result<Vec<Name>, SpoolError> {

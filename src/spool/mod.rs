@@ -91,6 +91,7 @@ pub mod schedule;
 pub mod slog;
 #[cfg(test)]
 mod tests;
+mod withdraw;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};

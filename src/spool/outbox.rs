@@ -169,6 +169,22 @@ impl Line {
         Some(entry)
     }
 
+    fn move_to(&mut self, taken: &mut Vec<Ready>, is_wanted: impl Fn(&Ready) -> bool) {
+        for line in [&mut self.single, &mut self.crowd] {
+            let (wanted, others): (Vec<_>, VecDeque<_>) =
+                std::mem::take(line).into_iter().fold((Vec::new(), VecDeque::new()), |mut both, entry| {
+                    if is_wanted(&entry) {
+                        both.0.push(entry)
+                    } else {
+                        both.1.push_back(entry)
+                    }
+                    both
+                });
+            *line = others;
+            taken.extend(wanted);
+        }
+    }
+
     fn len(&self) -> usize {
         self.single.len() + self.crowd.len()
     }
@@ -301,6 +317,20 @@ impl Outbox {
         drop(state);
         self.inner.changed.notify_one();
         moved
+    }
+
+    /// Takes messages out of the queue that are wanted by name, have a file, and are not being delivered.
+    pub(super) fn withdraw(&self, is_wanted: impl Fn(&Name) -> bool) -> Vec<Ready> {
+        let wants = |entry: &Ready| entry.held.is_none() && entry.rest.is_none() && is_wanted(&entry.name);
+        let mut state = self.lock();
+        let (taken, waiting): (BTreeMap<_, _>, _) =
+            std::mem::take(&mut state.waiting).into_iter().partition(|(_, entry)| wants(entry));
+        state.waiting = waiting;
+        let mut found: Vec<Ready> = taken.into_values().collect();
+        state.local.ready.move_to(&mut found, &wants);
+        // A lane that is empty now gives its turn away when it comes.
+        state.remote.values_mut().for_each(|lane| lane.ready.move_to(&mut found, &wants));
+        found
     }
 
     /// Ends [`super::Spool::next_attempt`] for good: no further delivery begins.

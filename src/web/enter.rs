@@ -147,7 +147,10 @@ fn who_is(app: &App, id: &str) -> Option<(WebAdmin, String)> {
     if who.is_none() {
         app.sessions.end(id);
     }
-    who.map(|who| (who.clone(), csrf))
+    let max_days = tables.server.integer(&variables::WEB_PASSWORD_MAX_AGE);
+    let mut who = who?.clone();
+    who.must_change |= who.is_too_old(app.services.clock.zoned().date(), max_days);
+    Some((who, csrf))
 }
 
 /// The token of a visitor: only we can make it from the cookie.

@@ -22,12 +22,15 @@ pub mod assets;
 mod audit;
 mod bans;
 mod certificate;
+mod checks;
 mod cookies;
 mod deed;
+mod download;
 mod enter;
 mod error;
 mod form;
 mod i18n;
+mod jobs;
 mod pages;
 pub mod routes;
 mod rows;
@@ -37,9 +40,11 @@ mod sessions;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod visit;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -51,9 +56,12 @@ use crate::mailroot::{MailRoot, Snapshot, Tables};
 use crate::net::TlsStore;
 use assets::{AssetError, Assets};
 use bans::Bans;
+use checks::Checks;
 use i18n::Catalogs;
+use jobs::Jobs;
 use sessions::Sessions;
 use templates::Templates;
+use traffic::Traffic;
 
 pub use serve::{Door, serve};
 
@@ -81,6 +89,8 @@ pub struct Services {
     pub roof: Arc<dyn Roof>,
     /// Templates, styles, texts.
     pub assets: Assets,
+    /// The directory of backups (JD-64).
+    pub backups: PathBuf,
 }
 
 /// What the pages ask of higher floors.
@@ -99,6 +109,38 @@ pub trait Roof: Send + Sync {
     /// # Errors
     /// No server runs, or it refuses; as text.
     fn control(&self, command: &[&str]) -> Result<(), String>;
+
+    /// The rows that the running mail server answers one CTRL command with.
+    ///
+    /// # Errors
+    /// No server runs, or it refuses; as text.
+    fn list(&self, command: &[&str]) -> Result<Vec<Vec<String>>, String>;
+
+    /// How the mail server is started.
+    fn start(&self) -> Start;
+
+    /// Starts the mail server, where [`Start::Here`] says that this may be done.
+    ///
+    /// # Errors
+    /// Why it does not start, as text.
+    fn start_server(&self) -> Result<(), String>;
+
+    /// What becomes of a message in the queue, or became of one that is gone: by its spool name or number.
+    ///
+    /// # Errors
+    /// There is none, or what stands in the way; as text.
+    fn explain_message(&self, message: &str) -> Result<String, String>;
+}
+
+/// How the mail server is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// It runs in this process: with the pages, or not at all.
+    Together,
+    /// The pages may start it, with this command.
+    Here(String),
+    /// Whoever looks after services does it, for example with this command.
+    Elsewhere(String),
 }
 
 /// What [`Roof::explain`] is asked.
@@ -119,6 +161,9 @@ pub(crate) struct App {
     services: Services,
     sessions: Sessions,
     bans: Bans,
+    checks: Checks,
+    jobs: Jobs,
+    traffic: Traffic,
     templates: Templates,
     catalogs: Arc<Catalogs>,
     /// Proves that forms of people who are not logged in are ours.
@@ -152,7 +197,19 @@ impl App {
             tracing::error!(%error, "an interrupted rename of an account is not finished");
         }
         let (sessions, bans) = (Sessions::default(), Bans::default());
-        Ok(Self { services, sessions, bans, templates, catalogs, secret, nobodys_hash })
+        let (checks, jobs, traffic) = (Checks::default(), Jobs::default(), Traffic::default());
+        Ok(Self {
+            services,
+            sessions,
+            bans,
+            checks,
+            jobs,
+            traffic,
+            templates,
+            catalogs,
+            secret,
+            nobodys_hash,
+        })
     }
 
     fn tables(&self) -> Arc<Snapshot> {

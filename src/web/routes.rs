@@ -5,6 +5,10 @@ use serde::Serialize;
 
 use super::error::WebError;
 use super::pages::{administrators, aliases, dashboard, deeds, domains, explain, files, groups, history, import, lists, log_in, logs, queue, raw, rows, settings, users, welcome};
+use super::pages::{
+    about, administrators, aliases, backup, certificates, dashboard, deeds, domains, explain, history,
+    log_in, logs, queue, raw, rows, services, settings, users,
+};
 use super::visit::Visit;
 use crate::mailroot::webadmin::WebAdmin;
 
@@ -145,6 +149,7 @@ pub static ROUTES: &[Route] = &[
     get("/jdwa/files/{directory}/{file}/row", System, "nav.tables", rows::show),
     post("/jdwa/files/{directory}/{file}/row", System, "nav.tables", rows::save),
     post("/jdwa/files/{directory}/{file}/move", System, "nav.tables", rows::shift),
+    post("/jdwa/settings/bans", System, "nav.settings", settings::lift_ban),
     get("/jdwa/tables", System, "nav.tables", rows::tables),
     get("/jdwa/tables/{table}", System, "nav.tables", rows::list),
     get("/jdwa/tables/{table}/row", System, "nav.tables", rows::show),
@@ -153,17 +158,32 @@ pub static ROUTES: &[Route] = &[
     get("/jdwa/raw/{table}", System, "nav.tables", raw::show),
     post("/jdwa/raw/{table}", System, "nav.tables", raw::save),
     post("/jdwa/raw/{table}/check", System, "nav.tables", raw::check),
+    get("/jdwa/check", System, "nav.dashboard", dashboard::problems),
+    post("/jdwa/check", System, "nav.dashboard", dashboard::check),
+    get("/jdwa/services", System, "nav.services", services::show),
+    post("/jdwa/services", System, "nav.services", services::act),
     get("/jdwa/queue", System, "nav.queue", queue::list),
+    post("/jdwa/queue", System, "nav.queue", queue::act),
     get("/jdwa/queue/{level1}/{level2}/{name}", System, "nav.queue", queue::log),
-    post("/jdwa/queue/{level1}/{level2}/{name}", System, "nav.queue", queue::act),
     get("/jdwa/logs", System, "nav.logs", logs::show),
+    get("/jdwa/logs/tail", System, "nav.logs", logs::tail),
     get("/jdwa/history", System, "nav.history", history::list),
     get("/jdwa/history/{state}", System, "nav.history", history::show),
     post("/jdwa/history/{state}", System, "nav.history", history::roll_back),
     get("/jdwa/explain", System, "nav.explain", explain::show),
+    post("/jdwa/explain", System, "nav.explain", explain::paste),
+    get("/jdwa/backup", System, "nav.backup", backup::list),
+    post("/jdwa/backup", System, "nav.backup", backup::act),
+    get("/jdwa/backup/{name}", System, "nav.backup", backup::show),
+    post("/jdwa/backup/{name}", System, "nav.backup", backup::restore),
+    get("/jdwa/backup/{name}/download", System, "nav.backup", backup::download),
+    get("/jdwa/certificates", System, "nav.certificates", certificates::show),
+    post("/jdwa/certificates", System, "nav.certificates", certificates::replace),
     get("/jdwa/administrators", System, "nav.administrators", administrators::list),
     post("/jdwa/administrators", System, "nav.administrators", administrators::add),
     post("/jdwa/administrators/delete", System, "nav.administrators", administrators::remove),
+    post("/jdwa/administrators/role", System, "nav.administrators", administrators::set_role),
+    get("/jdwa/about", SignedIn, "nav.about", about::show),
 ];
 
 /// What is not in the table: a page that says so.

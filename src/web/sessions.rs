@@ -60,6 +60,8 @@ pub(super) enum Kept {
     Draft(Arc<Draft>),
     /// A file to be handed out once: its name and content.
     File(String, Arc<[u8]>),
+    /// Messages of the queue that something is to be done with, as `level1/level2/name`.
+    Messages(Arc<Vec<String>>),
 }
 
 impl Kept {
@@ -68,6 +70,7 @@ impl Kept {
             Self::Base(_, bytes) => bytes.len(),
             Self::Draft(draft) => draft.deed.bytes(),
             Self::File(_, bytes) => bytes.len(),
+            Self::Messages(paths) => paths.iter().map(|path| path.len() + size_of::<String>()).sum(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The administration as browsers see it, by `oneshot`: no sockets.
 
+mod system;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use super::assets::{Assets, EMBEDDED};
 use super::i18n::{Catalogs, Language};
 use super::pages::settings;
 use super::routes::{Access, Method, ROUTES};
-use super::{Question, Roof, Services, app};
+use super::{Question, Roof, Services, Start, app};
 use crate::admin::Admin;
 use crate::auth::hash_password;
 use crate::clock::Clock;
@@ -43,6 +45,22 @@ impl Roof for NoRoof {
     fn control(&self, _command: &[&str]) -> Result<(), String> {
         Err("no server".into())
     }
+
+    fn list(&self, _command: &[&str]) -> Result<Vec<Vec<String>>, String> {
+        Err("no server".into())
+    }
+
+    fn start(&self) -> Start {
+        Start::Elsewhere("tabmail serve -Ms /srv/mail".into())
+    }
+
+    fn start_server(&self) -> Result<(), String> {
+        Err("not from here".into())
+    }
+
+    fn explain_message(&self, message: &str) -> Result<String, String> {
+        Ok(format!("message {message}"))
+    }
 }
 
 /// A MailRoot with two domains and administrators of all kinds, and its pages.
@@ -56,6 +74,10 @@ struct House {
 const PASSWORD: &str = "correct horse";
 
 fn house() -> House {
+    house_with(Arc::new(NoRoof))
+}
+
+fn house_with(roof: Arc<dyn Roof>) -> House {
     let directory = tempfile::tempdir().unwrap();
     let root = MailRoot::new(directory.path());
     let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
@@ -91,8 +113,9 @@ fn house() -> House {
         disk,
         tls: Arc::new(TlsStore::new(directory.path())),
         is_tls: false,
-        roof: Arc::new(NoRoof),
+        roof,
         assets: Assets::default(),
+        backups: directory.path().join("backups"),
     };
     House { app: app(services).unwrap(), directory, clock, admin }
 }

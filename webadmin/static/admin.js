@@ -87,3 +87,40 @@ if (text) {
     goTo(line);
   }
 }
+
+// Logs: what is new is fetched and put on top; without this the page is loaded again every few seconds.
+const follow = document.querySelector("a[data-follow]");
+if (follow) {
+  let timer = 0, place = follow.dataset.place;
+  const ended = Date.now() + 3600000;
+  const look = async () => {
+    if (!document.hidden) {
+      const answer = await fetch(follow.dataset.follow + "&place=" + place);
+      if (!answer.ok || answer.redirected) {
+        return;
+      }
+      const part = document.createElement("template");
+      part.innerHTML = await answer.text();
+      const rows = part.content.querySelector("tbody");
+      const shown = document.getElementById("log-rows");
+      place = rows.dataset.place;
+      shown.prepend(...rows.children);
+      while (shown.children.length > 1000) {
+        shown.lastElementChild.remove();
+      }
+    }
+    // A tab that is forgotten does not keep its session for ever.
+    if (timer && Date.now() < ended) {
+      timer = setTimeout(look, 2000);
+    }
+  };
+  follow.addEventListener("click", (event) => {
+    if (follow.getAttribute("aria-pressed") === "true" && !timer) {
+      return;
+    }
+    event.preventDefault();
+    clearTimeout(timer);
+    timer = timer ? 0 : setTimeout(look, 1);
+    follow.setAttribute("aria-pressed", timer ? "true" : "false");
+  });
+}

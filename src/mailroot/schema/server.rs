@@ -193,6 +193,16 @@ variables! {
     PASSWORD_SCHEME: Choice = choice("PasswordScheme", SCHEMES).from(Origin::Tabmail, "decision 18");
     /// A log-in to the web administration ends after this time without a click.
     WEB_SESSION_IDLE: Integer = integer("WebSessionIdle", 7200, (60, 604_800), "seconds").from(Origin::Tabmail, "JD-79");
+    /// The least number of characters of an administrator's password.
+    WEB_PASSWORD_MIN_LENGTH: Integer = integer("WebPasswordMinLength", 10, (8, 128), "characters").from(Origin::Tabmail, "JD-63");
+    /// After this time an administrator has to choose another password; 0: never.
+    WEB_PASSWORD_MAX_AGE: Integer = integer("WebPasswordMaxAge", 0, (0, 3650), "days").from(Origin::Tabmail, "JD-63");
+    /// Failed log-ins to the web administration, by name and address, before a ban.
+    WEB_LOGIN_TRIES: Integer = integer("WebLoginTries", 5, (1, 100), "tries").from(Origin::Tabmail, "JD-63");
+    /// How long a ban lasts, and how long a failed log-in counts.
+    WEB_BAN_TIME: Integer = integer("WebBanTime", 1800, (60, 604_800), "seconds").from(Origin::Tabmail, "JD-63");
+    /// The least number of characters of a new password of an account, however it is set; 0: any.
+    PASSWORD_MIN_LENGTH: Integer = integer("PasswordMinLength", 0, (0, 64), "characters").from(Origin::Tabmail, "JD-63");
     /// CTRL lists passwords as empty, and the CTRL log shows them as `*`.
     CTRL_HIDE_PASSWORDS: Flag = flag("CtrlHidePasswords", false).from(Origin::Tabmail, "decisions 17, 167");
     /// What happens when a filter does not decide: its program is missing, crashes or takes too long.

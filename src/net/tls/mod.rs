@@ -24,7 +24,7 @@ use rustls_pki_types::pem::PemObject;
 pub use binding::ChannelBindings;
 pub(in crate::net) use binding::{end_point, exporter};
 pub use client::{ClientTls, ClientVerify, SYSTEM_CERTIFICATES};
-pub use store::{Acceptor, SERVER_CERT, SERVER_KEY, TlsStore, ensure_self_signed};
+pub use store::{Acceptor, SERVER_CERT, SERVER_KEY, TlsStore, check_pair, ensure_self_signed, self_signed};
 
 /// What stands between us and an encrypted connection.
 #[derive(Debug, thiserror::Error)]

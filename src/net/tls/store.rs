@@ -116,6 +116,23 @@ impl TlsStore {
     }
 }
 
+/// Whether two PEM texts are a certificate and its key that a server could use.
+///
+/// # Errors
+/// Why not.
+pub fn check_pair(certificate: &[u8], key: &[u8]) -> Result<(), TlsError> {
+    let bad = |file: &'static str| move |source| TlsError::Pem { path: file.into(), source };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
+    let chain = chain.map_err(bad(SERVER_CERT))?;
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate { path: SERVER_CERT.into() });
+    }
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(bad(SERVER_KEY))?;
+    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let paired = builder.and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
+    paired.map(drop).map_err(TlsError::Pair)
+}
+
 fn file_stamp(path: &Path) -> FileStamp {
     let data = fs::metadata(path).ok()?;
     Some((data.mtime(), data.mtime_nsec(), data.size(), data.ino()))
@@ -145,7 +162,10 @@ pub fn ensure_self_signed(root: &Path, names: &[String]) -> io::Result<bool> {
 }
 
 /// The PEM texts of a new certificate and its key.
-fn self_signed(names: &[String]) -> Result<(String, String), rcgen::Error> {
+///
+/// # Errors
+/// Names that no certificate can hold.
+pub fn self_signed(names: &[String]) -> Result<(String, String), rcgen::Error> {
     let mut names: Vec<String> =
         names.iter().filter(|name| name.is_ascii() && !name.is_empty()).cloned().collect();
     if names.is_empty() {

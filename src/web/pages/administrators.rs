@@ -40,20 +40,23 @@ pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
     visit.page("administrators.html", context! { rows, domains, suggested => auth::random_password()? })
 }
 
-/// Adds one. Domains are those that exist.
-pub(in crate::web) fn add(visit: &Visit) -> Result<Response, WebError> {
+/// The role that a form means. Domains are those that exist.
+fn role(visit: &Visit) -> Result<WebRole, WebError> {
+    if visit.field("role") == "system" {
+        return Ok(WebRole::System);
+    }
     let tables = visit.tables();
-    let role = if visit.field("role") == "system" {
-        WebRole::System
-    } else {
-        let named =
-            visit.field("domains").split([',', ' ', ';']).map(str::trim).filter(|name| !name.is_empty());
-        let known = |name: &str| {
-            let row = tables.domains.get(name);
-            row.map(|row| row.domain.clone()).ok_or(crate::admin::AdminError::DomainNotHandled)
-        };
-        WebRole::Domains(named.map(known).collect::<Result<_, _>>()?)
+    let named = visit.field("domains").split([',', ' ', ';']).map(str::trim).filter(|name| !name.is_empty());
+    let known = |name: &str| {
+        let row = tables.domains.get(name);
+        row.map(|row| row.domain.clone()).ok_or(crate::admin::AdminError::DomainNotHandled)
     };
+    Ok(WebRole::Domains(named.map(known).collect::<Result<_, _>>()?))
+}
+
+/// Adds one.
+pub(in crate::web) fn add(visit: &Visit) -> Result<Response, WebError> {
+    let role = role(visit)?;
     let (name, password) = (visit.field("name").to_owned(), visit.raw_field("password").to_owned());
     let deed =
         Deed::new("deed.add_administrator", move |admin| admin.add_administrator(&name, &password, &role));
@@ -64,5 +67,13 @@ pub(in crate::web) fn add(visit: &Visit) -> Result<Response, WebError> {
 pub(in crate::web) fn remove(visit: &Visit) -> Result<Response, WebError> {
     let name = visit.field("name").to_owned();
     let deed = Deed::new("deed.remove_administrator", move |admin| admin.remove_administrator(&name));
+    visit.propose(deed, PATH)
+}
+
+/// Gives one another role.
+pub(in crate::web) fn set_role(visit: &Visit) -> Result<Response, WebError> {
+    let (name, role) = (visit.field("name").to_owned(), role(visit)?);
+    let deed =
+        Deed::new("deed.set_administrator_role", move |admin| admin.set_administrator_role(&name, &role));
     visit.propose(deed, PATH)
 }

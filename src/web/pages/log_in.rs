@@ -84,7 +84,7 @@ pub(in crate::web) fn show_password(visit: &Visit) -> Result<Response, WebError>
 
 fn password_page(visit: &Visit, status: StatusCode, problem: &str) -> Result<Response, WebError> {
     let is_forced = visit.administrator()?.must_change;
-    let at_least = crate::admin::ADMINISTRATOR_PASSWORD_CHARS_MIN;
+    let at_least = visit.app.services.admin.administrator_password_chars_min();
     visit.page_with(status, "password.html", context! { is_forced, at_least, problem })
 }
 

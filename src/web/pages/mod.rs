@@ -1,7 +1,10 @@
 //! The pages: parse the form, ask `admin`, render.
 
+pub(super) mod about;
 pub(super) mod administrators;
 pub(super) mod aliases;
+pub(super) mod backup;
+pub(super) mod certificates;
 pub(super) mod dashboard;
 pub(super) mod deeds;
 pub(super) mod domains;
@@ -17,6 +20,7 @@ pub(super) mod profile;
 pub(super) mod queue;
 pub(super) mod raw;
 pub(super) mod rows;
+pub(super) mod services;
 pub(super) mod settings;
 pub(super) mod users;
 pub(super) mod welcome;

@@ -4,18 +4,23 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::web::templates::context;
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
 use crate::mailroot::schema::{Variable, server};
 use crate::tab::TabFile;
+use crate::web::audit::{self, Note};
 use crate::web::deed::Deed;
 use crate::web::error::WebError;
-use crate::web::form;
+use crate::web::form::{self, Field};
 use crate::web::sessions::Kept;
 use crate::web::visit::{Visit, redirect};
 
 const FILE: &str = "server.tab";
+
+/// The settings of these pages themselves, apart from the mail server's (JD-58).
+const ADMINISTRATION: &str = "settings.administration";
 
 /// A topic: the key of its name, and its variables.
 pub(in crate::web) struct Topic {
@@ -125,12 +130,22 @@ pub(in crate::web) fn topics() -> Vec<Topic> {
             "settings.other",
             &[
                 &PASSWORD_SCHEME,
+                &PASSWORD_MIN_LENGTH,
                 &CTRL_HIDE_PASSWORDS,
                 &POP3_LOG_PASSWD,
-                &WEB_SESSION_IDLE,
                 &FILTER_MISSING,
                 &SMTP_LOCAL_RULE1,
                 &SMTP_LOCAL_RULE2,
+            ],
+        ),
+        topic(
+            ADMINISTRATION,
+            &[
+                &WEB_PASSWORD_MIN_LENGTH,
+                &WEB_PASSWORD_MAX_AGE,
+                &WEB_LOGIN_TRIES,
+                &WEB_BAN_TIME,
+                &WEB_SESSION_IDLE,
             ],
         ),
     ]
@@ -160,6 +175,17 @@ pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
     let bytes = visit.app.services.admin.table_text(path)?;
     let fields = form::variable_fields(visit, "server", &topics[here].variables, &TabFile::parse(&bytes));
     let base = visit.keep(Kept::Base(path.to_owned(), Arc::new(bytes)))?;
+    page(visit, StatusCode::OK, &topics, here, fields, &base)
+}
+
+fn page(
+    visit: &Visit,
+    status: StatusCode,
+    topics: &[Topic],
+    here: usize,
+    fields: Vec<Field>,
+    base: &str,
+) -> Result<Response, WebError> {
     let tab = |(index, topic): (usize, &Topic)| Tab {
         key: topic.key,
         link: link(topic.key),
@@ -167,16 +193,47 @@ pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
     };
     let tabs: Vec<Tab> = topics.iter().enumerate().map(tab).collect();
     let (key, topic) = (topics[here].key, topics[here].key.trim_start_matches("settings."));
-    visit.page("settings.html", context! { tabs, key, topic, fields, base, file => FILE })
+    let is_refused = status != StatusCode::OK;
+    let bans = if key == ADMINISTRATION { Some(visit.app.bans.all(&visit.app)) } else { None };
+    visit.page_with(
+        status,
+        "settings.html",
+        context! { tabs, key, topic, fields, base, file => FILE, is_refused, bans },
+    )
 }
 
-/// Saves one topic.
+/// Saves one topic. A value that is typed and wrong comes back with the form and the reason beside it.
 pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
     let topics = topics();
     let Some(here) = chosen(&topics, visit.field("topic")) else { return Ok(redirect("/jdwa/settings")) };
     let path = Path::new(FILE);
     let base = visit.base(path)?;
     let content = form::with_variables(visit, path, &topics[here].variables, &base)?;
+    let (before, after) = (TabFile::parse(&base), TabFile::parse(&content));
+    let fields = form::variable_fields(visit, "server", &topics[here].variables, &after);
+    let is_wrong = |(field, variable): (&Field, &&'static Variable)| {
+        let is_changed =
+            form::variable_value(&before, variable.name) != form::variable_value(&after, variable.name);
+        is_changed && field.problem.is_some()
+    };
+    if fields.iter().zip(&topics[here].variables).any(is_wrong) {
+        let base = visit.field("base").to_owned();
+        return page(visit, StatusCode::UNPROCESSABLE_ENTITY, &topics, here, fields, &base);
+    }
     let deed = Deed::save_table(path.to_owned(), base, content);
     visit.propose(deed, &link(topics[here].key))
+}
+
+/// Lifts a ban (JD-05, JD-63).
+pub(in crate::web) fn lift_ban(visit: &Visit) -> Result<Response, WebError> {
+    let (address, name) = (visit.field("address"), visit.field("name"));
+    let lifted = visit.app.bans.lift(&visit.app, address, name);
+    if !lifted.map_err(|(path, source)| WebError::Disk { path, source })? {
+        return Err(WebError::NotFound);
+    }
+    let deed = format!("ban lifted {address} {name}");
+    let who = &visit.administrator()?.name;
+    audit::write(&visit.app, &Note { name: who, peer: visit.peer, deed: &deed }, &[]);
+    visit.flash("good", visit.say("bans.lifted", &[]));
+    Ok(redirect(&link(ADMINISTRATION)))
 }

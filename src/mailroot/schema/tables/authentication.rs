@@ -91,6 +91,9 @@ pub const WEB_ROLE_DOMAIN: &str = "domain";
 /// The flag in `webadmin.tab` of an administrator who has to choose a password.
 pub const MUST_CHANGE: &str = "must-change";
 
+/// The beginning of the flag in `webadmin.tab` that tells the day on which the password was chosen: `changed=2026-11-23`.
+pub const CHANGED: &str = "changed=";
+
 const WEB_ROLES: Words =
     words!("system": "may do everything", "domain": "may administer the domains of the row");
 
@@ -118,7 +121,7 @@ pub static WEBADMIN: TableSchema = TableSchema {
             "flags",
             Kind::Text,
             "none",
-            "must-change: a new password has to be chosen at the next log-in.",
+            "must-change: a new password has to be chosen at the next log-in. changed=2026-11-23: the day on which it was chosen, for WebPasswordMaxAge.",
         ),
     ],
     key: key(1),
