@@ -43,3 +43,19 @@ keep_services_off() {
         trap 'rm -f /usr/sbin/policy-rc.d' EXIT
     fi
 }
+
+# A browser, Node.js, a font for Chinese, and the packages of tests/browser.
+need_browser() {
+    local installed=tests/browser/node_modules/.package-lock.json
+    [ -n "${CHROMIUM:-}" ] || need chromium chromium
+    need node nodejs npm npm
+    need_file /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc fonts-noto-cjk
+    if [ ! "$installed" -nt tests/browser/package-lock.json ]; then
+        if ! npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund --loglevel=error; then
+            echo "npm could not fetch the packages of tests/browser/package-lock.json (no network?)." >&2
+            echo "To leave the browser tests out: TABMAIL_BROWSER_TESTS=skip" >&2
+            exit 1
+        fi
+        touch "$installed"
+    fi
+}

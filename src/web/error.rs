@@ -60,6 +60,15 @@ impl WebError {
         }
     }
 
+    /// The key of what the page is called.
+    pub(super) fn title_key(&self) -> &'static str {
+        match self {
+            Self::NotFound => "error.not_found_title",
+            Self::Forbidden => "error.forbidden_title",
+            _ => "error.title",
+        }
+    }
+
     /// The key of its text; `error.other` shows the error's own words.
     pub(super) fn key(&self) -> &'static str {
         match self {

@@ -218,7 +218,8 @@ impl Visit {
             tracing::error!("web administration: {}: {error}", self.here);
         }
         let text = self.error_text(error);
-        let page = self.page_with(error.status(), "error.html", context! { text });
+        let title = self.say(error.title_key(), &[]);
+        let page = self.page_with(error.status(), "error.html", context! { title, text });
         page.unwrap_or_else(|_| answer(error.status(), "text/plain; charset=utf-8", error.to_string().into()))
     }
 }

@@ -85,15 +85,20 @@ export function routes() {
   return found;
 }
 
-const SAMPLES = { domain: "home.test", name: "bert", user: "bert", list: "team", table: "aliases.tab", state: "1", group: "staff" };
+/** What stands in braces, by the path around it; the last one that fits. */
+const SAMPLES = [
+  [/./, { domain: "home.test", name: "bert", list: "team", table: "aliases.tab", state: "1", group: "staff" }],
+];
 
-/** A path for a route; `null`: it is no page, or there is no sample for it. */
-export function sample(route, samples = {}) {
+/** A path for a route; `null`: it is no page. `message` is a frozen one. */
+export function sample(route, message) {
   if (route.startsWith("/jdwa/static/")) return null;
-  const all = { ...SAMPLES, ...samples };
-  let missing = false;
-  const filled = route.replace(/\{(\w+)\}/g, (_, name) => all[name] ?? ((missing = true), ""));
-  return missing ? null : filled;
+  const around = [...SAMPLES, [/\/queue\//, message]].filter(([path]) => path.test(route)).map(([, values]) => values);
+  const all = Object.assign({}, ...around);
+  return route.replace(/\{(\w+)\}/g, (_, name) => {
+    if (!(name in all)) throw new Error(`tests/browser/browser.mjs has no sample of {${name}} in ${route}`);
+    return all[name];
+  });
 }
 
 /** A frozen message, for the pages about one: what stands in the path of its page. */

@@ -56,7 +56,7 @@ function furnish(root) {
   add("aliases.tab", "# Names of people\n" + line("home.test", "boss", "anna") + line("home.test", "info*", "bert"));
   add("aliasdomain.tab", line("mail.home.test", "home.test"));
   add("extaliases.tab", line("outside.test", "anna", "home.test", "anna"));
-  add("spammers.tab", line("192.0.2.0/24") + line("198.51.100.7", "255.255.255.255", "code=10"));
+  add("spammers.tab", line("203.0.113.0/24") + line("198.51.100.7", "255.255.255.255", "code=10"));
   add("spam-address.tab", line("*@spam.test"));
   add("pop3links.tab", line("home.test", "anna", "127.0.0.1:1", "anna", "1d0a", "APOP"));
   add("logs/smtp-202611230000", line("home.test", "localhost", "192.0.2.7", "2026-11-23 10:00:00", "me@far.test", "home.test", "anna@home.test", "S1F", "RCPT=OK", "", "812", "").repeat(40));

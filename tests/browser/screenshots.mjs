@@ -13,8 +13,8 @@ fs.mkdirSync(directory, { recursive: true });
 const house = await open();
 const browser = await launch();
 try {
-  const samples = await frozenMessage(await admin(browser, house), house);
-  const paths = routes().map(({ route }) => sample(route, samples)).filter(Boolean);
+  const message = await frozenMessage(await admin(browser, house), house);
+  const paths = routes().map(({ route }) => sample(route, message)).filter(Boolean);
   paths.push("/jdwa/queue?part=frozen", "/jdwa/nothing", "/jdwa/explain?recipient=anna%40home.test");
   paths.push(`/jdwa/tables/aliases.tab/row?line=${house.lineOf("aliases.tab", "boss")}`);
   for (const language of ["en", "zh-CN"]) {

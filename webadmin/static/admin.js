@@ -9,6 +9,10 @@ for (const table of document.querySelectorAll(".scroll > table:not(.dense)")) {
       const name = names[cell.cellIndex];
       if (name && cell.colSpan === 1 && cell.textContent.trim() && !cell.classList.contains("acts")) {
         cell.dataset.label = name;
+        // One box beside the heading, whatever the cell holds.
+        const value = document.createElement("div");
+        value.append(...cell.childNodes);
+        cell.append(value);
       }
     }
   }
@@ -41,8 +45,45 @@ for (const all of document.querySelectorAll("input[data-all]")) {
 // The raw editor: what is wrong with the text appears while it is typed.
 const text = document.querySelector("textarea[data-check]");
 if (text) {
+  // Numbers of the lines, and which of them have faults.
+  const numbers = document.createElement("pre");
+  numbers.className = "numbers";
+  numbers.setAttribute("aria-hidden", "true");
+  const editor = document.createElement("div");
+  editor.className = "editor";
+  text.before(editor);
+  editor.append(numbers, text);
+  const number = () => {
+    const faults = new Map();
+    for (const place of document.querySelectorAll("#problems [data-line]")) {
+      const kind = place.closest("li").className;
+      faults.set(Number(place.dataset.line), faults.get(Number(place.dataset.line)) === "error" ? "error" : kind);
+    }
+    const count = text.value.split("\n").length;
+    numbers.textContent = "";
+    let from = 1;
+    for (const line of [...faults.keys()].filter((line) => line <= count).sort((a, b) => a - b)) {
+      const mark = document.createElement("b");
+      mark.className = faults.get(line);
+      mark.textContent = line + "\n";
+      numbers.append(run(from, line - 1), mark);
+      from = line + 1;
+    }
+    numbers.append(run(from, count), "\n");
+    numbers.scrollTop = text.scrollTop;
+  };
+  const run = (from, to) => {
+    let lines = "";
+    for (let line = from; line <= to; line++) {
+      lines += line + "\n";
+    }
+    return lines;
+  };
+  text.addEventListener("scroll", () => { numbers.scrollTop = text.scrollTop; });
+  number();
   let timer = 0, asked = 0;
   text.addEventListener("input", () => {
+    number();
     clearTimeout(timer);
     timer = setTimeout(async () => {
       const mine = ++asked;
@@ -51,6 +92,7 @@ if (text) {
       const html = await answer.text();
       if (answer.ok && !answer.redirected && mine === asked) {
         document.getElementById("problems").innerHTML = html;
+        number();
       }
     }, 400);
   });

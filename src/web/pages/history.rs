@@ -23,11 +23,22 @@ struct Row {
     files: Vec<String>,
 }
 
-fn row(state: &State) -> Row {
+/// Who made a state: what the recorder writes of itself in words, names as they are.
+fn origin(visit: &Visit, origin: &str) -> String {
+    match origin {
+        "on" => visit.say("origin.on", &[]),
+        "start" => visit.say("origin.start", &[]),
+        "hand" => visit.say("origin.hand", &[]),
+        "tabmail" => visit.say("origin.tabmail", &[]),
+        name => name.to_owned(),
+    }
+}
+
+fn row(visit: &Visit, state: &State) -> Row {
     Row {
         number: state.number,
         unix_secs: state.time.parse::<Timestamp>().map_or(0, Timestamp::as_second),
-        origin: state.origin.clone(),
+        origin: origin(visit, &state.origin),
         files: state.files.iter().map(|file| file.display().to_string()).collect(),
     }
 }
@@ -41,10 +52,10 @@ pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
     let states = open(visit).states()?;
     let wanted = visit.query("q");
     let found: Vec<&State> = (states.iter().rev())
-        .filter(|state| row(state).files.iter().any(|file| file.contains(wanted)))
+        .filter(|state| state.files.iter().any(|file| file.display().to_string().contains(wanted)))
         .collect();
     let (paging, range) = Paging::of(visit, "/jdwa/history", found.len());
-    let rows: Vec<Row> = found[range].iter().map(|state| row(state)).collect();
+    let rows: Vec<Row> = found[range].iter().map(|state| row(visit, state)).collect();
     visit.page("history.html", context! { rows, paging, q => wanted })
 }
 
@@ -68,7 +79,7 @@ pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
     for file in &state.files {
         changes.push(change(&history, &state, file)?);
     }
-    visit.page("state.html", context! { state => row(&state), changes })
+    visit.page("state.html", context! { state => row(visit, &state), changes })
 }
 
 fn change(history: &History, state: &State, file: &Path) -> Result<Change, WebError> {
