@@ -1,13 +1,13 @@
 //! minijinja behind one door: templates by name, HTML escaped, unknown names an error.
 //!
 //! Functions for templates: `t(key, name=value)` a text, `number(n)`, `size(bytes)`, `moment(unix_secs)`, all in the
-//! language of the page, which is the variable `lang`.
+//! language of the page, which is the variable `lang`. The filter `code` sets what stands in backticks as code.
 
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use minijinja::value::Kwargs;
-use minijinja::{AutoEscape, Environment, Error, State, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, Error, HtmlEscape, State, UndefinedBehavior, Value};
 
 use super::assets::{AssetError, Assets, EMBEDDED};
 use super::i18n::{self, Catalogs, Language};
@@ -65,11 +65,26 @@ fn add_functions(environment: &mut Environment<'static>, catalogs: &Arc<Catalogs
             Ok(catalogs.text(language(state), key, &pairs))
         },
     );
+    environment.add_filter("code", |text: &str| code(text));
     environment.add_function("number", |value: i64| i18n::number(value));
     environment.add_function("size", |state: &State<'_, '_>, bytes: u64| i18n::size(language(state), bytes));
     environment.add_function("moment", move |state: &State<'_, '_>, unix_secs: i64| {
         i18n::moment(language(state), &zone, unix_secs)
     });
+}
+
+/// Text as HTML, with what stands in backticks as code.
+fn code(text: &str) -> Value {
+    let parts: Vec<String> = text.split('`').map(|part| HtmlEscape(part).to_string()).collect();
+    if parts.len() % 2 == 0 {
+        // A backtick without its partner is one.
+        return text.into();
+    }
+    let marked = |(index, part): (usize, &String)| match index % 2 {
+        0 => part.clone(),
+        _ => format!("<code>{part}</code>"),
+    };
+    Value::from_safe_string(parts.iter().enumerate().map(marked).collect())
 }
 
 /// A map for a template: `context! { name, other => value }`; every value is one that serde can write.
@@ -83,3 +98,23 @@ macro_rules! context {
     };
 }
 pub(in crate::web) use context;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_what_stands_between_two_backticks() {
+        let check = |text: &str, expected: &str| {
+            let mut environment = Environment::new();
+            environment.set_auto_escape_callback(|_| AutoEscape::Html);
+            environment.add_filter("code", |text: &str| code(text));
+            let shown = environment.render_named_str("x", "{{ text|code }}", minijinja::context! { text });
+            assert_eq!(shown.unwrap(), expected);
+        };
+        check("a `<b>` & c", "a <code>&lt;b&gt;</code> &amp; c");
+        check("`a` `b`", "<code>a</code> <code>b</code>");
+        check("a ` <b>", "a ` &lt;b&gt;");
+        check("", "");
+    }
+}

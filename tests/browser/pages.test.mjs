@@ -113,7 +113,7 @@ test("where the keyboard stands is seen on every page", async () => {
     for (let stop = 0; stop < 12; stop++) {
       await page.keyboard.press("Tab");
       const unseen = await page.evaluate(() => {
-        const here = document.activeElement, style = getComputedStyle(here);
+        const here = document.activeElement, style = getComputedStyle(here.closest(".editor") ?? here);
         return here !== document.body && parseFloat(style.outlineWidth) < 1.5 ? here.outerHTML.slice(0, 120) : null;
       });
       if (unseen) found.push(`no outline: ${unseen}`);
