@@ -88,17 +88,25 @@ export function routes() {
 /** What stands in braces, by the path around it; the last one that fits. */
 const SAMPLES = [
   [/./, { domain: "home.test", name: "bert", list: "team", table: "aliases.tab", state: "1", group: "staff" }],
+  [/\/commands\//, { file: "help.tab" }],
+  [/\/files\//, { directory: "custdomains", file: "tocustom.test.tab" }],
+  [/\{name\}\/rows\//, { table: "mailproc.tab" }],
+  [/\{domain\}\/rows\//, { table: "mailproc.tab" }],
 ];
 
-/** A path for a route; `null`: it is no page. `message` is a frozen one. */
-export function sample(route, message) {
-  if (route.startsWith("/jdwa/static/")) return null;
-  const around = [...SAMPLES, [/\/queue\//, message]].filter(([path]) => path.test(route)).map(([, values]) => values);
-  const all = Object.assign({}, ...around);
-  return route.replace(/\{(\w+)\}/g, (_, name) => {
-    if (!(name in all)) throw new Error(`tests/browser/browser.mjs has no sample of {${name}} in ${route}`);
-    return all[name];
-  });
+/**
+ * The pages of the route table, with samples for what stands in braces; `message` is a frozen one. Routes that need
+ * what has no sample are in `unknown`.
+ */
+export function pages(message) {
+  const [known, unknown] = [[], []];
+  for (const { route } of routes().filter(({ route }) => !route.startsWith("/jdwa/static/"))) {
+    const around = [...SAMPLES, [/\/queue\//, message]].filter(([path]) => path.test(route)).map(([, values]) => values);
+    const all = Object.assign({}, ...around);
+    const path = route.replace(/\{(\w+)\}/g, (hole, name) => all[name] ?? hole);
+    (path.includes("{") ? unknown : known).push(path);
+  }
+  return { known, unknown };
 }
 
 /** A frozen message, for the pages about one: what stands in the path of its page. */

@@ -53,6 +53,14 @@ function furnish(root) {
   }
   add("domains/home.test/bert/user.tab", "# Bert's\n" + line("RealName", "Bert 张伟") + line("MaxMBSize", "20480"));
   add("domains/home.test/team/mlusers.tab", line("anna@home.test", "RW") + line("someone@elsewhere.test", "R"));
+  add("domains/home.test/bert/mailproc.tab", "# Keeps a copy\n" + line("mailbox") + line("redirect", "anna@home.test"));
+  add("domains/home.test/mailproc.tab", line("mailbox"));
+  add("cmdaliases/home.test/help.tab", line("redirect", "anna@home.test"));
+  add("custdomains/tocustom.test.tab", line("redirect", "anna@home.test"));
+  add("smtp.ipprop.tab", line("192.0.2.7/32", "WhiteList=1", "EnableVRFY=1"));
+  add("smtpgw.tab", line("partner.test", "127.0.0.1:1"));
+  add("filters.in.tab", line("*", "*", "0.0.0.0/0", "0.0.0.0/0", "scan.tab"));
+  add("filters/scan.tab", line("/bin/true", "@@FILE"));
   add("aliases.tab", "# Names of people\n" + line("home.test", "boss", "anna") + line("home.test", "info*", "bert"));
   add("aliasdomain.tab", line("mail.home.test", "home.test"));
   add("extaliases.tab", line("outside.test", "anna", "home.test", "anna"));

@@ -5,7 +5,7 @@ import fs from "node:fs";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 
-import { admin, frozenMessage, launch, routes, sample, visitor } from "./browser.mjs";
+import { admin, frozenMessage, launch, pages, visitor } from "./browser.mjs";
 import { open } from "./house.mjs";
 
 /** The largest page with its style and script, without data, in bytes. */
@@ -15,14 +15,14 @@ const WIDTHS = [380, 768, 1280, 1920];
 
 const axe = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-let house, browser, paths;
+let house, browser, paths, unknown;
 
 before(async () => {
   house = await open();
   browser = await launch();
   const page = await admin(browser, house);
   const message = await frozenMessage(page, house);
-  paths = routes().map(({ route }) => sample(route, message)).filter(Boolean);
+  ({ known: paths, unknown } = pages(message));
   // What forms answer: a change that waits for its confirmation, and pages that refuse.
   paths.push(`/jdwa/tables/aliases.tab/row?line=${house.lineOf("aliases.tab", "boss")}`, "/jdwa/raw/server.tab", "/jdwa/queue?part=frozen", "/jdwa/tables/nothing.tab", "/jdwa/nothing");
   paths.push("/jdwa/explain?recipient=anna%40home.test", "/jdwa/settings?topic=tls");
@@ -60,6 +60,8 @@ test("the tests' own eyes are open", async () => {
   assert.deepEqual((await faultsOf(page)).map((fault) => fault.split(":")[0]).sort(), ["color-contrast", "image-alt", "label"]);
   await page.context().close();
 });
+
+test("tests/browser/browser.mjs has samples for every route", () => assert.deepEqual(unknown, []));
 
 for (const [language, theme, width] of [["en", "light", 1280], ["zh-CN", "dark", 1280], ["zh-CN", "light", 380], ["en", "dark", 380]]) {
   test(`axe finds no serious fault: ${language}, ${theme}, ${width} px`, async () => {
