@@ -104,7 +104,9 @@ export function pages(message) {
     const around = [...SAMPLES, [/\/queue\//, message]].filter(([path]) => path.test(route)).map(([, values]) => values);
     const all = Object.assign({}, ...around);
     const path = route.replace(/\{(\w+)\}/g, (hole, name) => all[name] ?? hole);
-    (path.includes("{") ? unknown : known).push(path);
+    // A table of commands asks which one; its first row is one.
+    const isRow = /(commands|files|rows)\/.*\/row$/.test(path);
+    (path.includes("{") ? unknown : known).push(isRow ? `${path}?line=1` : path);
   }
   return { known, unknown };
 }

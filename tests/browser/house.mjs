@@ -53,7 +53,7 @@ function furnish(root) {
   }
   add("domains/home.test/bert/user.tab", "# Bert's\n" + line("RealName", "Bert 张伟") + line("MaxMBSize", "20480"));
   add("domains/home.test/team/mlusers.tab", line("anna@home.test", "RW") + line("someone@elsewhere.test", "R"));
-  add("domains/home.test/bert/mailproc.tab", "# Keeps a copy\n" + line("mailbox") + line("redirect", "anna@home.test"));
+  add("domains/home.test/bert/mailproc.tab", line("mailbox") + "# And a copy\n" + line("redirect", "anna@home.test"));
   add("domains/home.test/mailproc.tab", line("mailbox"));
   add("cmdaliases/home.test/help.tab", line("redirect", "anna@home.test"));
   add("custdomains/tocustom.test.tab", line("redirect", "anna@home.test"));

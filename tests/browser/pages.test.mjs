@@ -47,9 +47,8 @@ async function faultsOf(page) {
 async function look(page, judge, extra = []) {
   const wrong = [];
   for (const path of [...paths, ...extra]) {
-    const status = (await page.goto(path)).status();
-    if (status !== (/nothing/.test(path) ? 404 : 200)) wrong.push(`${path}: answers ${status}`);
-    for (const fault of await judge(path)) wrong.push(`${path}: ${fault}`);
+    const answer = await page.goto(path);
+    for (const fault of await judge(path, answer)) wrong.push(`${path}: ${fault}`);
   }
   assert.deepEqual(wrong, []);
 }
@@ -62,6 +61,15 @@ test("the tests' own eyes are open", async () => {
 });
 
 test("tests/browser/browser.mjs has samples for every route", () => assert.deepEqual(unknown, []));
+
+test("every page answers", async () => {
+  const page = await admin(browser, house);
+  await look(page, async (path, answer) => {
+    const status = /nothing/.test(path) ? 404 : 200;
+    return answer.status() === status ? [] : [`answers ${answer.status()}`];
+  });
+  await page.context().close();
+});
 
 for (const [language, theme, width] of [["en", "light", 1280], ["zh-CN", "dark", 1280], ["zh-CN", "light", 380], ["en", "dark", 380]]) {
   test(`axe finds no serious fault: ${language}, ${theme}, ${width} px`, async () => {
