@@ -4,10 +4,9 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::error::WebError;
-use super::pages::{administrators, aliases, dashboard, deeds, domains, explain, files, groups, history, import, lists, log_in, logs, queue, raw, rows, settings, users, welcome};
 use super::pages::{
-    about, administrators, aliases, backup, certificates, dashboard, deeds, domains, explain, history,
-    log_in, logs, queue, raw, rows, services, settings, users,
+    about, administrators, aliases, backup, certificates, dashboard, deeds, domains, explain, files, groups,
+    history, import, lists, log_in, logs, queue, raw, rows, services, settings, users, welcome,
 };
 use super::visit::Visit;
 use crate::mailroot::webadmin::WebAdmin;

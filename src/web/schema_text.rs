@@ -130,6 +130,9 @@ fn facts(catalogs: &Catalogs, language: Language, kind: &ProblemKind) -> Vec<(&'
             vec![("nearest", nearest.unwrap_or_default())]
         }
         ProblemKind::IgnoredVariable(reason) => vec![("reason", (*reason).to_owned())],
+        ProblemKind::TooManyBits { found, width } => {
+            vec![("found", found.clone()), ("width", width.to_string())]
+        }
         ProblemKind::OutOfRange { found, accepted } => {
             vec![("found", found.clone()), ("accepted", accepted.clone())]
         }

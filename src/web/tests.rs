@@ -215,6 +215,16 @@ impl House {
     fn text(&self, file: &str) -> String {
         fs::read_to_string(self.directory.path().join(file)).unwrap()
     }
+
+    fn write(&self, file: &str, text: impl AsRef<[u8]>) {
+        let path = self.directory.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn exists(&self, file: &str) -> bool {
+        self.directory.path().join(file).exists()
+    }
 }
 
 fn sample(path: &str) -> String {

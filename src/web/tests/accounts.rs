@@ -6,16 +6,6 @@ const BASE: &str = "/jdwa/domains/a.test";
 const ANNA: &str = "/jdwa/domains/a.test/users/anna";
 
 impl House {
-    fn write(&self, file: &str, text: &str) {
-        let path = self.directory.path().join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    fn exists(&self, file: &str) -> bool {
-        self.directory.path().join(file).exists()
-    }
-
     fn add_users(&self, names: &[&str]) {
         for name in names {
             self.admin.add_user("a.test", name, b"pw", "U").unwrap();

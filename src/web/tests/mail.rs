@@ -37,10 +37,6 @@ impl House {
         fs::write(path, text).unwrap();
         self.admin.reload_tables(crate::admin::Reload::Now);
     }
-
-    fn exists(&self, file: &str) -> bool {
-        self.directory.path().join(file).exists()
-    }
 }
 
 /// JD-49.

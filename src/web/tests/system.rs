@@ -50,14 +50,6 @@ fn beside() -> (House, Arc<Beside>) {
     (house_with(Arc::<Beside>::clone(&roof)), roof)
 }
 
-impl House {
-    fn write(&self, file: &str, text: impl AsRef<[u8]>) {
-        let path = self.directory.path().join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-}
-
 /// Loads a page until something is in it that a thread of ours puts there.
 async fn until(browser: &mut Browser, house: &House, path: &str, wanted: &str) -> Answer {
     for _ in 0..20_000 {
