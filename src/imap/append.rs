@@ -6,6 +6,7 @@ use super::command::{AppendHead, AppendMessage};
 use super::encode::Code;
 use super::sets;
 use super::work::{Progress, Refusal, Work, flags_of, folder_name};
+use crate::durable::free_space;
 use crate::mailbox::folder::{Draft, Folder, FolderError, is_keyword};
 
 /// An APPEND whose messages are arriving.
@@ -38,6 +39,10 @@ impl Work {
         }
         appending.bytes = appending.bytes.saturating_add(size_octets);
         self.check_quota(appending.bytes)?;
+        // A client that waits for us need not send what there is no room for. Where the system does not tell, the disk will.
+        if free_space(self.tables.current().root().path()).is_ok_and(|free| size_octets > free) {
+            return Err(Refusal::no(Some(Code::TooBig), "There is no room for a message of this size"));
+        }
         let (flags, keywords) = flags_of(&message.flags);
         if let Some(bad) = keywords.iter().find(|keyword| !is_keyword(keyword)) {
             return Err(Refusal::no(Some(Code::Cannot), format!("{bad} cannot be a keyword")));

@@ -10,13 +10,13 @@ use tokio::task::spawn_blocking;
 use super::encode::{self, Code, Condition};
 use super::session::{Client, Next};
 use super::work::{Modes, Work};
-use super::{log, login};
+use super::{assembler, log, login};
 use crate::auth::{
     ClientFirst, Credentials, Exchange, Mechanism, Proof, ScramError, ScramMechanism, Step, server_nonce,
 };
 use crate::logs::LogKind;
 use crate::mailroot::Account;
-use crate::net::{Line, plain_ip};
+use crate::net::{Line, ReadError, plain_ip};
 
 /// The longest line of a SASL exchange: that of SMTP (RFC 4954 section 4).
 const SASL_LINE_BYTES_MAX: usize = 12_288;
@@ -195,9 +195,22 @@ impl Client<'_> {
         let mut out = Vec::new();
         encode::continuation(&mut out, challenge);
         self.connection.queue(&out);
-        match self.connection.read_line(SASL_LINE_BYTES_MAX, self.limits.idle).await {
+        let patience = self.patience();
+        let line = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => {
+                self.bye("The server is shutting down");
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            line = self.connection.read_line(SASL_LINE_BYTES_MAX, patience) => line,
+        };
+        match line {
             Ok(Line::Text(text, _)) => Ok(Some(text)),
             Ok(Line::TooLong) => Ok(None),
+            Err(ReadError::Timeout(_)) => {
+                self.bye("Nothing was heard for too long");
+                Err(io::ErrorKind::TimedOut.into())
+            }
             Err(error) => Err(io::Error::other(error)),
         }
     }
@@ -231,6 +244,7 @@ impl Client<'_> {
             selected: None,
             farewell: None,
         });
+        self.assembler.set_limits(assembler::Limits::default());
         let code = Code::Capability(self.capabilities());
         Ok(self.answer(tag, Condition::Ok, Some(&code), "Logged in"))
     }

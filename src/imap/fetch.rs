@@ -21,6 +21,10 @@ const PIECE_BYTES: usize = 32 * 1024;
 /// Decoded parts are held in memory to know their size; larger ones are refused. Ours.
 const BINARY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// Octets of one message's answer that are held in memory: everything but texts, which are read as they are sent. Ours: a
+/// command may name a thousand items.
+const HELD_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// A FETCH that is being answered.
 pub(super) struct FetchJob {
     fetch: Fetch,
@@ -36,6 +40,8 @@ pub(super) struct FetchJob {
     has_expunged: bool,
     /// Some parts cannot be decoded.
     has_unknown_cte: bool,
+    /// Some messages cannot be read: the disk fails, or does not let us.
+    has_unreadable: bool,
     buffer: Vec<u8>,
     /// For the next answer.
     spare: Vec<u8>,
@@ -63,6 +69,7 @@ impl FetchJob {
             reading: None,
             has_expunged: false,
             has_unknown_cte: false,
+            has_unreadable: false,
             buffer: Vec::new(),
             spare: Vec::new(),
         }
@@ -107,7 +114,10 @@ impl FetchJob {
         let selected = work.selected()?;
         let highest = selected.uids.last().copied().unwrap_or(0);
         let sets::MessageSet::Numbers(numbers) = &self.fetch.messages else { return Ok(()) };
-        let gone = gone_since(&selected.folder, modseq, &|uid| numbers.contains(uid, highest.max(uid)));
+        // A removed message may have had a larger UID than those that are left: `*` reaches as far.
+        let (ranges, reaches_on) = (numbers.ranges(highest), numbers.has_largest());
+        let is_wanted = |uid: u32| sets::is_within(&ranges, uid) || (reaches_on && uid > highest);
+        let gone = gone_since(&selected.folder, modseq, &is_wanted);
         if !gone.is_empty() {
             let _ = write!(out, "* VANISHED (EARLIER) {}\r\n", sets::to_text(gone));
         }
@@ -132,13 +142,17 @@ impl FetchJob {
         let next = || self.messages.iter().map(|(_, uid)| *uid);
         let mut lazy = Lazy { folder: &folder, uid, head: None, fields: None };
         if self.fetch.items.iter().any(needs_head) {
-            lazy.head = self.heads.take(uid, next(), |uids| folder.heads(uids))?;
+            lazy.head = self
+                .heads
+                .take(uid, next(), |uids| or_known(folder.heads(uids), || folder.known_heads(uids)))?;
         }
         if self.fetch.items.iter().any(needs_fields) {
-            lazy.fields = self.fields.take(uid, next(), |uids| folder.fields(uids))?;
+            lazy.fields = self
+                .fields
+                .take(uid, next(), |uids| or_known(folder.fields(uids), || folder.known_fields(uids)))?;
         }
         let octets = std::mem::take(&mut self.spare);
-        let mut answer = Answer { pieces: VecDeque::new(), octets, is_rev2: modes.rev2 };
+        let mut answer = Answer { pieces: VecDeque::new(), octets, held: 0, is_rev2: modes.rev2 };
         let _ = write!(answer.octets, "* {sequence} FETCH (");
         let mut count = 0;
         let implied_uid = self.fetch.by_uid && !self.fetch.items.contains(&FetchItem::Uid);
@@ -167,7 +181,7 @@ impl FetchJob {
                 count += 1;
                 continue;
             }
-            match answer.item(item, &message, &mut lazy) {
+            match answer.item(item, &message, &mut lazy).and_then(|()| answer.hold(0)) {
                 Ok(()) => count += 1,
                 Err(Missing::Gone) => {
                     self.has_expunged = true;
@@ -176,6 +190,12 @@ impl FetchJob {
                 Err(Missing::UnknownCte) => {
                     self.has_unknown_cte = true;
                     answer.octets.truncate(before);
+                }
+                Err(Missing::Unreadable(error)) => {
+                    // The others can be had all the same.
+                    tracing::error!("IMAP: {error}");
+                    self.has_unreadable = true;
+                    return Ok(());
                 }
                 Err(Missing::Refused(refusal)) => return Err(refusal),
             }
@@ -248,6 +268,12 @@ impl Job for FetchJob {
                         "Some of the messages are no longer there",
                     ));
                 }
+                None if self.has_unreadable => {
+                    return Err(Refusal::no(
+                        Some(encode::Code::Unavailable),
+                        "The server's disk fails for some of the messages",
+                    ));
+                }
                 None if self.has_unknown_cte => {
                     return Err(Refusal::no(
                         Some(encode::Code::UnknownCte),
@@ -258,6 +284,14 @@ impl Job for FetchJob {
             }
         }
         Ok(Progress::More)
+    }
+}
+
+/// Where one of many messages cannot be read, what is known of them: that one is asked for alone, and told.
+fn or_known<T>(read: Result<T, FolderError>, known: impl FnOnce() -> T) -> Result<T, FolderError> {
+    match read {
+        Err(FolderError::Mailbox(_)) => Ok(known()),
+        other => other,
     }
 }
 
@@ -321,12 +355,16 @@ struct Lazy<'a> {
 enum Missing {
     Gone,
     UnknownCte,
+    Unreadable(FolderError),
     Refused(Refusal),
 }
 
 impl From<FolderError> for Missing {
     fn from(error: FolderError) -> Self {
-        Self::Refused(error.into())
+        match error {
+            FolderError::Mailbox(_) => Self::Unreadable(error),
+            other => Self::Refused(other.into()),
+        }
     }
 }
 
@@ -362,10 +400,21 @@ impl Lazy<'_> {
 struct Answer {
     pieces: VecDeque<Piece>,
     octets: Vec<u8>,
+    /// Octets in `pieces`.
+    held: u64,
     is_rev2: bool,
 }
 
 impl Answer {
+    /// Whether `more` octets can still be held.
+    fn hold(&self, more: u64) -> Result<(), Missing> {
+        if self.held.saturating_add(self.octets.len() as u64).saturating_add(more) > HELD_BYTES_MAX {
+            let text = "The answer for one message is too large: ask for less at once";
+            return Err(Missing::Refused(Refusal::no(Some(encode::Code::Limit), text)));
+        }
+        Ok(())
+    }
+
     fn item(&mut self, item: &FetchItem, message: &MessageState, lazy: &mut Lazy<'_>) -> Result<(), Missing> {
         match item {
             FetchItem::Flags => {}
@@ -466,6 +515,7 @@ impl Answer {
         };
         match listed {
             Some((names, is_not)) => {
+                self.hold(range.end - range.start)?;
                 let block = lazy.read(&range)?;
                 let fields = mime::header_fields(&block, &names, is_not);
                 encode::literal(&mut self.octets, cut(&fields, partial));
@@ -473,6 +523,7 @@ impl Answer {
             None => {
                 let range = cut_range(range, partial);
                 encode::literal_head(&mut self.octets, range.end - range.start);
+                self.held += self.octets.len() as u64;
                 self.pieces.push_back(Piece::Octets(std::mem::take(&mut self.octets)));
                 self.pieces.push_back(Piece::Text { uid: lazy.uid, is_plain: lazy.is_plain(), range });
             }
@@ -482,6 +533,7 @@ impl Answer {
 
     fn binary(&mut self, part: &[u32], partial: Option<Partial>, lazy: &mut Lazy<'_>) -> Result<(), Missing> {
         let decoded = decoded(part, lazy)?;
+        self.hold(decoded.len() as u64)?;
         self.octets.extend_from_slice(b"BINARY");
         encode::binary_section(&mut self.octets, part);
         if let Some(partial) = partial {

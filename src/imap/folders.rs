@@ -13,6 +13,9 @@ use crate::mailbox::folder::{
     Folder, FolderError, FolderName, FolderRow, KEYWORDS_MAX, SEPARATOR, SpecialUse, Status,
 };
 
+/// Patterns of one LIST. Ours: each is compared with each folder, and mail readers send one or two.
+const PATTERNS_MAX: usize = 100;
+
 impl Work {
     /// SELECT and EXAMINE.
     pub(super) fn select(&mut self, select: &Select, out: &mut Vec<u8>) -> Result<Progress, Refusal> {
@@ -75,7 +78,9 @@ impl Work {
 
     /// What has happened since the client was here last (RFC 7162 section 3.2.5).
     fn tell_resync(&self, selected: &Selected, known: &QResync, out: &mut Vec<u8>) {
-        let is_known = |uid: u32| known.known_uids.as_ref().is_none_or(|known| known.contains(uid, u32::MAX));
+        let known_uids = known.known_uids.as_ref().map(|known| known.ranges(u32::MAX));
+        let is_known =
+            |uid: u32| known_uids.as_ref().is_none_or(|ranges| uid != 0 && sets::is_within(ranges, uid));
         let gone = gone_since(&selected.folder, known.mod_seq, &is_known);
         if !gone.is_empty() {
             let _ = write!(out, "* VANISHED (EARLIER) {}\r\n", sets::to_text(gone));
@@ -164,23 +169,29 @@ impl Work {
             let _ = write!(out, "* LIST (\\Noselect) \"{SEPARATOR}\" \"\"\r\n");
             return Ok(Progress::Done(None, "LIST completed"));
         }
+        if list.patterns.len() > PATTERNS_MAX {
+            let text = format!("LIST takes at most {PATTERNS_MAX} patterns");
+            return Err(Refusal::no(Some(Code::Limit), text));
+        }
         let rows = self.folders.list()?;
-        let patterns: Vec<String> =
-            list.patterns.iter().map(|pattern| format!("{}{pattern}", list.reference)).collect();
+        let patterns: BTreeSet<Pattern> = list
+            .patterns
+            .iter()
+            .map(|pattern| Pattern::new(&format!("{}{pattern}", list.reference)))
+            .collect();
         let wanted = |row: &FolderRow| {
             (!list.select.subscribed || row.is_subscribed)
                 && (!list.select.special_use || row.special_use.is_some())
         };
         for row in &rows {
-            if !patterns.iter().any(|pattern| matches(pattern, row.name.as_str())) {
+            if !patterns.iter().any(|pattern| pattern.fits(row.name.as_str())) {
                 continue;
             }
             // Looked for only where it is asked for: each look goes over all folders.
             let is_asked = list.select.recursive_match || !row.exists;
             let below: Vec<&FolderRow> =
                 rows.iter().filter(|other| is_asked && other.name.is_below(&row.name)).collect();
-            let is_told =
-                |row: &FolderRow| patterns.iter().any(|pattern| matches(pattern, row.name.as_str()));
+            let is_told = |row: &FolderRow| patterns.iter().any(|pattern| pattern.fits(row.name.as_str()));
             let has_wanted_below = list.select.recursive_match && below.iter().any(|other| wanted(other));
             // Who hears of those below anyway need not hear that they are there (RFC 5258 section 3.5).
             let stands_for_below =
@@ -194,8 +205,15 @@ impl Work {
             }
             self.tell_row(row, list, has_wanted_below, out);
             if !list.returns.status.is_empty() && row.exists {
-                let folder = self.folders.open(&row.name)?;
-                self.tell_status(&folder, &list.returns.status, out)?;
+                // Without a STATUS the row still says that the folder is there (RFC 5819 section 2).
+                let before = out.len();
+                let told = self.folders.open(&row.name);
+                if let Err(error) =
+                    told.and_then(|folder| self.tell_status(&folder, &list.returns.status, out))
+                {
+                    tracing::warn!("{} {}: no STATUS: {error}", self.account.address(), row.name);
+                    out.truncate(before);
+                }
             }
         }
         Ok(Progress::Done(None, "LIST completed"))
@@ -229,20 +247,20 @@ impl Work {
         pattern: &str,
         out: &mut Vec<u8>,
     ) -> Result<Progress, Refusal> {
-        let pattern = format!("{reference}{pattern}");
+        let pattern = Pattern::new(&format!("{reference}{pattern}"));
         let rows = self.folders.list()?;
         let mut told = BTreeSet::new();
         for row in rows.iter().filter(|row| row.is_subscribed) {
-            if matches(&pattern, row.name.as_str()) {
+            if pattern.fits(row.name.as_str()) {
                 told.insert(row.name.clone());
                 tell_name(out, "LSUB", &[], row.name.as_str(), self.names());
             }
         }
         // The levels above subscribed folders are told where `%` ends before those.
-        let is_hidden = |row: &&FolderRow| row.is_subscribed && !matches(&pattern, row.name.as_str());
+        let is_hidden = |row: &&FolderRow| row.is_subscribed && !pattern.fits(row.name.as_str());
         for row in rows.iter().filter(is_hidden) {
             for above in row.name.parents() {
-                if matches(&pattern, above.as_str()) && told.insert(above.clone()) {
+                if pattern.fits(above.as_str()) && told.insert(above.clone()) {
                     tell_name(out, "LSUB", &["\\Noselect"], above.as_str(), self.names());
                 }
             }
@@ -379,39 +397,71 @@ fn tell_name(
     out.extend_from_slice(b"\r\n");
 }
 
-/// `*` stands for anything, `%` for anything within a level; INBOX in any case (RFC 9051 section 6.3.9).
-fn matches(pattern: &str, name: &str) -> bool {
-    let pattern: Vec<char> = pattern.chars().collect();
-    let text: Vec<char> = name.chars().collect();
-    let first = name.split(SEPARATOR).next().unwrap_or_default();
-    let folds = first == "INBOX";
-    // Which places of the name the pattern so far can end at: linear in both, whatever the pattern.
-    let mut reached = vec![false; text.len() + 1];
-    reached[0] = true;
-    for &letter in &pattern {
-        let mut next = vec![false; text.len() + 1];
-        match letter {
-            '*' | '%' => {
-                let mut is_open = false;
-                for at in 0..=text.len() {
-                    is_open |= reached[at];
-                    next[at] = is_open;
-                    if letter == '%' && text.get(at) == Some(&SEPARATOR) {
-                        is_open = false;
-                    }
-                }
-            }
-            _ => {
-                for at in 0..text.len() {
-                    let is_same =
-                        text[at] == letter || (folds && at < 5 && text[at].eq_ignore_ascii_case(&letter));
-                    next[at + 1] = reached[at] && is_same;
+/// A pattern of LIST, made ready: `*` stands for anything, `%` for anything within a level; INBOX in any case (RFC 9051
+/// section 6.3.9).
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Pattern {
+    letters: Vec<char>,
+    /// Those that are no wildcards: no shorter name fits.
+    plain: usize,
+}
+
+impl Pattern {
+    /// Wildcards that say nothing are left out: `**` is `*`, and so is `*%`. Then a pattern is hardly longer than a name it
+    /// fits, or fits none.
+    fn new(text: &str) -> Self {
+        let mut letters = Vec::new();
+        let mut run = None;
+        for letter in text.chars() {
+            match letter {
+                '*' => run = Some('*'),
+                '%' => run = run.or(Some('%')),
+                _ => {
+                    letters.extend(run.take());
+                    letters.push(letter);
                 }
             }
         }
-        reached = next;
+        letters.extend(run);
+        let plain = letters.iter().filter(|letter| !matches!(letter, '*' | '%')).count();
+        Self { letters, plain }
     }
-    reached[text.len()]
+
+    fn fits(&self, name: &str) -> bool {
+        if self.plain > name.len() {
+            return false;
+        }
+        let text: Vec<char> = name.chars().collect();
+        let first = name.split(SEPARATOR).next().unwrap_or_default();
+        let folds = first == "INBOX";
+        // Which places of the name the pattern so far can end at: linear in both, whatever the pattern.
+        let mut reached = vec![false; text.len() + 1];
+        reached[0] = true;
+        for &letter in &self.letters {
+            let mut next = vec![false; text.len() + 1];
+            match letter {
+                '*' | '%' => {
+                    let mut is_open = false;
+                    for at in 0..=text.len() {
+                        is_open |= reached[at];
+                        next[at] = is_open;
+                        if letter == '%' && text.get(at) == Some(&SEPARATOR) {
+                            is_open = false;
+                        }
+                    }
+                }
+                _ => {
+                    for at in 0..text.len() {
+                        let is_same =
+                            text[at] == letter || (folds && at < 5 && text[at].eq_ignore_ascii_case(&letter));
+                        next[at + 1] = reached[at] && is_same;
+                    }
+                }
+            }
+            reached = next;
+        }
+        reached[text.len()]
+    }
 }
 
 #[cfg(test)]
@@ -435,8 +485,11 @@ mod tests {
             ("", "a", false),
             ("草%", "草稿", true),
         ] {
-            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+            assert_eq!(Pattern::new(pattern).fits(name), expected, "{pattern} {name}");
         }
-        assert!(!matches(&"*a".repeat(2000), &"a".repeat(300)));
+        assert!(!Pattern::new(&"*a".repeat(2000)).fits(&"a".repeat(300)));
+        for (pattern, plain) in [("**", "*"), ("%*%a%%b*", "*a%b*"), ("", ""), ("a", "a"), ("%", "%")] {
+            assert_eq!(Pattern::new(pattern).letters, plain.chars().collect::<Vec<_>>());
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! SEARCH, SORT and THREAD (RFC 9051 section 6.4.4, RFC 5256, RFC 5182): the cheap conditions first, texts read last and
 //! only where they decide.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -15,7 +17,7 @@ use super::command::{
 };
 use super::encode::{self, Code};
 use super::selected::Selected;
-use super::sets;
+use super::sets::{self, MessageSet};
 use super::work::{Job, Progress, Refusal, Work};
 use crate::mailbox::folder::{Fields, Flags, Folder, FolderError, Head, MessageState};
 use crate::mime::{self, Searcher, SortCriterion, SortKey, TextDecoder};
@@ -25,6 +27,15 @@ const STEP_MESSAGES: usize = 1000;
 
 /// Octets of texts read in one step.
 const STEP_READ_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Octets of a header that are looked into. Ours: mail has some thousand.
+const HEADER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Keys of one search, parentheses counted. Ours: mail readers send a handful.
+const KEYS_MAX: usize = 1000;
+
+/// Those that read the header or the text. Ours.
+const TEXT_KEYS_MAX: usize = 100;
 
 /// Octets read of a text at once.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -48,7 +59,6 @@ pub(super) struct SearchJob {
     heads: Ahead<Head>,
     fields: Ahead<Fields>,
     found: Vec<Found>,
-    highest_modseq: u64,
     asks_modseq: bool,
 }
 
@@ -57,6 +67,7 @@ pub(super) struct SearchJob {
 struct Found {
     sequence: u32,
     uid: u32,
+    modseq: u64,
 }
 
 impl SearchJob {
@@ -87,7 +98,6 @@ impl SearchJob {
             heads: Ahead::new(),
             fields: Ahead::new(),
             found: Vec::new(),
-            highest_modseq: 0,
         }
     }
 
@@ -117,8 +127,14 @@ impl SearchJob {
             let known = vec!["US-ASCII".to_owned(), "UTF-8".to_owned()];
             return Err(Refusal::no(Some(Code::BadCharset(known)), "This charset is not known"));
         }
-        let maker = Maker { selected, charset, now };
-        self.condition = Some(maker.condition(key)?);
+        let saved = selected.saved.as_slice().into();
+        let maker =
+            Maker { selected, charset, now, saved, keys: Cell::default(), text_keys: Cell::default() };
+        let condition = maker.condition(key);
+        if saves && condition.as_ref().is_err_and(|refusal| refusal.condition == encode::Condition::No) {
+            selected.saved.clear();
+        }
+        self.condition = Some(condition?);
         if saves {
             // The keys may have named the old result.
             selected.saved.clear();
@@ -142,14 +158,12 @@ impl SearchJob {
         let folder = Arc::clone(&work.selected()?.folder);
         match &self.purpose {
             Purpose::Search { by_uid, returns } => {
-                let numbers: Vec<u32> = self.found.iter().map(|found| found.number(*by_uid)).collect();
-                self.tell_numbers(work, out, "SEARCH", *by_uid, *returns, &numbers)?;
+                self.tell_numbers(work, out, "SEARCH", *by_uid, *returns, &self.found)?;
                 Ok(Progress::Done(None, "SEARCH completed"))
             }
             Purpose::Sort { by_uid, returns, criteria } => {
                 let sorted = sorted(&folder, &self.found, criteria)?;
-                let numbers: Vec<u32> = sorted.iter().map(|found| found.number(*by_uid)).collect();
-                self.tell_numbers(work, out, "SORT", *by_uid, *returns, &numbers)?;
+                self.tell_numbers(work, out, "SORT", *by_uid, *returns, &sorted)?;
                 Ok(Progress::Done(None, "SORT completed"))
             }
             Purpose::Thread { by_uid, algorithm } => {
@@ -172,16 +186,20 @@ impl SearchJob {
         verb: &str,
         by_uid: bool,
         returns: Option<SearchReturn>,
-        numbers: &[u32],
+        found: &[Found],
     ) -> Result<(), Refusal> {
-        let modseq = (self.asks_modseq && !self.found.is_empty()).then_some(self.highest_modseq);
+        let numbers: Vec<u32> = found.iter().map(|found| found.number(by_uid)).collect();
+        // Of what is told: with MIN and MAX only, of those (RFC 4731 section 3.2).
+        let told = returns.and_then(|returns| ends(returns, found));
+        let modseqs = told.as_deref().unwrap_or(found).iter().map(|found| found.modseq);
+        let modseq = modseqs.max().filter(|_| self.asks_modseq);
         // A client of IMAP4rev2 gets ESEARCH always (RFC 9051 section 6.4.4).
         let returns = returns
             .or((work.modes.rev2 && verb == "SEARCH")
                 .then_some(SearchReturn { all: true, ..Default::default() }));
         let Some(returns) = returns else {
             let _ = write!(out, "* {verb}");
-            for number in numbers {
+            for number in &numbers {
                 let _ = write!(out, " {number}");
             }
             if let Some(modseq) = modseq {
@@ -191,7 +209,7 @@ impl SearchJob {
             return Ok(());
         };
         if returns.save {
-            self.save(work, returns)?;
+            save(work, returns, found)?;
         }
         let asks_nothing = !(returns.min || returns.max || returns.count || returns.all);
         if returns.save && asks_nothing {
@@ -224,27 +242,25 @@ impl SearchJob {
         out.extend_from_slice(b"\r\n");
         Ok(())
     }
+}
 
-    /// What `$` is from now on (RFC 5182 section 2.4).
-    fn save(&self, work: &mut Work, returns: SearchReturn) -> Result<(), Refusal> {
-        let selected = work.selected()?;
-        let ends_only = (returns.min || returns.max) && !returns.all && !returns.count;
-        let uids: Vec<u32> = self.found.iter().map(|found| found.uid).collect();
-        selected.saved = match (uids.first(), uids.last()) {
-            (Some(&first), Some(&last)) if ends_only => {
-                let mut ends = Vec::new();
-                if returns.min {
-                    ends.push(first);
-                }
-                if returns.max && !ends.contains(&last) {
-                    ends.push(last);
-                }
-                ends
-            }
-            _ => uids,
-        };
-        Ok(())
-    }
+/// The messages MIN and MAX tell, where nothing else is asked for; `found` is in the order of the answer.
+fn ends(returns: SearchReturn, found: &[Found]) -> Option<Vec<Found>> {
+    let ends_only = (returns.min || returns.max) && !returns.all && !returns.count;
+    let first = found.first().filter(|_| returns.min);
+    let last = found.last().filter(|_| returns.max);
+    ends_only.then(|| first.into_iter().chain(last).copied().collect())
+}
+
+/// What `$` is from now on (RFC 5182 section 2.4). MIN and MAX of SORT are the first and the last in its order (RFC 5267
+/// section 3.1), whatever their numbers.
+fn save(work: &mut Work, returns: SearchReturn, found: &[Found]) -> Result<(), Refusal> {
+    let ends = ends(returns, found);
+    let mut uids: Vec<u32> = ends.as_deref().unwrap_or(found).iter().map(|found| found.uid).collect();
+    uids.sort_unstable();
+    uids.dedup();
+    work.selected()?.saved = uids;
+    Ok(())
 }
 
 impl Job for SearchJob {
@@ -272,8 +288,7 @@ impl Job for SearchJob {
             if let Some(condition) = &self.condition
                 && message.fits(condition)?
             {
-                self.found.push(Found { sequence, uid });
-                self.highest_modseq = self.highest_modseq.max(state.modseq);
+                self.found.push(Found { sequence, uid, modseq: state.modseq });
             }
             read_bytes += message.read_bytes;
             if read_bytes > STEP_READ_BYTES {
@@ -325,8 +340,11 @@ enum Condition {
     Flags(Flags),
     Keyword(usize),
     Recent,
-    Sequences(Vec<u32>),
-    Uids(Vec<u32>),
+    /// Not the numbers one by one: a command may say `1:*` some ten thousand times.
+    Sequences(Vec<RangeInclusive<u32>>),
+    Uids(Vec<RangeInclusive<u32>>),
+    /// UIDs, ascending.
+    Saved(Arc<[u32]>),
     Address(EnvelopeField, String),
     Header(String, String),
     Body(String),
@@ -344,10 +362,15 @@ struct Maker<'a> {
     selected: &'a Selected,
     charset: &'a str,
     now: i64,
+    saved: Arc<[u32]>,
+    /// Keys so far, and those of them that read texts.
+    keys: Cell<usize>,
+    text_keys: Cell<usize>,
 }
 
 impl Maker<'_> {
     fn condition(&self, key: &SearchKey) -> Result<Condition, Refusal> {
+        self.count(key)?;
         Ok(match key {
             SearchKey::All => Condition::All,
             SearchKey::And(keys) => {
@@ -367,12 +390,14 @@ impl Maker<'_> {
             SearchKey::HasFlag(flag) => self.flag(flag),
             SearchKey::LacksFlag(flag) => not(self.flag(flag)),
             SearchKey::New => Condition::And(vec![Condition::Recent, not(Condition::Flags(Flags::SEEN))]),
-            SearchKey::Messages(set) => {
-                let found = self.selected.resolve(set, false)?;
-                Condition::Sequences(found.into_iter().map(|(sequence, _)| sequence).collect())
+            SearchKey::Messages(MessageSet::SavedResult) | SearchKey::Uids(MessageSet::SavedResult) => {
+                Condition::Saved(Arc::clone(&self.saved))
             }
-            SearchKey::Uids(set) => {
-                Condition::Uids(self.selected.resolve(set, true)?.into_iter().map(|(_, uid)| uid).collect())
+            SearchKey::Messages(MessageSet::Numbers(set)) => {
+                Condition::Sequences(self.selected.sequences(set)?)
+            }
+            SearchKey::Uids(MessageSet::Numbers(set)) => {
+                Condition::Uids(set.ranges(self.selected.uids.last().copied().unwrap_or(0)))
             }
             SearchKey::Envelope(field, text) => Condition::Address(*field, self.text(text)),
             SearchKey::Header { name, value } => Condition::Header(name.clone(), self.text(value)),
@@ -391,6 +416,19 @@ impl Maker<'_> {
             SearchKey::ModSeq(modseq) => Condition::ModSeq(*modseq),
             SearchKey::EmailId(id) => Condition::EmailId(id.clone()),
         })
+    }
+
+    /// A search must end: what one message costs grows with the keys.
+    fn count(&self, key: &SearchKey) -> Result<(), Refusal> {
+        self.keys.set(self.keys.get() + 1);
+        if matches!(key, SearchKey::Body(_) | SearchKey::Text(_) | SearchKey::Header { .. }) {
+            self.text_keys.set(self.text_keys.get() + 1);
+        }
+        if self.keys.get() > KEYS_MAX || self.text_keys.get() > TEXT_KEYS_MAX {
+            let text = format!("A search has at most {KEYS_MAX} keys, and {TEXT_KEYS_MAX} that read texts");
+            return Err(Refusal::no(Some(Code::Limit), text));
+        }
+        Ok(())
     }
 
     fn flag(&self, flag: &Flag) -> Condition {
@@ -492,8 +530,9 @@ impl Message<'_> {
             Condition::Flags(flags) => self.state.flags.contains(*flags),
             Condition::Keyword(index) => self.state.keywords.indexes().any(|known| known == *index),
             Condition::Recent => self.recent,
-            Condition::Sequences(sequences) => sequences.binary_search(&self.sequence).is_ok(),
-            Condition::Uids(uids) => uids.binary_search(&self.state.uid).is_ok(),
+            Condition::Sequences(ranges) => sets::is_within(ranges, self.sequence),
+            Condition::Uids(ranges) => sets::is_within(ranges, self.state.uid),
+            Condition::Saved(uids) => uids.binary_search(&self.state.uid).is_ok(),
             Condition::Address(field, text) => self.envelope_has(*field, text)?,
             Condition::Header(name, text) => self.header_has(name, text)?,
             Condition::Body(text) => self.body_has(text)?,
@@ -543,7 +582,7 @@ impl Message<'_> {
                 self.head()?.map_or((0, false), |head| (head.structure().header_bytes, head.is_plain()));
             let mut header = Vec::new();
             if let Some(text) = self.folder.text_of(self.state.uid, is_plain)? {
-                text.take(end).read_to_end(&mut header)?;
+                text.take(end.min(HEADER_BYTES_MAX)).read_to_end(&mut header)?;
             }
             self.read_bytes += end;
             self.header = Some(header);

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::io::Write as _;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::command::Flag;
 use super::encode::{self, Condition};
-use super::sets::{self, MessageSet};
+use super::sets::{self, MessageSet, SequenceSet};
 use super::work::{Modes, Refusal};
 use crate::mailbox::folder::{Changes, Flags, Folder, FolderError, KeywordSet, MessageState};
 
@@ -65,7 +66,6 @@ impl Selected {
             }
             MessageSet::Numbers(numbers) => numbers,
         };
-        let count = u32::try_from(self.uids.len()).unwrap_or(u32::MAX);
         let mut found = Vec::new();
         if by_uid {
             for range in numbers.ranges(self.uids.last().copied().unwrap_or(0)) {
@@ -75,13 +75,19 @@ impl Selected {
             }
             return Ok(found);
         }
-        if numbers.largest(count) > count || (count == 0 && numbers.has_largest()) {
-            return Err(Refusal::bad("There is no message of this sequence number"));
-        }
-        for range in numbers.ranges(count) {
+        for range in self.sequences(numbers)? {
             found.extend(range.filter_map(|number| Some((number, *self.uids.get(number as usize - 1)?))));
         }
         Ok(found)
+    }
+
+    /// The sequence numbers a set means; all are of messages.
+    pub(super) fn sequences(&self, numbers: &SequenceSet) -> Result<Vec<RangeInclusive<u32>>, Refusal> {
+        let count = u32::try_from(self.uids.len()).unwrap_or(u32::MAX);
+        if numbers.largest(count) > count || (count == 0 && numbers.has_largest()) {
+            return Err(Refusal::bad("There is no message of this sequence number"));
+        }
+        Ok(numbers.ranges(count))
     }
 
     /// The client has been told the flags of this message as they are now.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use super::assembler::{Assembler, Limits as AssemblerLimits, Step};
+use super::assembler::{Assembler, Limits as AssemblerLimits, NON_SYNCHRONISING_OCTETS_MAX, Step};
 use super::command::{Command, CommandBody};
 use super::encode::{self, Code, Condition};
 use super::fetch::FetchJob;
@@ -24,6 +24,19 @@ use crate::status::product;
 
 /// How often a folder that cannot be watched is looked at while its client waits.
 const LOOK_INTERVAL: Duration = Duration::from_millis(700);
+
+/// How long a client that has not logged in may be silent, if `-It` is not shorter. Ours: log-ins are made by programs. RFC
+/// 9051 section 5.4 has its half hour for those who are in.
+const SILENT_BEFORE_LOG_IN: Duration = Duration::from_secs(3 * 60);
+
+/// What a client that has not logged in may have us hold: a name and a password in literals, or an initial response
+/// as long as a line of SASL (RFC 4954 section 4).
+const LIMITS_BEFORE_LOG_IN: AssemblerLimits = AssemblerLimits {
+    line_octets_max: 16 * 1024,
+    literal_octets_max: 4096,
+    literals_octets_max: 8192,
+    non_synchronising_octets_max: NON_SYNCHRONISING_OCTETS_MAX,
+};
 
 /// The longest line that may end IDLE.
 const DONE_BYTES_MAX: usize = 1024;
@@ -85,7 +98,7 @@ impl<'a> Client<'a> {
             domain,
             stamp,
             server_name,
-            assembler: Assembler::new(AssemblerLimits::default()),
+            assembler: Assembler::new(LIMITS_BEFORE_LOG_IN),
             work: None,
             failed_logins: 0,
             bad_commands: 0,
@@ -115,11 +128,12 @@ impl<'a> Client<'a> {
 
     /// The next event of the framing; `None` when the server stops.
     pub(super) async fn next_step(&mut self) -> io::Result<Option<Step>> {
+        let patience = self.patience();
         loop {
             let octets = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ok(None),
-                octets = self.connection.fill(self.limits.idle) => octets,
+                octets = self.connection.fill(patience) => octets,
             };
             let octets = match octets {
                 Ok(octets) => octets,
@@ -136,6 +150,14 @@ impl<'a> Client<'a> {
             }
             // Many clients send a command word by word.
             self.connection.stream().acknowledge();
+        }
+    }
+
+    /// How long the client may be silent now.
+    pub(super) fn patience(&self) -> Duration {
+        match self.work {
+            Some(_) => self.limits.idle,
+            None => self.limits.idle.min(SILENT_BEFORE_LOG_IN),
         }
     }
 
@@ -395,7 +417,7 @@ impl<'a> Client<'a> {
         };
         self.answer(tag, Condition::Ok, None, "Begin TLS");
         // What came before the handshake is dropped with the assembler's and the connection's buffers.
-        self.assembler = Assembler::new(AssemblerLimits::default());
+        self.assembler = Assembler::new(LIMITS_BEFORE_LOG_IN);
         self.connection.upgrade_to_tls(&acceptor).await.map_err(io::Error::other)?;
         Ok(Next::ReadOn)
     }
@@ -411,11 +433,12 @@ impl<'a> Client<'a> {
         let (watched, mut changed) = match folder {
             Some(folder) => {
                 let changed = folder.changed();
-                (Some(spawn_blocking(move || folder.watch()).await?), Some(changed))
+                let watched = spawn_blocking(move || folder.watch()).await?;
+                (Some(LaidDown(Some(watched))), Some(changed))
             }
             None => (None, None),
         };
-        let is_reliable = watched.as_ref().is_none_or(Watched::is_reliable);
+        let is_reliable = watched.as_ref().is_none_or(LaidDown::is_reliable);
         let until = tokio::time::Instant::now() + self.limits.idle;
         self.tell_changes().await?;
         loop {
@@ -462,6 +485,24 @@ impl<'a> Client<'a> {
             .await?;
         self.connection.queue(&out);
         self.connection.flush().await
+    }
+}
+
+/// A watch that ends on a thread that may wait: the system's watcher may be busy telling of other folders.
+struct LaidDown(Option<Watched>);
+
+impl LaidDown {
+    fn is_reliable(&self) -> bool {
+        self.0.as_ref().is_none_or(Watched::is_reliable)
+    }
+}
+
+impl Drop for LaidDown {
+    fn drop(&mut self) {
+        // Outside of the runtime there is nobody who could be kept waiting.
+        if let (Some(watched), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn_blocking(move || drop(watched));
+        }
     }
 }
 

@@ -92,6 +92,12 @@ impl SequenceSet {
     }
 }
 
+/// Whether a number is in ranges that are ascending and disjoint, as [`SequenceSet::ranges`] gives them.
+pub fn is_within(ranges: &[RangeInclusive<u32>], number: u32) -> bool {
+    let after = ranges.partition_point(|range| *range.start() <= number);
+    after.checked_sub(1).is_some_and(|last| ranges[last].contains(&number))
+}
+
 /// Ascending numbers in the shortest form: `1:3,7`. Empty for none, which is no valid set: ask first.
 /// Numbers that repeat are written once.
 pub fn to_text(ascending: impl IntoIterator<Item = u32>) -> String {
@@ -201,6 +207,7 @@ mod tests {
             for number in 0..40 {
                 let inside = ranges.iter().any(|range| range.contains(&number));
                 prop_assert_eq!(inside, set.contains(number, max));
+                prop_assert_eq!(inside, is_within(&ranges, number));
             }
             let numbers = ranges.iter().cloned().flatten();
             prop_assert_eq!(to_text(numbers), ranges_to_text(&ranges));

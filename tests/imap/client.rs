@@ -34,6 +34,21 @@ impl Client {
         Self { link: Link::Plain(socket), deflate: None, buffer: Vec::new() }
     }
 
+    /// The socket, to send and read beside everything here.
+    pub(crate) fn second_end(&self) -> TcpStream {
+        let Link::Plain(socket) = &self.link else { panic!("there is TLS") };
+        socket.try_clone().unwrap()
+    }
+
+    /// Reads octets and forgets them; 0 at the end of the connection.
+    pub(crate) fn read_some(&mut self) -> usize {
+        let mut octets = vec![0; 16 * 1024];
+        match &mut self.link {
+            Link::Plain(socket) => socket.read(&mut octets).unwrap_or(0),
+            Link::Tls(stream) => stream.read(&mut octets).unwrap_or(0),
+        }
+    }
+
     /// The handshake; whatever certificate the server has.
     pub(crate) fn start_tls(&mut self) {
         assert!(self.buffer.is_empty(), "the server said something between STARTTLS and the handshake");

@@ -9,6 +9,7 @@
 mod client;
 mod codec;
 mod coverage;
+mod hostile;
 mod random;
 mod replay;
 mod sasl;
