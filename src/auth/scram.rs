@@ -17,16 +17,18 @@
 //! could have used it (`y`) is told apart from an attacker who hid -PLUS from it: where the connection has bindings, and
 //! -PLUS was so offered, the exchange fails (RFC 5802 6).
 //!
-//! Names and passwords: SASLprep (RFC 4013) maps non-ASCII blanks to a blank and drops invisible characters; both are
-//! done here with the stored password. Its normal form NFKC is not made: it changes ligatures, full-width letters and
-//! letters with detached accents, and a client that sends such a password in another form than it is stored in
-//! fails. ASCII passwords are what they are.
+//! Passwords: the stored one is prepared as clients prepare what they are told (SASLprep, RFC 4013): non-ASCII blanks
+//! become a blank, invisible characters vanish, and the rest is brought into the normal form NFKC, so that it does not
+//! matter with which keyboard an accent or a full-width letter was typed. NFKC is that of today's Unicode, which
+//! differs from that of Unicode 3.2 in characters only that SASLprep does not know. What SASLprep forbids (control
+//! characters, mixed directions) is let through: a client that obeys it never sends such a password, others may.
 //!
 //! Limits: messages of [`MESSAGE_BYTES_MAX`]. Failures: [`ScramError`], which the log may know and the client should not.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use icu_normalizer::ComposingNormalizerBorrowed;
 use sha2::{Digest, Sha256};
 
 use super::password::constant_time_eq;
@@ -359,7 +361,8 @@ fn is_nonce(nonce: &str) -> bool {
     !nonce.is_empty() && nonce.bytes().all(|octet| octet.is_ascii_graphic())
 }
 
-/// The mappings of SASLprep (RFC 3454 tables B.1 and C.1.2), without its normal form.
+/// SASLprep without what it forbids: the mappings (RFC 3454 tables B.1 and C.1.2), then NFKC. Octets that are no UTF-8 are
+/// what they are.
 fn prepared(password: &[u8]) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(password) else { return password.to_vec() };
     let mapped = text.chars().filter_map(|letter| match letter {
@@ -374,7 +377,7 @@ fn prepared(password: &[u8]) -> Vec<u8> {
         '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => Some(' '),
         other => Some(other),
     });
-    mapped.collect::<String>().into_bytes()
+    ComposingNormalizerBorrowed::new_nfkc().normalize_iter(mapped).collect::<String>().into_bytes()
 }
 
 /// What a client that knows `password` answers, for tests: `bare` is its first message without `header`.
