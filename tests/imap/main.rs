@@ -10,6 +10,7 @@ mod client;
 mod codec;
 mod coverage;
 mod hostile;
+mod idle;
 mod random;
 mod replay;
 mod sasl;
