@@ -535,8 +535,10 @@ impl Message<'_> {
             Condition::Saved(uids) => uids.binary_search(&self.state.uid).is_ok(),
             Condition::Address(field, text) => self.envelope_has(*field, text)?,
             Condition::Header(name, text) => self.header_has(name, text)?,
-            Condition::Body(text) => self.body_has(text)?,
-            Condition::Text(text) => self.any_header_has(text)? || self.body_has(text)?,
+            Condition::Body(text) => self.body_has(text, InnerHeaders::AreNone)?,
+            Condition::Text(text) => {
+                self.any_header_has(text)? || self.body_has(text, InnerHeaders::Count)?
+            }
             Condition::Arrived(relation, date) => compare(self.state.internal_date, *relation, *date),
             Condition::Sent(relation, date) => {
                 let sent = self.head()?.and_then(|head| mime::sent_day(head.texts().date?));
@@ -599,16 +601,11 @@ impl Message<'_> {
     }
 
     fn any_header_has(&mut self, text: &str) -> Result<bool, Refusal> {
-        let header = self.header()?;
-        let has = |field: mime::HeaderField<'_>| {
-            let name = String::from_utf8_lossy(field.name);
-            contains(&format!("{name}: {}", mime::decoded_header(field.value)), text)
-        };
-        Ok(mime::fields(header).any(has))
+        Ok(any_field_has(self.header()?, text))
     }
 
-    /// Streams the text parts through their decoders.
-    fn body_has(&mut self, wanted: &str) -> Result<bool, Refusal> {
+    /// Streams the text parts through their decoders; the headers of parts, and of messages in them, where they count.
+    fn body_has(&mut self, wanted: &str, inner: InnerHeaders) -> Result<bool, Refusal> {
         let Some(head) = self.head()? else { return Ok(false) };
         let (structure, is_plain) = (head.structure(), head.is_plain());
         let Some(mut text) = self.folder.text_of(self.state.uid, is_plain)? else { return Ok(false) };
@@ -616,8 +613,21 @@ impl Message<'_> {
         let mut at = 0;
         let mut piece = vec![0; PIECE_BYTES];
         let mut decoded = String::new();
-        for part in structure.text_parts() {
-            if part.body.start < at {
+        for (index, part) in structure.parts.iter().enumerate() {
+            let header = &part.header;
+            if inner == InnerHeaders::Count && index > 0 && header.start >= at && !header.is_empty() {
+                at += text.skip(header.start - at)?;
+                let mut block = Vec::new();
+                (&mut text)
+                    .take((header.end - header.start).min(HEADER_BYTES_MAX))
+                    .read_to_end(&mut block)?;
+                at += block.len() as u64;
+                self.read_bytes += block.len() as u64;
+                if any_field_has(&block, wanted) {
+                    return Ok(true);
+                }
+            }
+            if part.body.start < at || !part.is_text() {
                 continue;
             }
             at += text.skip(part.body.start - at)?;
@@ -645,6 +655,21 @@ impl Message<'_> {
         }
         Ok(searcher.is_found())
     }
+}
+
+/// Whether headers below the message's own are looked into: TEXT does, BODY does not (RFC 9051 section 6.4.4).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum InnerHeaders {
+    Count,
+    AreNone,
+}
+
+/// Whether any field of a header block has the text in it, its name included.
+fn any_field_has(block: &[u8], text: &str) -> bool {
+    mime::fields(block).any(|field| {
+        let name = String::from_utf8_lossy(field.name);
+        contains(&format!("{name}: {}", mime::decoded_header(field.value)), text)
+    })
 }
 
 /// Whether a header block has a field of that name with that text in it.

@@ -87,6 +87,11 @@ pub struct Disposition {
 }
 
 impl Part {
+    /// Whether this is a leaf that is text.
+    pub fn is_text(&self) -> bool {
+        self.content == Content::Leaf && self.is_media("text")
+    }
+
     /// A part without fields, as RFC 2046 has it: text/plain in US-ASCII, or message/rfc822 in a digest (5.1.5).
     pub(super) fn plain(is_message: bool) -> Self {
         let (media, subtype): (&[u8], &[u8]) =
@@ -202,7 +207,7 @@ impl Structure {
 
     /// The leaves that are text, in their order, with those inside embedded messages.
     pub fn text_parts(&self) -> impl Iterator<Item = &Part> {
-        self.parts.iter().filter(|part| part.content == Content::Leaf && part.is_media("text"))
+        self.parts.iter().filter(|part| part.is_text())
     }
 
     /// The part that a preview is made of: the first text/plain or text/html that is no attachment.

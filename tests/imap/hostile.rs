@@ -208,13 +208,42 @@ fn nested_parts_are_looked_into_as_deep_as_is_sound() {
     }
     let outcome = visitor.say(&format!("FETCH 1 BODY.PEEK[{}]", part(20)));
     assert!(outcome.told[0].windows(6).any(|octets| octets == b"needle"), "{outcome:?}");
-    for key in ["BODY needle", "TEXT needle", "TEXT \"subject: matryoshka\"", "HEADER Subject deep"] {
+    for key in [
+        "BODY needle",
+        "TEXT needle",
+        "TEXT \"subject: matryoshka\"",
+        "TEXT \"Subject: inner\"",
+        "HEADER Subject deep",
+    ] {
         let outcome = visitor.say(&format!("SEARCH {key}"));
         assert!(outcome.is("OK") && outcome.count("* SEARCH ") == 1, "{key}: {outcome:?}");
     }
     assert!(visitor.say("SORT (SUBJECT) UTF-8 ALL").is("OK"));
     assert!(visitor.say("THREAD REFERENCES UTF-8 ALL").is("OK"));
     house.assert_memory_within(40);
+}
+
+#[test]
+fn half_written_messages_are_messages() {
+    let house = House::start();
+    let whole = [nested(3), b"\r\n--b0\r\nContent-Type: text/html; charset=\"utf-8\r\n\r\n<b>&auml".to_vec()]
+        .concat();
+    let halves: Vec<&[u8]> = (0..whole.len()).step_by(5).map(|end| &whole[..end]).collect();
+    for (nth, half) in halves.iter().enumerate() {
+        house.deliver(&format!("{nth}.half.host"), half);
+    }
+    let mut visitor = house.enter();
+    assert!(visitor.say("SELECT INBOX").is("OK"));
+    let items =
+        "(ENVELOPE BODYSTRUCTURE BODY.PEEK[] BODY.PEEK[1.1] BODY.PEEK[2.MIME] BODY.PEEK[HEADER] PREVIEW)";
+    let outcome = visitor.say(&format!("FETCH 1:* {items}"));
+    assert!(outcome.is("OK") && outcome.count("* ") == halves.len(), "{}", outcome.ended);
+    for command in
+        ["SEARCH TEXT needle", "SEARCH BODY xyz", "SORT (DATE FROM) UTF-8 ALL", "THREAD REFERENCES UTF-8 ALL"]
+    {
+        assert!(visitor.say(command).is("OK"), "{command}");
+    }
+    house.assert_serves_others();
 }
 
 #[test]

@@ -29,7 +29,8 @@
 //! - Without its cache a folder gets a new UIDVALIDITY, greater than all that the account ever had.
 //! - A disk that takes no notes refuses no folder. Where not even the limit above UIDs can be written, the cache file is
 //!   removed and the UIDs end with this process (`UIDNOTSTICKY`); where it cannot be removed either, what was known is
-//!   shown, and what is new when the disk works again.
+//!   shown, and what is new when the disk works again. UIDVALIDITYs that nothing keeps are seconds: two processes that begin
+//!   on such a disk within two seconds of each other may give the same one.
 //! - A file that is replaced, or written to, under its name is another message: its UID is gone.
 //! - What is added by APPEND, COPY or MOVE is on stable storage before it is reported.
 //! - Flags are written at once but not synced, as elsewhere in the field: a power cut may take the last ones.
