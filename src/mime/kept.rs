@@ -132,6 +132,8 @@ fn is_trace(name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::mime::header_fields;
 
@@ -181,6 +183,23 @@ mod tests {
     fn other_octets_are_nothing() {
         for packed in [&b""[..], &[1], &[1, 5, b'a'], &[65], &[2, 1, b'a']] {
             assert_eq!(KeptFields::unpack(packed), None, "{packed:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_told_is_what_the_header_says(
+            lines in prop::collection::vec("(From|TO|received|arc-seal|X-a)?:? ?[a-z\\t]{0,9}(\r\n|\n)?", 0..12),
+            names in prop::collection::vec("(from|To|Received|ARC-Seal|X-A)", 1..4),
+            not in any::<bool>(),
+        ) {
+            let header = lines.concat().into_bytes();
+            let names: Vec<&[u8]> = names.iter().map(String::as_bytes).collect();
+            let packed = KeptFields::pack(&header);
+            let kept = KeptFields::unpack(&packed).unwrap();
+            if kept.tells(&names, not) {
+                prop_assert_eq!(header_fields(kept.block(), &names, not), header_fields(&header, &names, not));
+            }
         }
     }
 }

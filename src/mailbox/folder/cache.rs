@@ -684,6 +684,26 @@ mod tests {
     }
 
     #[test]
+    fn files_of_the_version_before_are_read_and_of_no_other() {
+        let begin = Record::Begin { uid_validity: 9, gone_known_after: 0 };
+        let check = |version: u8, is_read: bool| {
+            let mut file = Vec::new();
+            frame_with(&mut file, |out| {
+                begin.encode(out);
+                let at = out.len() - 13;
+                assert_eq!(std::mem::replace(&mut out[at], version), VERSION);
+            });
+            frame(&Record::Message(message(1)), &mut file);
+            let loaded = load(&mut &*file).unwrap();
+            assert_eq!(loaded.is_some_and(|(loaded, _)| loaded.messages.len() == 1), is_read, "{version}");
+        };
+        check(VERSION, true);
+        check(VERSION_MIN, true);
+        check(VERSION + 1, false);
+        check(VERSION_MIN - 1, false);
+    }
+
+    #[test]
     fn any_damage_costs_only_what_is_behind_it() {
         let dir = tempfile::tempdir().unwrap();
         let records = [

@@ -3,6 +3,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+mod kept;
 mod random;
 mod refusals;
 
