@@ -179,7 +179,7 @@ impl Admin {
     pub fn user_variables(&self, domain: &str, name: &str) -> Result<Vec<(BString, BString)>, AdminError> {
         let tables = self.snapshot();
         let account = account(&tables, domain, name)?;
-        let profile = tables.user_tab(&account);
+        let profile = tables.own_user_tab(&account);
         let first = |name: &BString| profile.rows().iter().find(|row| row.name == *name);
         let counting = |name: &BString| first(name).map(|row| row.value.clone()).unwrap_or_default();
         Ok(profile.rows().iter().map(|row| (row.name.clone(), counting(&row.name))).collect())

@@ -136,8 +136,8 @@ impl Snapshot {
         Step::new(fact).by(ALIASES, row.line).near(ALIASES, others.map(|other| (other.line, miss(other))))
     }
 
-    /// The variables of an account.
-    pub fn user_tab(&self, account: &Account) -> Loaded<UserTab> {
+    /// The variables in an account's own `user.tab`; what counts is [`Snapshot::user_settings`].
+    pub fn own_user_tab(&self, account: &Account) -> Loaded<UserTab> {
         self.file(&MailRoot::user_tab(account))
     }
 

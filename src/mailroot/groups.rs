@@ -199,7 +199,7 @@ impl Snapshot {
         let own = SettingsFile {
             group: None,
             path: MailRoot::user_tab(account),
-            variables: self.user_tab(account),
+            variables: self.own_user_tab(account),
         };
         let of_group = |group: Box<str>| {
             let path = MailRoot::group_directory(&account.domain, &group).join("user.tab");

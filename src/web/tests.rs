@@ -235,6 +235,7 @@ fn sample(path: &str) -> String {
         ("{file}", "admin.css"),
         ("{group}", "staff"),
         ("{directory}", "custdomains"),
+        ("{list}", "news"),
         ("{level1}", "0"),
         ("{level2}", "0"),
         ("{state}", "1"),

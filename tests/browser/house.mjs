@@ -52,6 +52,8 @@ function furnish(root) {
     fs.mkdirSync(path.join(root, "domains/home.test", name, "Maildir/new"), { recursive: true });
   }
   add("domains/home.test/bert/user.tab", "# Bert's\n" + line("RealName", "Bert 张伟") + line("MaxMBSize", "20480"));
+  add("groups/home.test/staff/members.tab", line("bert") + line("zhang.wei"));
+  add("groups/home.test/staff/user.tab", "# All\n" + line("MaxMBSize", "102400"));
   add("domains/home.test/team/mlusers.tab", line("anna@home.test", "RW") + line("someone@elsewhere.test", "R"));
   add("domains/home.test/bert/mailproc.tab", line("mailbox") + "# And a copy\n" + line("redirect", "anna@home.test"));
   add("domains/home.test/mailproc.tab", line("mailbox"));

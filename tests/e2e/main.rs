@@ -6,6 +6,7 @@ mod aliases;
 mod bad_input;
 mod bounces;
 mod explain;
+mod groups;
 mod harness;
 mod history;
 mod hot_reload;

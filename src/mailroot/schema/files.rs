@@ -80,6 +80,19 @@ pub static OTHER_FILES: &[OtherFile] = &[
         "UIDs and headers of INBOX for IMAP. May be deleted: the mailbox then gets a new UIDVALIDITY, and mail readers fetch it anew.",
     ),
     ours("domains/<domain>/<account>/Maildir/.<folder>/imapcache", "The same of a folder."),
+    ours(
+        "welcome.eml",
+        "The message that new accounts get where that is ticked when they are made. In a domain's directory: of that domain.",
+    ),
+    ours("domains/<domain>/welcome.eml", "The same of one domain; it goes before that of the MailRoot."),
+    ours(
+        ".tabmail/usage/",
+        "How much mail the accounts of each domain hold, as last measured by the pages of domains. May be deleted.",
+    ),
+    ours(
+        ".tabmail/rename",
+        "The rename of an account that is going on; the next start of the pages finishes one that a crash left.",
+    ),
     ours(".tabmail.edit.lock", "Locked while a table is edited. Empty; it stays."),
     jdmail(
         "domains/<domain>/.avscan",

@@ -161,7 +161,8 @@ pub(super) fn add_all(admin: &Admin, users: &[NewUser], greets: bool) -> Result<
 pub(super) fn account(visit: &Visit) -> Result<Arc<Account>, WebError> {
     let tables = visit.tables();
     let domain = visit.domain()?;
-    tables.users.get(&domain, visit.param("name")).cloned().ok_or(WebError::NotFound)
+    let name = [visit.param("name"), visit.param("list")].concat();
+    tables.users.get(&domain, &name).cloned().ok_or(WebError::NotFound)
 }
 
 fn link(account: &Account) -> String {
