@@ -33,6 +33,30 @@ impl Admin {
         Ok(edit.commit()?)
     }
 
+    /// Gives an alias, given as it is written, another name or target; its row stays where it is.
+    ///
+    /// # Errors
+    /// `AliasNotFound`, and as [`Admin::add_alias`].
+    pub fn change_alias(&self, domain: &str, old: &str, alias: &str, target: &str) -> Result<(), AdminError> {
+        let _changing = self.changing();
+        let tables = self.snapshot();
+        let (name, target_domain) = target.split_once('@').unwrap_or((target, domain));
+        tables.account(target_domain, name).ok_or(AdminError::UserNotFound)?;
+        if tables.users.get(domain, alias).is_some() {
+            return Err(AdminError::UserExists);
+        }
+        let mut edit = self.editor.begin(Path::new(ALIASES))?;
+        let row = edit.find(|row| row.has_key(&[domain, old])).ok_or(AdminError::AliasNotFound)?;
+        let is_taken = |other: &crate::mailroot::edit::EditRow| {
+            other.index != row.index && other.has_key(&[domain, alias])
+        };
+        if edit.find(is_taken).is_some() {
+            return Err(AdminError::AliasExists);
+        }
+        edit.set(row.index, &[domain, alias, target])?;
+        Ok(edit.commit()?)
+    }
+
     /// Removes an alias, given as it is written (`aliasdel`).
     ///
     /// # Errors

@@ -103,6 +103,12 @@ pub enum AdminError {
     /// The template of welcome mail is too large or has no header.
     #[error("the welcome mail is not a message with a header")]
     BadWelcome,
+    /// The path of a department is none, or is taken.
+    #[error("this cannot be the path of a department")]
+    BadDepartment,
+    /// The address book has no such department.
+    #[error("there is no such department")]
+    DepartmentNotFound,
     /// The account is not a mailing list.
     #[error("the account is no mailing list")]
     NotAList,

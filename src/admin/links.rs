@@ -8,6 +8,7 @@ use super::{Admin, AdminError, is_directory_name};
 use crate::address::PathError;
 use crate::auth;
 use crate::durable::FILE_MODE;
+use crate::mailroot::edit::Planned;
 use crate::mailroot::links::{LinkTarget, Pop3Link};
 use crate::mailroot::routing::HostPort;
 use crate::mailroot::{Account, MailRoot, Snapshot};
@@ -38,6 +39,8 @@ pub struct ListedLink {
     pub remote_host: Box<str>,
     /// Column 4.
     pub remote_user: Box<str>,
+    /// The line in the file, from 1.
+    pub line: u32,
     /// The clear password, where it may be shown (decision 17).
     pub password: BString,
     /// Column 6 as written.
@@ -102,6 +105,7 @@ impl Admin {
         let rows = tables.pop3_links.rows().iter();
         rows.filter(|link| is(domain, &link.local_domain) && is(name, &link.local_name))
             .map(|link| ListedLink {
+                line: link.line,
                 local_domain: link.local_domain.clone(),
                 local_name: link.local_name.clone(),
                 remote_host: link.remote_host.clone(),
@@ -157,6 +161,14 @@ impl Admin {
             return Ok(());
         }
         let since = format!("{}\n", self.clock.zoned().strftime("%-d %b %Y %H:%M:%S %Z"));
+        if let Some(rehearsal) = self.editor.rehearsal() {
+            let (file, after) = (file.to_owned(), Some(since.into_bytes()));
+            rehearsal.plan(Planned::File { file, before: None, after });
+            return Ok(());
+        }
+        if let Some(directory) = file.parent().filter(|_| file.starts_with("pop3links")) {
+            self.make_directory(directory)?;
+        }
         let written = self.disk.append(&path, FILE_MODE, since.as_bytes(), true);
         written.map_err(|source| AdminError::Disk { action: "write", path, source })
     }

@@ -16,6 +16,7 @@
 //!
 //! All methods block: call them off the async threads.
 
+mod address_book;
 mod administrators;
 mod aliases;
 pub mod backup;

@@ -21,6 +21,7 @@ use super::site::{Entry, File, Site, entries};
 use super::{OnProgress, Progress};
 use crate::mailroot::access::IpMap;
 use crate::mailroot::accounts::is_plain_name;
+use crate::mailroot::address_book::{ADDRESSBOOK_TAB, AddressBook};
 use crate::mailroot::folders::{ImapFlags, ImapFolders, ImapKeywords};
 use crate::mailroot::lists::ListMembers;
 use crate::mailroot::routing::SmtpFwd;
@@ -37,7 +38,7 @@ const DOMAINS_AT_ONCE: usize = 8;
 const TOLD_EVERY: usize = 500;
 
 /// The tables of a domain's directory, and those of an account's.
-const OF_DOMAIN: &[&str] = &["userdef.tab", "mailproc.tab", "smtpfwd.tab"];
+const OF_DOMAIN: &[&str] = &["userdef.tab", "mailproc.tab", "smtpfwd.tab", "addressbook.tab"];
 const OF_ACCOUNT: &[&str] = &[
     "user.tab",
     "mlusers.tab",
@@ -138,6 +139,9 @@ fn check_domain(
     let entries = entries(&site.path(&directory));
     for entry in &entries {
         misspelt(&directory, entry, OF_DOMAIN, findings);
+    }
+    if has(&entries, ADDRESSBOOK_TAB) {
+        site.load::<AddressBook>(&directory.join(ADDRESSBOOK_TAB), findings);
     }
     if has(&entries, "userdef.tab") {
         site.load::<UserTab>(&directory.join("userdef.tab"), findings);

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod address_book;
 pub mod authentication;
 mod client_tls;
 pub mod command_file;

@@ -4,10 +4,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::error::WebError;
-use super::pages::{
-    about, administrators, aliases, backup, certificates, dashboard, deeds, domains, explain, files, groups,
-    history, import, lists, log_in, logs, queue, raw, rows, services, settings, users, welcome,
-};
+use super::pages::{about, address_book, administrators, aliases, backup, certificates, dashboard, deeds, domains, explain, files, groups, history, import, links, lists, log_in, logs, queue, raw, rows, services, settings, users, welcome};
 use super::visit::Visit;
 use crate::mailroot::webadmin::WebAdmin;
 
@@ -116,15 +113,20 @@ pub static ROUTES: &[Route] = &[
     post("/jdwa/welcome", System, "nav.welcome", welcome::save),
     get("/jdwa/domains/{domain}/aliases", Domain, "nav.domains", aliases::list),
     post("/jdwa/domains/{domain}/aliases", Domain, "nav.domains", aliases::add),
+    post("/jdwa/domains/{domain}/aliases/change", Domain, "nav.domains", aliases::change),
     post("/jdwa/domains/{domain}/aliases/delete", Domain, "nav.domains", aliases::remove),
     post("/jdwa/domains/{domain}/other-names", System, "nav.domains", aliases::add_domain),
     post("/jdwa/domains/{domain}/other-names/delete", System, "nav.domains", aliases::remove_domain),
     get("/jdwa/settings", System, "nav.settings", settings::show),
     post("/jdwa/settings", System, "nav.settings", settings::save),
+    get("/jdwa/addressbook", SignedIn, "nav.addressbook", address_book::list),
+    get("/jdwa/domains/{domain}/addressbook", Domain, "nav.addressbook", address_book::show),
+    post("/jdwa/domains/{domain}/addressbook", Domain, "nav.addressbook", address_book::change),
     get("/jdwa/access", System, "nav.access", rows::family),
     get("/jdwa/spam", System, "nav.spammers", rows::family),
     get("/jdwa/routing", System, "nav.forwarding", rows::family),
     get("/jdwa/pop3-links", System, "nav.pulls", rows::family),
+    post("/jdwa/pop3-links/switch", System, "nav.pulls", links::switch),
     get("/jdwa/other-names", System, "nav.aliases", rows::family),
     get("/jdwa/log-ins", System, "nav.smtpauth", rows::family),
     get("/jdwa/filters", System, "nav.filters", rows::family),

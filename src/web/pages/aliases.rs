@@ -54,6 +54,20 @@ pub(in crate::web) fn add(visit: &Visit) -> Result<Response, WebError> {
     visit.propose(deed.within(within), &back)
 }
 
+/// Gives an alias another name or account, under the same rule.
+pub(in crate::web) fn change(visit: &Visit) -> Result<Response, WebError> {
+    let domain = visit.domain()?;
+    let [old, alias, target] = ["old", "alias", "target"].map(|field| visit.field(field).to_owned());
+    let who = visit.administrator()?;
+    if target.split_once('@').is_some_and(|(_, elsewhere)| !who.holds(elsewhere)) {
+        return Err(WebError::Forbidden);
+    }
+    let (back, within) = (back(&domain), domain.clone());
+    let deed =
+        Deed::new("deed.change_alias", move |admin| admin.change_alias(&domain, &old, &alias, &target));
+    visit.propose(deed.within(within), &back)
+}
+
 /// Removes an alias.
 pub(in crate::web) fn remove(visit: &Visit) -> Result<Response, WebError> {
     let domain = visit.domain()?;

@@ -1,6 +1,7 @@
 //! The pages: parse the form, ask `admin`, render.
 
 pub(super) mod about;
+pub(super) mod address_book;
 pub(super) mod administrators;
 pub(super) mod aliases;
 pub(super) mod backup;
@@ -14,6 +15,7 @@ pub(super) mod groups;
 pub(super) mod history;
 pub(super) mod import;
 pub(super) mod lists;
+pub(super) mod links;
 pub(super) mod log_in;
 pub(super) mod logs;
 pub(super) mod profile;

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::Paging;
+use super::{Paging, links};
 use crate::mailroot::Table as _;
 use crate::mailroot::access::IpMap;
 use crate::mailroot::problem::Problem;
@@ -90,6 +90,8 @@ struct Row {
     is_open: bool,
     is_first: bool,
     is_last: bool,
+    /// Of a link: whether it is worked.
+    switch: Option<links::Switch>,
 }
 
 /// The rows of a table, in the order in which they count.
@@ -144,6 +146,7 @@ pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
     let found: Vec<&FoundRow> = all.iter().filter(holds).collect();
     let (paging, range) = Paging::of(visit, &place.link, found.len());
     let problems = (place.table.load)(&place.path, &bytes);
+    let switches = links::switches(visit, &place);
     let (shadowed, slots) = (shadowed(&place, &bytes), Slot::all(place.table.columns, 0));
     let row = |row: &&FoundRow| {
         let mut texts = problems_of(visit, &problems, row.line);
@@ -157,6 +160,7 @@ pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
             is_open: is_open(visit, &place, &row.values),
             is_first: ends[0] == Some(row.line),
             is_last: ends[1] == Some(row.line),
+            switch: switches.get(&row.line).cloned(),
         }
     };
     let rows: Vec<Row> = found[range].iter().map(row).collect();
@@ -211,7 +215,7 @@ fn title(visit: &Visit, place: &Place) -> String {
     match (key, place.table.name) {
         (Some((_, key)), _) => visit.say(key, &[]),
         (None, "mailproc.tab") => visit.say("commands.mailproc", &[("of", &place.above.0)]),
-        (None, "rules.tab") => visit.say("family.rules", &[]),
+        (None, "addressbook.tab") => visit.say("book.title", &[("domain", &place.above.0)]),
         (None, "ipmap") => {
             let key =
                 if file.ends_with("pop3.ipmap.tab") { "family.pop_access" } else { "family.imap_access" };
@@ -334,7 +338,10 @@ pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
     let row = row_at(&Lines::parse(&bytes), line_of(visit.query("line")))?;
     let command = row.values.first().map_or(visit.query("command"), String::as_str);
     let shape = shape(visit, &place, command)?;
-    let parts = slots::spread(&shape.slots, shape.arguments(&row.values));
+    let given: Vec<String> = if row.line == 0 { vec![visit.query("c0").to_owned()] } else { Vec::new() };
+    // A link may lead to the form of a new row with its first column filled in.
+    let values = if given.concat().is_empty() { shape.arguments(&row.values) } else { &given };
+    let parts = slots::spread(&shape.slots, values);
     let base = visit.keep(Kept::Base(place.path.clone(), Arc::new(bytes)))?;
     let filled = Filled { parts, problems: Vec::new(), remark: row.remark, line: row.line };
     show_form(visit, &place, &shape, &filled, &base, StatusCode::OK)

@@ -128,7 +128,7 @@ fn whole(visit: &Visit, table: &str, slot: &Slot, value: &str, problem: Option<S
     field.problem = problem;
     let needs_text = matches!(kind, Kind::Text) || kind.check(b"").is_some();
     let may_be_typed = matches!(slot.shape, Shape::Plain | Shape::Network(_) | Shape::Route | Shape::Lines);
-    field.is_required = is_required && needs_text && may_be_typed;
+    field.is_required = is_required && needs_text && may_be_typed && column.name != "department";
     field
 }
 

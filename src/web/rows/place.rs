@@ -33,7 +33,7 @@ pub(in crate::web) const TEXT_ONLY: [&str; 4] =
 pub(in crate::web) const OF_ACCOUNT: [&str; 3] = ["mailproc.tab", "pop3.ipmap.tab", "imap.ipmap.tab"];
 
 /// The tables of a domain that are edited by rows.
-pub(in crate::web) const OF_DOMAIN: [&str; 2] = ["mailproc.tab", "rules.tab"];
+pub(in crate::web) const OF_DOMAIN: [&str; 2] = ["mailproc.tab", "addressbook.tab"];
 
 /// A directory of tables: its name in paths of pages, where it is, and the key of its name.
 #[derive(Clone, Copy, Debug)]

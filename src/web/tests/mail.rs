@@ -255,6 +255,20 @@ async fn jd48_aliases_are_searched_edited_in_place_and_asked() {
     let fields = [("line", "1"), ("c0", "a.test"), ("c1", "chief"), ("c2", "anna")];
     change(&house, &mut root, &format!("{path}/row?line=1"), &format!("{path}/row"), &fields).await;
     assert_eq!(house.text("aliases.tab"), "\"a.test\"\t\"chief\"\t\"anna\"\n");
+    let mut of_a = logged_in(&house, "of-a").await;
+    let own = "/jdwa/domains/a.test/aliases";
+    let page = of_a.get(&house, own).await;
+    let fields = [("old", "chief"), ("alias", "boss*"), ("target", "anna@a.test")];
+    of_a.change(&house, &page, &format!("{own}/change"), &fields).await;
+    assert_eq!(house.text("aliases.tab"), "\"a.test\"\t\"boss*\"\t\"anna@a.test\"\n");
+    for (fields, status) in [
+        ([("old", "chief"), ("alias", "x"), ("target", "anna")], StatusCode::UNPROCESSABLE_ENTITY),
+        ([("old", "boss*"), ("alias", "anna"), ("target", "anna")], StatusCode::UNPROCESSABLE_ENTITY),
+        ([("old", "boss*"), ("alias", "x"), ("target", "x@b.test")], StatusCode::FORBIDDEN),
+    ] {
+        let answer = of_a.submit(&house, &page, &format!("{own}/change"), &fields).await;
+        assert_eq!(answer.status, status, "{fields:?}");
+    }
     let page = root.get(&house, "/jdwa/other-names").await;
     assert_eq!(page.location(), path);
 }
@@ -412,4 +426,47 @@ async fn command_files_of_addresses_and_other_domains_come_and_go() {
     assert!(page.text.contains("No file is about it."), "{}", page.text);
     assert_eq!(of_a.get(&house, list).await.status, StatusCode::FORBIDDEN);
     assert_eq!(root.get(&house, "/jdwa/files/spool").await.status, StatusCode::NOT_FOUND);
+}
+
+/// JD-46.
+#[tokio::test]
+async fn jd46_the_address_book_is_a_tree_of_departments_with_entries() {
+    let house = house();
+    let file = "domains/a.test/addressbook.tab";
+    house.put(file, "# kept\n\n\"Sales\"\t\"Anna <b>\"\t\"anna@a.test\"\t\"1\"\t\"2\"\n\"Sales/EU\"\t\"Bert\"\t\"bert@a.test\"\n");
+    let mut of_a = logged_in(&house, "of-a").await;
+    let path = "/jdwa/domains/a.test/addressbook";
+    assert_eq!(of_a.get(&house, "/jdwa/addressbook").await.location(), path);
+    let page = of_a.get(&house, path).await;
+    assert!(page.text.contains("Anna &lt;b&gt;") && page.text.contains("bert@a.test"), "{}", page.text);
+    let page = of_a.get(&house, &format!("{path}?q=bert")).await;
+    assert!(!page.text.contains("anna@a.test"), "{}", page.text);
+    let page = of_a.get(&house, path).await;
+    of_a.change(&house, &page, path, &[("act", "add"), ("path", "Board"), ("order", "1")]).await;
+    let fields = [("act", "move"), ("path", "Sales"), ("above", "Board"), ("name", "Trade")];
+    of_a.change(&house, &page, path, &fields).await;
+    let moved = "# kept\n\n\"Board/Trade\"\t\"Anna <b>\"\t\"anna@a.test\"\t\"1\"\t\"2\"\n\"Board/Trade/EU\"\t\"Bert\"\t\"bert@a.test\"\n\"Board\"\t\"\"\t\"\"\t\"\"\t\"1\"\n";
+    assert_eq!(house.text(file), moved);
+    for bad in [
+        vec![("act", "move"), ("path", "Board"), ("above", "Board/Trade"), ("name", "x")],
+        vec![("act", "move"), ("path", "Nothing"), ("above", ""), ("name", "x")],
+        vec![("act", "add"), ("path", " / ")],
+        vec![("act", "remove"), ("path", "Nothing")],
+    ] {
+        let answer = of_a.submit(&house, &page, path, &bad).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{bad:?}");
+    }
+    let row = "/jdwa/domains/a.test/rows/addressbook.tab/row";
+    let form = of_a.get(&house, &format!("{row}?c0=Board")).await;
+    assert!(form.text.contains("value=\"Board\""), "{}", form.text);
+    let fields = [("c0", "Board"), ("c1", "Zoe"), ("c2", "zoe@a.test"), ("c3", "+49 30"), ("c4", "3")];
+    change(&house, &mut of_a, row, row, &fields).await;
+    let entry = "\"Board\"\t\"Zoe\"\t\"zoe@a.test\"\t\"+49 30\"\t\"3\"\n";
+    assert_eq!(house.text(file), format!("{moved}{entry}"));
+    refused(&house, &mut of_a, row, &[("c0", "Board"), ("c1", "Zoe"), ("c2", "no address")]).await;
+    let page = of_a.get(&house, path).await;
+    of_a.change(&house, &page, path, &[("act", "remove"), ("path", "Board/Trade")]).await;
+    assert_eq!(house.text(file), format!("# kept\n\n\"Board\"\t\"\"\t\"\"\t\"\"\t\"1\"\n{entry}"));
+    let mut of_b = logged_in(&house, "of-b").await;
+    assert_eq!(of_b.get(&house, path).await.status, StatusCode::FORBIDDEN);
 }

@@ -2,6 +2,7 @@
 
 use super::{BLANK, Column, RowSpec, TableSchema, key, problems_of, row};
 use crate::mailroot::accounts::{AliasDomains, Aliases, Domains, ExtAliases, MailUsers};
+use crate::mailroot::address_book::AddressBook;
 use crate::mailroot::groups::GroupMembers;
 use crate::mailroot::lists::ListMembers;
 use crate::mailroot::schema::kind::Kind;
@@ -197,5 +198,49 @@ pub static MEMBERS: TableSchema = TableSchema {
     examples: &[row(&["anna"], "anna is a member.")],
     origin: Origin::Tabmail,
     section: "jdmail.md JD-45",
+    ..BLANK
+};
+
+/// `addressbook.tab`.
+pub static ADDRESSBOOK: TableSchema = TableSchema {
+    name: "addressbook.tab",
+    files: &["domains/<domain>/addressbook.tab"],
+    summary: "The public address book of a domain: a tree of departments with entries.",
+    rows: RowSpec::at_least(1, 2046),
+    columns: &[
+        Column::new(
+            "department",
+            Kind::Text,
+            "The path of the department, with / between its names; empty: the top.",
+        ),
+        Column::optional(
+            "name",
+            Kind::Text,
+            "none",
+            "The name of the entry; empty in a row that makes the department.",
+        ),
+        Column::optional("address", Kind::Address, "none", "The mail address; may be empty."),
+        Column::optional("phone", Kind::Text, "none", "The phone number; may be empty."),
+        Column::optional(
+            "order",
+            Kind::Integer { min: 0, max: i64::MAX, unit: "" },
+            "0",
+            "Among its neighbours a row with a smaller number comes first.",
+        ),
+    ],
+    lookup: "All rows; departments and entries are sorted by order, then name. Departments need no rows of their own.",
+    missing: "The address book is empty.",
+    written_by: "The pages of the address book.",
+    notes: &["XMail and JDMail do not look at it."],
+    load: problems_of::<AddressBook>,
+    examples: &[
+        row(&["Sales"], "There is a department Sales."),
+        row(
+            &["Sales/Europe", "Anna K.", "anna@home.test", "+49 30 1234", "1"],
+            "Anna K. is the first in Sales, Europe.",
+        ),
+    ],
+    origin: Origin::Tabmail,
+    section: "jdmail.md JD-46",
     ..BLANK
 };

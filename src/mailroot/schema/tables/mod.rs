@@ -62,6 +62,7 @@ pub static TABLES: &[&TableSchema] = &[
     &folders::IMAPFLAGS,
     &folders::IMAPKEYWORDS,
     &accounts::MLUSERS,
+    &accounts::ADDRESSBOOK,
     &accounts::MEMBERS,
     &routing::SMTPGW,
     &routing::SMTPFWD,
