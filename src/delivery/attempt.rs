@@ -38,6 +38,8 @@ pub(super) struct Job {
     pub(super) head: Vec<u8>,
     /// The final dot is out: ending now may send the message twice.
     pub(super) has_sent: Arc<AtomicBool>,
+    /// Marked as junk by this rule of `rules.tab`.
+    pub(super) junk_rule: Option<Box<str>>,
 }
 
 /// How an attempt ends.
@@ -169,7 +171,7 @@ fn start(services: Arc<Services>, mut attempt: Attempt, has_sent: Arc<AtomicBool
             return Started::Ended;
         }
     };
-    let job = Box::new(Job { services, snapshot, attempt, file, head, has_sent });
+    let job = Box::new(Job { services, snapshot, attempt, file, head, has_sent, junk_rule: None });
     if let Some(fate) = job.check_loop() {
         job.end(fate);
         return Started::Ended;

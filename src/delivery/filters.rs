@@ -7,6 +7,7 @@
 //! is frozen as it was. After any other code the message goes on as it was (decision 192), and with the disk full it is
 //! put back and waits (decision 191).
 
+use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr};
 
 use bstr::{BStr, BString, ByteSlice as _};
@@ -18,9 +19,11 @@ use super::plan::Message;
 use super::program::Macros;
 use crate::address::Mailbox;
 use crate::filter::{
-    InQueue, Ran, Stage, Subject, Undecided, Verdict, take_rejection, undecided_is_tempfail,
+    InQueue, LOOKED_AT_BYTES_MAX, Ran, Stage, Subject, Undecided, Verdict, first_rule, take_rejection,
+    undecided_is_tempfail,
 };
 use crate::mailroot::filters::{FilterProgram, FilterProgramRow, FilterRule, FilterRules};
+use crate::mailroot::rules::Action;
 use crate::mailroot::{Fact, Loaded, Snapshot, Step, Trail};
 use crate::message::{HEADER_BLOCK_BYTES_MAX, auth_user};
 use crate::spool::{BadSpoolFile, KeptCopy, SpoolError, slog};
@@ -39,7 +42,35 @@ fn rules(snapshot: &Snapshot, stage: Stage) -> &FilterRules {
 
 /// Whether mail passes without a look at it.
 pub(super) fn has_none(snapshot: &Snapshot, stage: Stage) -> bool {
-    rules(snapshot, stage).rows().is_empty()
+    rules(snapshot, stage).rows().is_empty() && (stage != Stage::In || snapshot.rules.is_empty())
+}
+
+/// Holds the message against `rules.tab` (`jdmail.md` JD-56). With a fate it is dealt with. Blocks.
+fn judge_content(job: &mut Job) -> Option<Fate> {
+    let recipient = real_address(&job.snapshot, job.file.forward_path.mailbox());
+    let mut content = Vec::new();
+    let read =
+        job.file.data().and_then(|data| data.take(LOOKED_AT_BYTES_MAX as u64).read_to_end(&mut content));
+    if let Err(error) = read {
+        tracing::error!(%error, "a message cannot be read, delivery is put off");
+        return Some(Fate::Again);
+    }
+    let rule = first_rule(&job.snapshot.rules, &recipient, &content)?.clone();
+    match rule.action {
+        Action::Junk => {
+            job.junk_rule = Some(rule.name);
+            None
+        }
+        Action::Reject => {
+            let reason = format!("Message rejected by rule \"{}\"", rule.name);
+            job.attempt.log(&plain_entry(number::SPOOL_FILE_INVALID, reason));
+            Some(Fate::failed(DEFAULT_REASON))
+        }
+        Action::Delete => {
+            job.log_smail("RULE", &rule.name, b"");
+            Some(Fate::Done)
+        }
+    }
 }
 
 /// Runs the filters for this message. With a fate the message is dealt with; without, it passes. `None`: the attempt was
@@ -47,6 +78,18 @@ pub(super) fn has_none(snapshot: &Snapshot, stage: Stage) -> bool {
 pub(super) async fn run(job: Box<Job>, stage: Stage) -> Option<(Box<Job>, Option<Fate>)> {
     if has_none(&job.snapshot, stage) {
         return Some((job, None));
+    }
+    let mut job = job;
+    if stage == Stage::In && !job.snapshot.rules.is_empty() {
+        let (returned, fate) = on_disk(move || {
+            let fate = judge_content(&mut job);
+            (job, fate)
+        })
+        .await?;
+        if fate.is_some() || rules(&returned.snapshot, stage).rows().is_empty() {
+            return Some((returned, fate));
+        }
+        job = returned;
     }
     let (mut job, selection) = on_disk(move || {
         let selection = Selection::of(&job, stage);

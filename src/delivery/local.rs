@@ -62,7 +62,8 @@ fn put(job: &Job, account: &Account, safety: Safety) -> Result<Delivered, String
         .and_then(|sender| job.snapshot.ext_aliases.get(sender.domain.as_str(), sender.local_part.as_str()));
     let local = local.map(|row| format!("{}@{}", row.name, row.domain));
     let shown = local.clone().unwrap_or_else(|| job.file.reverse_path.to_string());
-    let prefix = mailbox_prefix(&job.head, &shown, &account.address());
+    let mut prefix = mailbox_prefix(&job.head, &shown, &account.address());
+    prefix.extend(job.junk_rule.iter().flat_map(|rule| junk_fields(rule)));
 
     let is_whole = job.head.len() as u64 == job.file.data_bytes();
     let head = headers_for_mailbox(&job.head, is_whole, local.as_deref());
@@ -77,6 +78,12 @@ fn put(job: &Job, account: &Account, safety: Safety) -> Result<Delivered, String
         safety,
     };
     job.services.mailboxes.deliver(account, delivery).map_err(|error| error.to_string())
+}
+
+/// The fields by which mail readers and their rules know junk (`jdmail.md` JD-56).
+fn junk_fields(rule: &str) -> Vec<u8> {
+    let name: String = rule.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
+    format!("X-Spam-Flag: YES\r\nX-Spam-Rule: {name}\r\n").into_bytes()
 }
 
 /// What stands for the first `replaced` bytes of the message.

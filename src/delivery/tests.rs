@@ -2,6 +2,7 @@
 
 mod filters;
 mod lists;
+mod rules;
 mod script;
 mod wire;
 

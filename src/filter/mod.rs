@@ -14,6 +14,7 @@
 //! A program that cannot be started, takes too long or is killed by a signal has not decided: the mail passes, as in
 //! XMail, unless `FilterMissing` is `tempfail` ([`undecided_is_tempfail`], decision 12).
 
+mod content;
 mod rejection;
 mod verdict;
 
@@ -33,6 +34,7 @@ use crate::mailroot::filters::{FilterFlags, FilterProgramRow};
 use crate::mailroot::schema::server as variables;
 use crate::status::number;
 
+pub use content::{LOOKED_AT_BYTES_MAX, first_rule};
 pub use rejection::{REJECTION_BYTES_MAX, rejection_path, take_rejection};
 pub use verdict::{InQueue, Verdict};
 

@@ -26,6 +26,7 @@ pub mod problem;
 pub mod profile;
 pub mod revision;
 pub mod routing;
+pub mod rules;
 pub mod schema;
 pub mod server_tab;
 pub mod snapshot;

@@ -51,6 +51,7 @@ use super::groups::GroupNames;
 use super::links::Pop3Links;
 use super::problem::Problem;
 use super::routing::{SmtpFwd, SmtpGw};
+use super::rules::Rules;
 use super::server_tab::ServerTab;
 use super::table::Table;
 use super::webadmin::WebAdmins;
@@ -200,6 +201,8 @@ root_tables! {
     filters_in: FilterRules = "filters.in.tab",
     /// `filters.out.tab`.
     filters_out: FilterRules = "filters.out.tab",
+    /// `rules.tab`.
+    rules: Rules = "rules.tab",
     /// `filters.post-rcpt.tab`.
     filters_post_rcpt: FilterProgram = "filters.post-rcpt.tab",
     /// `filters.pre-data.tab`.

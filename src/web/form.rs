@@ -95,7 +95,7 @@ pub(super) fn field_of(visit: &Visit, kind: Kind, value: &str) -> Field {
             .words()
             .iter()
             .map(|word| {
-                let doc = visit.schema(&format!("word.{}", word.word), word.doc);
+                let doc = visit.schema("", word.doc);
                 (word.word.to_owned(), format!("{}: {doc}", word.word))
             })
             .collect(),

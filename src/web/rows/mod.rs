@@ -43,7 +43,11 @@ pub(super) const FAMILIES: [Family; 7] = [
     },
     Family {
         topic: "nav.spammers",
-        tables: &[("spammers.tab", "family.spammers"), ("spam-address.tab", "family.spam_addresses")],
+        tables: &[
+            ("spammers.tab", "family.spammers"),
+            ("spam-address.tab", "family.spam_addresses"),
+            ("rules.tab", "family.rules"),
+        ],
         directories: &[],
     },
     Family {

@@ -470,3 +470,27 @@ async fn jd46_the_address_book_is_a_tree_of_departments_with_entries() {
     let mut of_b = logged_in(&house, "of-b").await;
     assert_eq!(of_b.get(&house, path).await.status, StatusCode::FORBIDDEN);
 }
+
+/// JD-56.
+#[tokio::test]
+async fn jd56_rules_have_choices_for_where_and_how_to_look() {
+    let house = house();
+    let mut root = logged_in(&house, "root").await;
+    let path = "/jdwa/tables/rules.tab";
+    let row = format!("{path}/row");
+    let page = root.get(&house, &row).await;
+    for word in ["subject", "attachment", "contains", "matches", "junk", "reject", "delete"] {
+        assert!(page.text.contains(&format!("<option value=\"{word}\"")), "{word}: {}", page.text);
+    }
+    let fields =
+        [("c0", "lottery"), ("c1", "*@a.test"), ("c2", "subject"), ("c3", "contains"), ("c4", "发票"), ("c5", "junk")];
+    change(&house, &mut root, &row, &row, &fields).await;
+    let expected = "\"lottery\"\t\"*@a.test\"\t\"subject\"\t\"contains\"\t\"发票\"\t\"junk\"\n";
+    assert_eq!(house.text("rules.tab"), expected);
+    let bad = [("c0", "x"), ("c1", "*"), ("c2", "soul"), ("c3", "contains"), ("c4", "x"), ("c5", "junk")];
+    refused(&house, &mut root, &row, &bad).await;
+    let bad = [("c0", "x"), ("c1", "*"), ("c2", "body"), ("c3", "contains"), ("c4", ""), ("c5", "junk")];
+    refused(&house, &mut root, &row, &bad).await;
+    let mut of_a = logged_in(&house, "of-a").await;
+    assert_eq!(of_a.get(&house, path).await.status, StatusCode::FORBIDDEN);
+}

@@ -25,7 +25,7 @@ fn of_kind(kind: Kind, texts: &mut Texts) {
     if !key.is_empty() {
         texts.push((key.to_owned(), kind.describe()));
     }
-    texts.extend(kind.words().iter().map(|word| (format!("word.{}", word.word), word.doc.to_owned())));
+    texts.extend(kind.words().iter().map(|word| (format!("={}", word.doc), word.doc.to_owned())));
     if let Some(group) = kind.options() {
         of_group(group, texts);
     }

@@ -84,5 +84,6 @@ pub static TABLES: &[&TableSchema] = &[
     &processing::CMDALIASES,
     &processing::CUSTDOMAINS,
     &processing::FILTERS,
+    &processing::RULES,
     &processing::FILTER_FILES,
 ];

@@ -3,9 +3,11 @@
 use super::{BLANK, Column, RowSpec, TableSchema, problems_of, row};
 use crate::mailroot::command_file::CommandFile;
 use crate::mailroot::filters::{FilterProgram, FilterRules};
-use crate::mailroot::schema::kind::Kind;
+use crate::mailroot::rules::Rules;
+use crate::mailroot::schema::kind::{Kind, Words, words};
 use crate::mailroot::schema::options::FILTER_FLAGS;
 use crate::mailroot::schema::table::CommandSchema;
+use crate::mailroot::schema::variable::Origin;
 
 const PROGRAM_ARGUMENTS: &[Column] = &[
     Column::new(
@@ -207,5 +209,76 @@ pub static FILTER_FILES: TableSchema = TableSchema {
         ),
     ],
     section: "mailroot.md 13.4",
+    ..BLANK
+};
+
+/// The parts of a message that `rules.tab` looks at, in the order of [`MessagePart`](crate::mailroot::rules::MessagePart).
+pub const PARTS: Words = words!(
+    "subject": "the subject",
+    "from": "From, Sender and Reply-To",
+    "to": "To and Cc",
+    "header": "each field of the header, as name: value",
+    "body": "the text, HTML without its tags",
+    "attachment": "the names of attached files",
+);
+
+/// How `rules.tab` compares.
+pub const COMPARISONS: Words =
+    words!("contains": "the text is somewhere in it", "matches": "the whole fits the pattern with * and ?");
+
+/// What `rules.tab` does with a message, in the order of [`Action`](crate::mailroot::rules::Action).
+pub const ACTIONS: Words = words!(
+    "junk": "it is delivered, marked with X-Spam-Flag: YES",
+    "reject": "its sender gets a notice",
+    "delete": "it is deleted, and nobody is told",
+);
+
+/// `rules.tab`.
+pub static RULES: TableSchema = TableSchema {
+    name: "rules.tab",
+    files: &["rules.tab"],
+    summary: "Rules about what is in a message for an account or list here: keywords and conditions.",
+    rows: RowSpec::at_least(6, 2046),
+    columns: &[
+        Column::new(
+            "rule",
+            Kind::Text,
+            "The name of the rule. Rows of one name are conditions that must all hold.",
+        ),
+        Column::new(
+            "recipient",
+            Kind::AddressPattern,
+            "The recipients, by the account's own address: * for all, *@home.test for a domain.",
+        ),
+        Column::new("part", Kind::OneOf(PARTS), "Where to look."),
+        Column::new("comparison", Kind::OneOf(COMPARISONS), "How to compare, without regard to case."),
+        Column::new("text", Kind::Text, "What to look for."),
+        Column::new(
+            "rule action",
+            Kind::OneOf(ACTIONS),
+            "What becomes of the message; of a rule its first row counts.",
+        ),
+    ],
+    lookup: "Rules are tried in the order of their first rows; the first that holds decides.",
+    missing: "There are no rules.",
+    written_by: "The pages of the web administration.",
+    notes: &[
+        "Rules are tried before local delivery, before the programs of filters.in.tab. The first megabyte of a message counts.",
+        "XMail and JDMail do not look at it.",
+    ],
+    load: problems_of::<Rules>,
+    examples: &[
+        row(&["lottery", "*", "subject", "contains", "lottery", "junk"], "Mail about lotteries is marked."),
+        row(
+            &["fraud", "*", "from", "matches", "*bank.example*", "reject"],
+            "Mail that claims to be from bank.example,",
+        ),
+        row(
+            &["fraud", "*", "body", "contains", "your password", "reject"],
+            "and asks for a password goes back.",
+        ),
+    ],
+    origin: Origin::Tabmail,
+    section: "jdmail.md JD-56",
     ..BLANK
 };

@@ -1,0 +1,37 @@
+//! `rules.tab` at delivery (`jdmail.md` JD-56). The house's messages have the subject "hi".
+
+use super::*;
+
+/// Mail for anna and bert under one rule for anna.
+async fn house_under(action: &str) -> (tempfile::TempDir, House) {
+    let rule = format!(
+        "\"greeting\"\t\"anna@*\"\t\"subject\"\t\"matches\"\t\"h?\"\t\"{action}\"\n\
+         \"greeting\"\t\"*\"\t\"body\"\t\"contains\"\t\"BODY\"\t\"{action}\"\n"
+    );
+    let directory = mail_root(&[("rules.tab", &rule)]);
+    let house = House::at(directory.path(), Disk::default(), 2).await;
+    for name in ["anna", "bert"] {
+        house.submit("x@far.test", &format!("{name}@home.test")).await;
+        house.begin().await.await.unwrap();
+    }
+    (directory, house)
+}
+
+#[tokio::test]
+async fn a_rule_marks_deletes_or_returns_the_mail_that_it_is_about() {
+    for (action, delivered, frozen, notices) in [("junk", 1, 0, 0), ("delete", 0, 0, 0), ("reject", 0, 1, 1)] {
+        let (_directory, house) = house_under(action).await;
+        let mail = house.mail_of("anna");
+        assert_eq!(mail.len(), delivered, "{action}");
+        assert_eq!(house.spooled("froz").len(), frozen, "{action}");
+        assert_eq!(house.services.spool.outbox().counts().0, notices, "{action}");
+        let others = house.mail_of("bert");
+        assert_eq!(others.len(), 1, "{action}: the rule is not about bert");
+        assert!(!others[0].contains("X-Spam"), "{action}: {}", others[0]);
+        if action == "junk" {
+            assert!(mail[0].contains("\r\nX-Spam-Flag: YES\r\nX-Spam-Rule: greeting\r\n"), "{}", mail[0]);
+        }
+        let log = fs::read_to_string(house.services.logs.path(LogKind::Smail)).unwrap_or_default();
+        assert_eq!(log.contains("\"RULE\"\t\"greeting\""), action == "delete", "{action}: {log}");
+    }
+}
