@@ -150,6 +150,7 @@ pub static ROUTES: &[Route] = &[
     get("/jdwa/files/{directory}/{file}/row", System, "nav.tables", rows::show),
     post("/jdwa/files/{directory}/{file}/row", System, "nav.tables", rows::save),
     post("/jdwa/files/{directory}/{file}/move", System, "nav.tables", rows::shift),
+    get("/jdwa/passwords", System, "nav.passwords", settings::passwords),
     post("/jdwa/settings/bans", System, "nav.settings", settings::lift_ban),
     get("/jdwa/tables", System, "nav.tables", rows::tables),
     get("/jdwa/tables/{table}", System, "nav.tables", rows::list),

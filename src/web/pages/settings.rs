@@ -169,8 +169,17 @@ fn chosen(topics: &[Topic], wanted: &str) -> Option<usize> {
 
 /// One topic.
 pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
+    show_topic(visit, visit.query("topic"))
+}
+
+/// The topic of administrators' passwords and bans (JD-63).
+pub(in crate::web) fn passwords(visit: &Visit) -> Result<Response, WebError> {
+    show_topic(visit, ADMINISTRATION.trim_start_matches("settings."))
+}
+
+fn show_topic(visit: &Visit, topic: &str) -> Result<Response, WebError> {
     let topics = topics();
-    let here = chosen(&topics, visit.query("topic")).unwrap_or(0);
+    let here = chosen(&topics, topic).unwrap_or(0);
     let path = Path::new(FILE);
     let bytes = visit.app.services.admin.table_text(path)?;
     let fields = form::variable_fields(visit, "server", &topics[here].variables, &TabFile::parse(&bytes));

@@ -287,7 +287,7 @@ async fn jd63_the_password_policy_is_kept_and_bans_are_seen_and_lifted() {
     }
     assert_eq!(guesser.try_log_in(&house, "nobody", "wrong").await.status, StatusCode::TOO_MANY_REQUESTS);
     let mut root = logged_in(&house, "root").await;
-    let page = root.get(&house, "/jdwa/settings?topic=administration").await;
+    let page = root.get(&house, "/jdwa/passwords").await;
     assert!(page.text.contains("WebBanTime") && page.text.contains("<td>nobody</td>"), "{}", page.text);
     let ban = [("name", "nobody"), ("address", "0.0.0.0")];
     assert_eq!(root.submit(&house, &page, "/jdwa/settings/bans", &ban).await.status, StatusCode::SEE_OTHER);
