@@ -104,12 +104,18 @@ const CHECKS: &[(&str, Check)] = &[
 
 /// Looks at everything and returns what is wrong, sorted by file and line.
 pub fn run(root: &MailRoot, options: &Options, progress: OnProgress<'_>) -> Findings {
+    progress(Progress { stage: "tables", done: 0, total: 0 });
+    run_on(&Snapshot::load(root), options, progress)
+}
+
+/// The same with tables that are loaded, for whoever has them already. They should be what the files hold: a table that
+/// was kept from before hides what is wrong with its file.
+pub fn run_on(tables: &Snapshot, options: &Options, progress: OnProgress<'_>) -> Findings {
+    let root = tables.root();
     let stage = |stage| progress(Progress { stage, done: 0, total: 0 });
     let mut findings = Findings::with_limit(options.limit);
-    stage("tables");
-    let tables = Snapshot::load(root);
     let owner = fs::metadata(root.path()).ok().map(|data| data.uid());
-    let site = Site { tables: &tables, now: options.now, owner };
+    let site = Site { tables, now: options.now, owner };
     for problem in tables.problems().filter(|problem| !jdmail::says_more(&site, problem)) {
         findings.add(Finding::of_problem(problem));
     }

@@ -10,9 +10,9 @@ use super::BackupError;
 /// A part of a MailRoot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// Everything outside `domains/`.
+    /// Everything outside `domains/`, `bin/` and `file/`.
     System,
-    /// `domains/` without mail.
+    /// `domains/` without mail, and `bin/`.
     Accounts,
     /// Mailboxes, and what users keep in `file/` (`jdmail.md` JD-13).
     Mail,
@@ -20,7 +20,7 @@ pub(super) enum Part {
 
 /// Directories of a MailRoot that no backup holds: queues, logs, caches, locks, bundled programs (`mailroot.md` 1,
 /// `jdmail.md` JD-08 to JD-17).
-const LEFT_OUT: [&str; 18] = [
+const LEFT_OUT: [&str; 17] = [
     "spool",
     "spool2",
     "spool3",
@@ -37,7 +37,6 @@ const LEFT_OUT: [&str; 18] = [
     "reg",
     "Apache2.2",
     "clamAV",
-    "bin",
     "lost+found",
 ];
 
@@ -137,6 +136,8 @@ impl Walk {
         match (first, part) {
             ("domains", Part::System) | ("file", Part::System | Part::Accounts) => false,
             ("domains", Part::Accounts) => !is_mail(relative),
+            // Operators keep the programs of their filters there.
+            ("bin", part) => part == Part::Accounts,
             ("domains", Part::Mail) | ("file", Part::Mail) => true,
             (_, part) => part == Part::System,
         }
@@ -160,7 +161,7 @@ pub(super) fn part_of(relative: &Path) -> Part {
     match names(relative).next() {
         Some("file") => Part::Mail,
         Some("domains") if is_mail(relative) => Part::Mail,
-        Some("domains") => Part::Accounts,
+        Some("domains" | "bin") => Part::Accounts,
         _ => Part::System,
     }
 }

@@ -12,7 +12,7 @@ use crate::durable::free_space;
 use crate::mailroot::Severity;
 use crate::spool::inspect;
 use crate::web::certificate;
-use crate::web::checks::{Checks, Report, Shown};
+use crate::web::checks::{Checks, Report, Shown, Told};
 use crate::web::error::WebError;
 use crate::web::templates::context;
 use crate::web::traffic::{HOURS_MAX, Hour, Hours};
@@ -42,12 +42,8 @@ pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
     let is_serving = app.services.roof.is_serving();
     let listeners: Vec<Listener> = services::listeners(visit).unwrap_or_default();
     let (report, stage) = app.checks.last();
-    let problems: Vec<&Shown> = report
-        .iter()
-        .flat_map(|report| &report.findings)
-        .filter(is_problem)
-        .take(PROBLEMS_SHOWN_MAX)
-        .collect();
+    let all = report.iter().flat_map(|report| &report.findings).filter(is_problem);
+    let problems: Vec<Told<'_>> = all.take(PROBLEMS_SHOWN_MAX).map(|finding| finding.told(visit)).collect();
     let is_week = visit.query("span") == "week";
     visit.page(
         "dashboard.html",
@@ -81,7 +77,7 @@ pub(in crate::web) fn problems(visit: &Visit) -> Result<Response, WebError> {
         .filter(|finding| wanted.is_empty() || finding.severity.ends_with(wanted))
         .collect();
     let (paging, range) = Paging::of(visit, "/jdwa/check", all.len());
-    let rows = &all[range];
+    let rows: Vec<Told<'_>> = all[range].iter().map(|finding| finding.told(visit)).collect();
     visit.page(
         "check.html",
         context! { report => report.as_deref(), is_checking => stage.is_some(), stage => stage.unwrap_or_default(), rows, paging, wanted },
