@@ -19,7 +19,8 @@ async fn house_under(action: &str) -> (tempfile::TempDir, House) {
 
 #[tokio::test]
 async fn a_rule_marks_deletes_or_returns_the_mail_that_it_is_about() {
-    for (action, delivered, frozen, notices) in [("junk", 1, 0, 0), ("delete", 0, 0, 0), ("reject", 0, 1, 1)] {
+    for (action, delivered, frozen, notices) in [("junk", 1, 0, 0), ("delete", 0, 0, 0), ("reject", 0, 1, 1)]
+    {
         let (_directory, house) = house_under(action).await;
         let mail = house.mail_of("anna");
         assert_eq!(mail.len(), delivered, "{action}");

@@ -482,8 +482,14 @@ async fn jd56_rules_have_choices_for_where_and_how_to_look() {
     for word in ["subject", "attachment", "contains", "matches", "junk", "reject", "delete"] {
         assert!(page.text.contains(&format!("<option value=\"{word}\"")), "{word}: {}", page.text);
     }
-    let fields =
-        [("c0", "lottery"), ("c1", "*@a.test"), ("c2", "subject"), ("c3", "contains"), ("c4", "发票"), ("c5", "junk")];
+    let fields = [
+        ("c0", "lottery"),
+        ("c1", "*@a.test"),
+        ("c2", "subject"),
+        ("c3", "contains"),
+        ("c4", "发票"),
+        ("c5", "junk"),
+    ];
     change(&house, &mut root, &row, &row, &fields).await;
     let expected = "\"lottery\"\t\"*@a.test\"\t\"subject\"\t\"contains\"\t\"发票\"\t\"junk\"\n";
     assert_eq!(house.text("rules.tab"), expected);
