@@ -59,8 +59,11 @@ impl Places {
     }
 }
 
-/// A new file: when it was written (seconds, nanoseconds), its octets, and its index.
-type Arrived = ((i64, i64), u64, usize);
+/// When a file was written (seconds, nanoseconds since 1970), and its octets.
+type Written = ((i64, i64), u64);
+
+/// A new file, and its index.
+type Arrived = (Written, usize);
 
 /// Files that one thread looks at before it takes more.
 const FILES_AT_ONCE: usize = 100;
@@ -416,14 +419,15 @@ impl Folder {
             return Ok(());
         }
         arrived.sort_unstable_by(|a, b| {
-            a.0.cmp(&b.0).then_with(|| fresh[a.2].file_name.cmp(&fresh[b.2].file_name))
+            let (one, other) = (&fresh[a.1].file_name, &fresh[b.1].file_name);
+            a.0.0.cmp(&b.0.0).then_with(|| one.cmp(other))
         });
         state.reserve(u32::try_from(arrived.len()).map_err(|_| FolderError::NoUids)?)?;
         let modseq = state.next_modseq();
         state.entries.reserve(arrived.len());
         state.by_base.reserve(arrived.len());
         records.reserve(arrived.len());
-        for (modified, bytes, index) in arrived {
+        for ((modified, bytes), index) in arrived {
             let file = &fresh[index];
             let (base, ..) = split(&file.file_name);
             if state.by_base.contains_key(base) {
@@ -464,9 +468,7 @@ impl Folder {
                 let from = next.fetch_add(FILES_AT_ONCE, Ordering::Relaxed);
                 let Some(some) = fresh.get(from..) else { return Ok::<_, FolderError>(arrived) };
                 for (index, file) in (from..).zip(some.iter().take(FILES_AT_ONCE)) {
-                    if let Some((modified, bytes)) = self.stat(file, &mut open)? {
-                        arrived.push((modified, bytes, index));
-                    }
+                    arrived.extend(self.stat(file, &mut open)?.map(|written| (written, index)));
                 }
                 if some.is_empty() {
                     return Ok(arrived);
@@ -478,11 +480,7 @@ impl Folder {
     }
 
     /// When a file was written and how long it is; `None` when it was taken away while we looked. `open` holds the directories.
-    fn stat(
-        &self,
-        file: &Found,
-        open: &mut [Option<File>; 2],
-    ) -> Result<Option<((i64, i64), u64)>, FolderError> {
+    fn stat(&self, file: &Found, open: &mut [Option<File>; 2]) -> Result<Option<Written>, FolderError> {
         let path = self.directory(file.is_in_cur);
         let directory = match &mut open[usize::from(file.is_in_cur)] {
             Some(directory) => directory,
