@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek as _, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use twox_hash::XxHash3_128;
@@ -268,16 +268,23 @@ impl Folder {
         Ok(known)
     }
 
-    /// Reads messages, in this order: as many as do not say too much together, and one at least.
+    /// Reads messages, in this order: as many as are not too large together, and do not say too much, and one at least.
     fn read_files(&self, uids: &[u32]) -> Result<Vec<Option<Said>>, FolderError> {
-        let (next, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (next, bytes, read_bytes) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicU64::new(0));
+        let has_room = || {
+            bytes.load(Ordering::Relaxed) <= KEPT_BYTES_MAX
+                && read_bytes.load(Ordering::Relaxed) <= READ_BYTES_MAX
+        };
         let read_some = || {
             let (mut read, mut buffer) = (Vec::new(), Vec::new());
-            while bytes.load(Ordering::Relaxed) <= KEPT_BYTES_MAX {
+            while has_room() {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(&uid) = uids.get(index) else { break };
                 let said = self.read_file(uid, &mut buffer)?;
-                bytes.fetch_add(said.as_ref().map_or(0, Said::bytes), Ordering::Relaxed);
+                if let Some(said) = &said {
+                    bytes.fetch_add(said.bytes(), Ordering::Relaxed);
+                    read_bytes.fetch_add(said.head.size(), Ordering::Relaxed);
+                }
                 read.push((index, said));
             }
             Ok::<_, FolderError>(read)
@@ -375,6 +382,9 @@ impl Folder {
 
 /// Messages of which it is worth to ask together what they say.
 pub const HEADS_AT_ONCE: usize = 250;
+
+/// Octets of files that are read together, give or take one a thread: a command that reads ends its steps soon. Ours.
+const READ_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// So many files are worth a thread that reads them. Ours.
 const FILES_EACH: usize = 50;
