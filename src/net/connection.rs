@@ -607,6 +607,17 @@ mod tests {
         assert!(matches!(client.read_line(LIMIT, SOON).await, Err(ReadError::Eof)));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_is_given_up() {
+        let (client, mut server) = pair().await;
+        let begun = Instant::now();
+        let error = server.write_all(&vec![b'x'; 64 << 20]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begun.elapsed().as_secs(), IO_TIMEOUT.as_secs());
+        assert!(server.replies.len() + server.outgoing.len() <= 2 * WRITE_BUFFER_BYTES);
+        drop(client);
+    }
+
     #[tokio::test]
     async fn a_peer_that_goes_on_sending_hears_our_last_words() {
         let (client, mut server) = pair().await;

@@ -96,7 +96,7 @@ fn run(kind: Kind) {
     // One after the other, and each is heard of by all.
     for _ in 0..5 {
         deliver(&mut server);
-        clients.iter_mut().for_each(|client| hear_exists(client));
+        clients.iter_mut().for_each(hear_exists);
     }
 }
 

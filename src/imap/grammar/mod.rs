@@ -29,7 +29,7 @@ use self::text::{
     tag_text, token, wrong,
 };
 pub(super) use self::text::{MONTHS, is_astring_char};
-use super::command::{Command, CommandBody};
+use super::command::{Command, CommandBody, IdField};
 use crate::mutf7::{self, NameError};
 
 /// How a client writes mailbox names.
@@ -173,7 +173,7 @@ fn id(input: Input<'_>) -> Parsed<'_, CommandBody> {
 
 /// `"(" [string SP nstring *(SP string SP nstring)] *SP ")"`: some write a space before the end, and RFC 2971's `#` allows
 /// it where it is read as RFC 822 has it.
-fn id_fields(input: Input<'_>) -> Parsed<'_, Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+fn id_fields(input: Input<'_>) -> Parsed<'_, Vec<IdField>> {
     let mut field = separated_pair(expect("a quoted field name", string), space, nstring);
     let (mut rest, ()) = text::open(input)?;
     let mut fields = Vec::new();

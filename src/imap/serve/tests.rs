@@ -59,6 +59,14 @@ async fn a_session_is_greeted_and_ends() {
     assert!(lines[4].starts_with("* BYE") && lines[5].to_lowercase().starts_with("c ok"), "{heard}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_does_not_log_in_is_not_waited_for_as_long() {
+    let begun = tokio::time::Instant::now();
+    let heard = heard(&[("server.tab", SERVER_TAB)], 9, "a NOOP\r\nb LOGIN ").await;
+    assert!(heard.ends_with("* BYE Nothing was heard for too long\r\n"), "{heard}");
+    assert_eq!(begun.elapsed().as_secs() / 60, 3);
+}
+
 #[tokio::test]
 async fn who_is_turned_away_hears_bye() {
     let deny = "\"127.0.0.1\"\t\"255.255.255.255\"\t\"DENY\"\t\"1\"\n";

@@ -204,6 +204,7 @@ impl Outcome {
 
 /// Nothing but where [`House::start`] asks for it.
 #[test]
+#[allow(clippy::print_stdout, reason = "whoever started it reads the address")]
 fn keeps_house() {
     if std::env::var_os(VARIABLE).is_none() {
         return;
