@@ -102,14 +102,20 @@ impl Admin {
     /// Steps 2 to 7, from wherever an earlier run has come.
     fn go_on(&self, tables: &Snapshot, renaming: &Renaming) -> Result<(), AdminError> {
         let domain = &*renaming.domain;
-        if let Some(account) = tables.users.get(domain, &renaming.old) {
+        let [old, new] = [&renaming.old, &renaming.new].map(|name| tables.users.get(domain, name));
+        if old.is_some() && new.is_some() {
+            // Somebody has made an account of the new name since the crash: the rename did not take place. A link stays; the
+            // old account's row may lead through it.
+            return self.remove_file(Path::new(JOURNAL));
+        }
+        if let Some(account) = old {
             let is_moved = !is_shared(tables, account) && self.move_directory(renaming)?;
             if renaming.keeps_alias {
                 self.keep_alias(renaming)?;
             }
             self.rename_row(renaming, is_moved)?;
         }
-        if tables.users.get(domain, &renaming.old).or(tables.users.get(domain, &renaming.new)).is_some() {
+        if old.or(new).is_some() {
             self.rename_references(tables, renaming)?;
         }
         self.clean_up(renaming)
@@ -131,6 +137,10 @@ impl Admin {
         if is_link(&from) && to.is_dir() {
             // Step 3 was done already.
             return Ok(true);
+        }
+        if to.symlink_metadata().is_ok() && !is_link(&to) {
+            // Made by others since the crash.
+            return Ok(false);
         }
         if !is_link(&to) {
             symlink(&renaming.new, &to).map_err(failed("link", &to))?;

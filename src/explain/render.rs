@@ -342,6 +342,7 @@ fn address(fact: &Fact) -> Option<String> {
         Fact::Account { address, .. } => format!("{address} is a mailing list"),
         Fact::NoSuchUser { address } => format!("no account and no alias is {address}"),
         Fact::ReceiveDisabled => "the account takes no mail".to_owned(),
+        Fact::SendDisabled => "the account may not log in to SMTP".to_owned(),
         Fact::ClosedList { may_post: true } => {
             "the list is closed, and this row lets the sender post".to_owned()
         }

@@ -320,6 +320,8 @@ pub enum Fact {
     },
     /// `ReceiveEnable` is 0.
     ReceiveDisabled,
+    /// `SmtpEnable` is 0.
+    SendDisabled,
     /// `ClosedML` is set; whether a member's row lets the sender post.
     ClosedList {
         /// Whether it may be posted to.

@@ -155,8 +155,15 @@ pub fn granted(
         (_, None) => None,
     });
     match found {
-        Some(account) if !snapshot.user_settings(&account).flag(&variables::SMTP_ENABLE) => None,
-        Some(account) => Some(Grant::of_account(snapshot, &account, trail)),
+        Some(account) => {
+            let user = snapshot.user_settings(&account);
+            if !user.flag(&variables::SMTP_ENABLE) {
+                let row = user.citation(&variables::SMTP_ENABLE);
+                trail.note(|| Step::new(Fact::SendDisabled).by_all(row));
+                return None;
+            }
+            Some(Grant::of_account(snapshot, &account, trail))
+        }
         None => row(user).map(Grant::of_perms),
     }
 }

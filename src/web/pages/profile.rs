@@ -352,10 +352,10 @@ fn typed(visit: &Visit, variable: &Variable, shown: &Field) -> Typed {
     };
     let text = text.trim();
     let before = match shown.input {
-        "choice" => shown.choices.iter().find(|choice| choice.is_chosen).map_or("", |choice| &choice.value),
-        _ => &shown.value,
+        "choice" => shown.choices.iter().find(|choice| choice.is_chosen).map_or("", |choice| &*choice.value),
+        _ => &*shown.value,
     };
-    if text == before {
+    if text == before.trim() {
         return Typed::Untouched;
     }
     if text.is_empty() {
