@@ -304,7 +304,7 @@ impl Renaming {
 
     fn parse(bytes: &[u8]) -> Option<Self> {
         let found = fields(bytes.strip_suffix(b"\n").unwrap_or(bytes));
-        let text = |index: usize| Some(String::from_utf8(found.get(index)?.value.to_vec()).ok()?);
+        let text = |index: usize| String::from_utf8(found.get(index)?.value.to_vec()).ok();
         let renaming = Self {
             domain: text(0)?,
             old: text(1)?,

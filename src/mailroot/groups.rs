@@ -190,8 +190,8 @@ impl Snapshot {
     /// The groups that an account is in, by name.
     pub fn groups_of(&self, account: &Account) -> Vec<Box<str>> {
         let groups = self.groups(&account.domain);
-        let is_in = |group: &&Box<str>| self.group_members(&account.domain, group).contains(&account.name);
-        groups.iter().filter(is_in).cloned().collect()
+        let is_in = |group: &str| self.group_members(&account.domain, group).contains(&account.name);
+        groups.iter().filter(|group| is_in(group)).cloned().collect()
     }
 
     /// The variables that count for an account: its own, then those of its groups (JD-68). May block.
@@ -213,8 +213,11 @@ impl Snapshot {
 /// The names of the groups of domains, as last read.
 #[derive(Debug, Default)]
 pub(super) struct GroupNames {
-    read: Mutex<HashMap<PathBuf, (Stamp, Arc<[Box<str>]>)>>,
+    read: Mutex<HashMap<PathBuf, (Stamp, Names)>>,
 }
+
+/// Sorted.
+type Names = Arc<[Box<str>]>;
 
 /// Device, inode, time of change of a directory.
 type Stamp = (u64, u64, i64, i64);

@@ -37,7 +37,7 @@ pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
     let groups = tables.groups(&domain);
     let base = domains::link(&domain);
     let (paging, range) = Paging::of(visit, &format!("{base}/groups"), groups.len());
-    let row = |group: &Box<str>| Row {
+    let row = |group: &str| Row {
         name: group.to_string(),
         link: link(&domain, group),
         members: tables.group_members(&domain, group).rows().len(),
@@ -46,7 +46,7 @@ pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
             .rows()
             .len(),
     };
-    let rows: Vec<Row> = groups[range].iter().map(row).collect();
+    let rows: Vec<Row> = groups[range].iter().map(|group| row(group)).collect();
     visit.page("groups.html", context! { domain, base, rows, paging, tab => "groups" })
 }
 
