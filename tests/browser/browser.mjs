@@ -92,7 +92,11 @@ const SAMPLES = [
   [/\/files\//, { directory: "custdomains", file: "tocustom.test.tab" }],
   [/\{name\}\/rows\//, { table: "mailproc.tab" }],
   [/\{domain\}\/rows\//, { table: "mailproc.tab" }],
+  [/\/backup\//, { name: "example.tar.gz" }],
 ];
+
+/** What is fetched and is no page: styles, parts of pages, files to keep. */
+const NO_PAGES = /^\/jdwa\/static\/|^\/jdwa\/logs\/tail$|\/download$/;
 
 /**
  * The pages of the route table, with samples for what stands in braces; `message` is a frozen one. Routes that need
@@ -100,7 +104,7 @@ const SAMPLES = [
  */
 export function pages(message) {
   const [known, unknown] = [[], []];
-  for (const { route } of routes().filter(({ route }) => !route.startsWith("/jdwa/static/"))) {
+  for (const { route } of routes().filter(({ route }) => !NO_PAGES.test(route))) {
     const around = [...SAMPLES, [/\/queue\//, message]].filter(([path]) => path.test(route)).map(([, values]) => values);
     const all = Object.assign({}, ...around);
     const path = route.replace(/\{(\w+)\}/g, (hole, name) => all[name] ?? hole);

@@ -5,6 +5,7 @@ import fs from "node:fs";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
+import { gzipSync } from "node:zlib";
 
 /** How long anything the server should do at once may take on a busy machine, in milliseconds. */
 export const PATIENCE_MS = 30_000;
@@ -69,6 +70,8 @@ function furnish(root) {
   add("spammers.tab", line("203.0.113.0/24") + line("198.51.100.7", "255.255.255.255", "code=10"));
   add("spam-address.tab", line("*@spam.test"));
   add("pop3links.tab", line("home.test", "anna", "127.0.0.1:1", "anna", "1d0a", "APOP"));
+  // A backup with nothing in it: two empty blocks of tar.
+  add("backups/example.tar.gz", gzipSync(Buffer.alloc(1024)));
   add("logs/smtp-202611230000", line("home.test", "localhost", "192.0.2.7", "2026-11-23 10:00:00", "me@far.test", "home.test", "anna@home.test", "S1F", "RCPT=OK", "", "812", "").repeat(40));
 }
 
