@@ -12,7 +12,7 @@ use super::App;
 use super::pages::dashboard::severity_key;
 use super::schema_text;
 use super::visit::{Visit, segment};
-use crate::check::{self, Fact, Finding};
+use crate::check::{self, Fact, Finding, Spot};
 use crate::mailroot::snapshot::{ROOT_TABLES, TableState};
 use crate::mailroot::{ProblemKind, Severity};
 
@@ -55,6 +55,8 @@ pub(super) struct Shown {
     pub(super) code: &'static str,
     pub(super) file: String,
     pub(super) line: u32,
+    /// From 1; 0: the whole line.
+    pub(super) column: usize,
     /// In English, with the facts.
     pub(super) text: String,
     /// What a table's problem is told from in another language.
@@ -64,6 +66,9 @@ pub(super) struct Shown {
     pub(super) remedy: &'static str,
     /// The page where it can be repaired.
     pub(super) link: Option<String>,
+    /// Whether it is about the loading of a root table, which is told at once without a check.
+    #[serde(skip)]
+    pub(super) is_of_loading: bool,
 }
 
 impl Checks {
@@ -155,8 +160,26 @@ impl Shown {
     }
 }
 
+/// What is wrong with the tables that the server works with, as they are on the disk now.
+pub(super) fn of_loading(app: &App) -> Vec<Shown> {
+    let problems = app.services.tables.status().into_iter().flat_map(|table| table.problems);
+    let mut found: Vec<Shown> = problems
+        .map(|problem| shown(&Finding::of_problem(&problem)))
+        .filter(|shown| shown.is_of_loading)
+        .collect();
+    found.sort_by_key(|shown| shown.severity != severity_key(Severity::Error));
+    found
+}
+
 fn shown(finding: &Finding) -> Shown {
+    let column = match finding.spot {
+        Spot::Byte(column) | Spot::InByte(column, _) => usize::try_from(column).unwrap_or_default(),
+        _ => 0,
+    };
+    let is_root_table = finding.file.to_str().is_some_and(|name| ROOT_TABLES.contains(&name));
     Shown {
+        column,
+        is_of_loading: is_root_table && matches!(finding.fact, Fact::Table(_)),
         severity: severity_key(finding.severity()),
         code: finding.code().code,
         file: finding.file.display().to_string(),

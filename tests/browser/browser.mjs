@@ -90,22 +90,22 @@ const SAMPLES = [
   [/./, { domain: "home.test", name: "bert", list: "team", table: "aliases.tab", state: "1", group: "staff" }],
   [/\/commands\//, { file: "help.tab" }],
   [/\/files\//, { directory: "custdomains", file: "tocustom.test.tab" }],
+  [/\/lists\//, { name: "team" }],
   [/\{name\}\/rows\//, { table: "mailproc.tab" }],
   [/\{domain\}\/rows\//, { table: "mailproc.tab" }],
-  [/\/backup\//, { name: "example.tar.gz" }],
 ];
 
-/** What is fetched and is no page: styles, parts of pages, files to keep. */
-const NO_PAGES = /^\/jdwa\/static\/|^\/jdwa\/logs\/tail$|\/download$/;
+/** What is fetched and not opened as a page. */
+const NO_PAGES = /\/static\/|\/logs\/tail$|\/download$/;
 
 /**
- * The pages of the route table, with samples for what stands in braces; `message` is a frozen one. Routes that need
- * what has no sample are in `unknown`.
+ * The pages of the route table, with samples for what stands in braces; `message` and `backup` are what `prepare` made.
+ * Routes that need what has no sample are in `unknown`.
  */
-export function pages(message) {
+export function pages({ message, backup }) {
   const [known, unknown] = [[], []];
   for (const { route } of routes().filter(({ route }) => !NO_PAGES.test(route))) {
-    const around = [...SAMPLES, [/\/queue\//, message]].filter(([path]) => path.test(route)).map(([, values]) => values);
+    const around = [...SAMPLES, [/\/queue\//, message], [/\/backup\//, backup]].filter(([path]) => path.test(route)).map(([, values]) => values);
     const all = Object.assign({}, ...around);
     const path = route.replace(/\{(\w+)\}/g, (hole, name) => all[name] ?? hole);
     // A table of commands asks which one; its first row is one.
@@ -115,8 +115,23 @@ export function pages(message) {
   return { known, unknown };
 }
 
-/** A frozen message, for the pages about one: what stands in the path of its page. */
-export async function frozenMessage(page, house) {
+/** What pages are about that no file of a fresh MailRoot has: a frozen message and a backup. */
+export async function prepare(page, house) {
+  return { message: await frozenMessage(page, house), backup: await makeBackup(page) };
+}
+
+async function makeBackup(page) {
+  await page.goto("/jdwa/backup");
+  await page.click('main button[value="make"]');
+  const link = page.locator('main tbody a[href^="/jdwa/backup/"]').first();
+  await eventually("there is a backup", async () => {
+    await page.goto("/jdwa/backup");
+    return (await link.count()) > 0 && !(await page.$("main progress"));
+  });
+  return { name: decodeURIComponent((await link.getAttribute("href")).split("/")[3]) };
+}
+
+async function frozenMessage(page, house) {
   const far = await farServer(house.far);
   const password = "bert's word";
   await page.goto("/jdwa/domains/home.test/users/bert");

@@ -39,13 +39,16 @@ async function freePorts(count) {
 
 export const line = (...columns) => columns.map((column) => `"${column}"`).join("\t") + "\n";
 
+const LONG = "a-rather-long-name-of-a-domain.department.example.test";
+
 /** Rows for many tables: pages without rows prove little. */
 function furnish(root) {
   const add = (file, text) => {
     fs.mkdirSync(path.dirname(path.join(root, file)), { recursive: true });
     fs.appendFileSync(path.join(root, file), text);
   };
-  add("domains.tab", line("office.test") + line("a-rather-long-name-of-a-domain.department.example.test"));
+  add("domains.tab", line("office.test") + line(LONG));
+  for (const name of ["office.test", LONG]) fs.mkdirSync(path.join(root, "domains", name), { recursive: true });
   const users = ["bert", "zhang.wei", "a.person-with-quite-a-long-name", ...Array.from({ length: 70 }, (_, n) => `user${n}`)];
   add("mailusers.tab", users.map((name, n) => `"home.test"\t"${name}"\t"1d0a"\t${n + 10}\t"${name}"\t"U"\n`).join(""));
   add("mailusers.tab", `"home.test"\t"team"\t"1d0a"\t900\t"team"\t"M"\n`);
@@ -58,10 +61,11 @@ function furnish(root) {
   add("domains/home.test/team/mlusers.tab", line("anna@home.test", "RW") + line("someone@elsewhere.test", "R"));
   add("domains/home.test/bert/mailproc.tab", line("mailbox") + "# And a copy\n" + line("redirect", "anna@home.test"));
   add("domains/home.test/mailproc.tab", line("mailbox"));
+  add("domains/home.test/userdef.tab", line("MaxMBSize", "5120"));
   add("cmdaliases/home.test/help.tab", line("redirect", "anna@home.test"));
   add("custdomains/tocustom.test.tab", line("redirect", "anna@home.test"));
   add("smtp.ipprop.tab", line("192.0.2.7/32", "WhiteList=1", "EnableVRFY=1"));
-  add("smtpgw.tab", line("partner.test", "127.0.0.1:1"));
+  add("smtpgw.tab", line("partner.test", "@relay.partner.test"));
   add("filters.in.tab", line("*", "*", "0.0.0.0/0", "0.0.0.0/0", "scan.tab"));
   add("filters/scan.tab", line("/bin/true", "@@FILE"));
   add("aliases.tab", "# Names of people\n" + line("home.test", "boss", "anna") + line("home.test", "info*", "bert"));

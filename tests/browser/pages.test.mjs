@@ -5,7 +5,7 @@ import fs from "node:fs";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 
-import { admin, frozenMessage, launch, pages, visitor } from "./browser.mjs";
+import { admin, launch, pages, prepare, visitor } from "./browser.mjs";
 import { open } from "./house.mjs";
 
 /** The largest page with its style and script, without data, in bytes. */
@@ -21,8 +21,8 @@ before(async () => {
   house = await open();
   browser = await launch();
   const page = await admin(browser, house);
-  const message = await frozenMessage(page, house);
-  ({ known: paths, unknown } = pages(message));
+  const prepared = await prepare(page, house);
+  ({ known: paths, unknown } = pages(prepared));
   // What forms answer: a change that waits for its confirmation, and pages that refuse.
   paths.push(`/jdwa/tables/aliases.tab/row?line=${house.lineOf("aliases.tab", "boss")}`, "/jdwa/raw/server.tab", "/jdwa/queue?part=frozen", "/jdwa/tables/nothing.tab", "/jdwa/nothing");
   paths.push("/jdwa/explain?recipient=anna%40home.test", "/jdwa/settings?topic=tls");

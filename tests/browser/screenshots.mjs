@@ -3,7 +3,7 @@
 import fs from "node:fs";
 import path from "node:path";
 
-import { admin, frozenMessage, launch, pages, visitor } from "./browser.mjs";
+import { admin, launch, pages, prepare, visitor } from "./browser.mjs";
 import { open } from "./house.mjs";
 
 const [directory, only = ""] = process.argv.slice(2);
@@ -13,8 +13,8 @@ fs.mkdirSync(directory, { recursive: true });
 const house = await open();
 const browser = await launch();
 try {
-  const message = await frozenMessage(await admin(browser, house), house);
-  const paths = pages(message).known;
+  const prepared = await prepare(await admin(browser, house), house);
+  const paths = pages(prepared).known;
   paths.push("/jdwa/queue?part=frozen", "/jdwa/nothing", "/jdwa/explain?recipient=anna%40home.test");
   paths.push(`/jdwa/tables/aliases.tab/row?line=${house.lineOf("aliases.tab", "boss")}`);
   for (const language of ["en", "zh-CN"]) {

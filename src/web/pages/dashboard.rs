@@ -1,7 +1,7 @@
 //! The first page: what runs, what waits, how much mail goes through, what is wrong.
 //!
-//! Nothing here reads a log or a MailRoot as a whole: mail is counted by [`crate::web::traffic`], problems come from the last
-//! check in the background ([`crate::web::checks`]).
+//! Nothing here reads a log or a MailRoot as a whole: mail is counted by [`crate::web::traffic`]. Problems of the tables in
+//! use are told at once, others come from the last check in the background ([`crate::web::checks`]).
 
 use axum::response::Response;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::durable::free_space;
 use crate::mailroot::Severity;
 use crate::spool::inspect;
 use crate::web::certificate;
-use crate::web::checks::{Checks, Report, Shown, Told};
+use crate::web::checks::{self, Checks, Report, Shown, Told};
 use crate::web::error::WebError;
 use crate::web::templates::context;
 use crate::web::traffic::{HOURS_MAX, Hour, Hours};
@@ -42,7 +42,9 @@ pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
     let is_serving = app.services.roof.is_serving();
     let listeners: Vec<Listener> = services::listeners(visit).unwrap_or_default();
     let (report, stage) = app.checks.last();
-    let all = report.iter().flat_map(|report| &report.findings).filter(is_problem);
+    let at_once = checks::of_loading(app);
+    let checked = report.iter().flat_map(|report| &report.findings).filter(|finding| !finding.is_of_loading);
+    let all = at_once.iter().chain(checked).filter(is_problem);
     let problems: Vec<Told<'_>> = all.take(PROBLEMS_SHOWN_MAX).map(|finding| finding.told(visit)).collect();
     let is_week = visit.query("span") == "week";
     visit.page(
