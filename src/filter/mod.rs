@@ -7,6 +7,8 @@
 //! <file>.rej               one line of reason beside the file, see `take_rejection`
 //! ```
 //!
+//! Besides programs there are rules about what is in a message (`rules.tab`, [`first_rule`]): pure, for local mail.
+//!
 //! What is done about a [`Verdict`] is for `delivery` (queue filters) and `smtp` (SMTP filters) to do; so is the order of
 //! the rows, and the message file itself. Programs run through `exec`: no shell, their children are killed with them
 //! when their time is up (decision 40) or when nobody waits any more.
