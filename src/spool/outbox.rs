@@ -327,9 +327,9 @@ impl Outbox {
             std::mem::take(&mut state.waiting).into_iter().partition(|(_, entry)| wants(entry));
         state.waiting = waiting;
         let mut found: Vec<Ready> = taken.into_values().collect();
-        state.local.ready.move_to(&mut found, &wants);
+        state.local.ready.move_to(&mut found, wants);
         // A lane that is empty now gives its turn away when it comes.
-        state.remote.values_mut().for_each(|lane| lane.ready.move_to(&mut found, &wants));
+        state.remote.values_mut().for_each(|lane| lane.ready.move_to(&mut found, wants));
         found
     }
 

@@ -301,7 +301,7 @@ impl Making<'_> {
     ) -> Result<(), BackupError> {
         // Every name below a MailRoot that the server makes is UTF-8.
         let Some(name) = relative.to_str() else { return Ok(()) };
-        if self.done.files % FILES_BETWEEN_LOOKS == 0 {
+        if self.done.files.is_multiple_of(FILES_BETWEEN_LOOKS) {
             let free_bytes = free_space(&self.directory).unwrap_or(u64::MAX);
             if free_bytes < FREE_BYTES_MIN {
                 return Err(BackupError::NoRoom { path: self.directory.clone(), free_bytes });
