@@ -44,12 +44,7 @@ impl Work {
         ok(out, permanent, "Flags that are kept");
         selected.tell_exists(out, self.modes);
         if !self.modes.rev2 {
-            let unseen = selected.uids.iter().position(|&uid| {
-                let message = selected.folder.message(uid);
-                message.is_some_and(|message| !message.flags.contains(crate::mailbox::folder::Flags::SEEN))
-            });
-            if let Some(index) = unseen {
-                let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
+            if let Some(number) = selected.folder.first_unseen().and_then(|uid| selected.sequence(uid)) {
                 ok(out, Code::Unseen(number), "The first unseen message");
             }
         }
@@ -68,6 +63,7 @@ impl Work {
         {
             self.tell_resync(&selected, known, out);
         }
+        selected.folder.measure_soon();
         self.selected = Some(selected);
         let code = if select.read_only { Code::ReadOnly } else { Code::ReadWrite };
         Ok(Progress::Done(
@@ -142,7 +138,7 @@ impl Work {
                 StatusItem::Messages => write!(out, "{}", status.messages),
                 StatusItem::Recent => {
                     let from = folder.take_recent(false);
-                    let recent = folder.messages().0.iter().filter(|message| message.uid >= from).count();
+                    let recent = folder.uids().0.iter().filter(|uid| **uid >= from).count();
                     write!(out, "{recent}")
                 }
                 StatusItem::UidNext => write!(out, "{}", status.next_uid),

@@ -36,12 +36,12 @@ pub(super) struct Selected {
 impl Selected {
     /// A folder just opened; the client knows nothing yet.
     pub(super) fn new(folder: Arc<Folder>, read_only: bool) -> Self {
-        let (messages, modseq) = folder.messages();
+        let (uids, modseq) = folder.uids();
         let keywords = folder.keywords();
         let recent_from = folder.take_recent(!read_only);
         Self {
             read_only,
-            uids: messages.iter().map(|message| message.uid).collect(),
+            uids,
             modseq,
             pending_gone: Vec::new(),
             told: HashMap::new(),

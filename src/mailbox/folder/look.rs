@@ -5,7 +5,9 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use bstr::ByteSlice;
@@ -133,6 +135,7 @@ impl State {
             cache,
             looked: None,
             is_gone: false,
+            is_unmeasured: false,
             recent_from: 1,
         }
     }
@@ -178,7 +181,7 @@ impl Folder {
     /// # Errors
     /// [`FolderError::NoSuchFolder`] when it was removed; the disk's: what was known stays.
     pub fn look(&self) -> Result<(), FolderError> {
-        let mut state = self.lock();
+        let mut state = self.lock_names();
         if self.look_with(&mut state)? {
             drop(state);
             self.tell();
@@ -194,6 +197,9 @@ impl Folder {
         let looked = self.times()?;
         if state.looked.as_ref().is_some_and(|last| last.is_settled && last.is_same(&looked)) {
             return Ok(false);
+        }
+        if state.is_unmeasured {
+            self.measure(state);
         }
         let before = state.modseq;
         let mut found = self.files()?;
@@ -228,7 +234,7 @@ impl Folder {
             Err(error) => drop(self.show_what_is_known(state, error)?),
         }
         self.name_letters(state);
-        if state.wants_new_cache() {
+        if !state.is_unmeasured && state.wants_new_cache() {
             self.compact(state);
         }
         Ok(state.modseq != before)
@@ -414,7 +420,9 @@ impl Folder {
             return Ok(());
         }
         let told = self.flags_rows(state);
-        let mut arrived = self.arrived(&fresh)?;
+        let by_names = if state.entries.is_empty() { in_order_of_names(&fresh) } else { None };
+        let is_unmeasured = by_names.is_some();
+        let mut arrived = by_names.map_or_else(|| self.arrived(&fresh), Ok)?;
         if arrived.is_empty() {
             return Ok(());
         }
@@ -452,9 +460,60 @@ impl Folder {
                 file_name: file.file_name.as_str().into(),
                 kept: KeptPlaces::default(),
             };
-            records.push(state.add(base, entry));
+            let record = state.add(base, entry);
+            if !is_unmeasured {
+                records.push(record);
+            }
         }
+        state.is_unmeasured = is_unmeasured;
         Ok(())
+    }
+
+    /// Dates and sizes of a folder that was read for the first time are found out in the background from now on: the UIDs
+    /// follow from the names, and who selects a folder asks for no more at first.
+    pub fn measure_soon(self: &Arc<Self>) {
+        if !self.lock_names().is_unmeasured {
+            return;
+        }
+        let folder = Arc::clone(self);
+        let work = move || drop(folder.lock());
+        // Without a thread whoever asks for them waits.
+        let _ = thread::Builder::new().name("mail files".to_owned()).spawn(work);
+    }
+
+    /// Finds out dates and sizes, and writes everything down.
+    pub(super) fn measure(&self, state: &mut State) {
+        state.is_unmeasured = false;
+        let found = |entry: &Entry| Found {
+            file_name: entry.file_name.to_string(),
+            is_in_cur: entry.is_in_cur,
+            inode: entry.inode,
+        };
+        let files: Vec<Found> = state.entries.iter().map(found).collect();
+        let mut is_measured = vec![false; files.len()];
+        match self.arrived(&files) {
+            Ok(arrived) => {
+                for ((modified, bytes), index) in arrived {
+                    let message = &mut state.entries[index].state;
+                    (message.internal_date, message.file_bytes) = (modified.0, bytes);
+                    is_measured[index] = true;
+                }
+            }
+            Err(error) => {
+                tracing::warn!("{} {}: {error}", self.account.address(), self.name);
+                state.is_unmeasured = true;
+                return;
+            }
+        }
+        for (entry, is_measured) in state.entries.iter_mut().zip(&is_measured) {
+            if !is_measured {
+                // Most likely it is gone; the next look compares.
+                entry.inode = 0;
+                state.looked = None;
+            }
+        }
+        let records: Vec<Record> = state.entries.iter().map(Entry::record).collect();
+        state.write(&records);
     }
 
     /// Those of new files that are still there.
@@ -587,6 +646,30 @@ impl Folder {
             }
             Err(error) => tracing::warn!("{}: cannot be written: {error}", self.places.cache.display()),
         }
+    }
+}
+
+/// The files as if they had been written when their names say so; `None` unless all names do, and where the files are few.
+fn in_order_of_names(fresh: &[Found]) -> Option<Vec<Arrived>> {
+    if fresh.len() < FILES_EACH {
+        return None;
+    }
+    let arrived = |(index, file): (usize, &Found)| {
+        let millis = time_in_name(&file.file_name)?;
+        Some((((millis / 1000, millis % 1000), 0), index))
+    };
+    fresh.iter().enumerate().map(arrived).collect()
+}
+
+/// The milliseconds since 1970 that a file name begins with: XMail's and ours with 13 digits, the seconds of other Maildirs
+/// with 10; then a dot.
+fn time_in_name(file_name: &str) -> Option<i64> {
+    let (digits, _) = file_name.split_once('.')?;
+    let is_number = digits.bytes().all(|octet| octet.is_ascii_digit());
+    match digits.len() {
+        13 if is_number => digits.parse().ok(),
+        10 if is_number => digits.parse().ok().map(|secs: i64| secs * 1000),
+        _ => None,
     }
 }
 

@@ -16,6 +16,10 @@
 //! header but for those that servers wrote on the way and those that are long ([`crate::mime::KeptFields`] has the limits). That is
 //! some 1.5 KB of a usual message and at most some 8 KB of fields; of a folder with 10,000 messages 15 MB.
 //!
+//! At the first look at a large folder the UIDs follow from its file names, if all of them begin with a time, as XMail's, ours
+//! and those of other Maildirs do; else from the files' times. Dates and sizes are then found out behind SELECT's back
+//! ([`Folder::measure_soon`]), or by who asks for one first.
+//!
 //! Directories that begin with a dot XMail neither lists nor counts (`mailroot.md` 15). The flags of INBOX stand in a table
 //! because everything else would change a file's name or directory, and with it the UIDL that POP3 clients remember, or
 //! hide the message from XMail, which looks into `new` only. A program that does rename files of INBOX (mutt on the

@@ -90,7 +90,7 @@ impl Open {
     }
 
     pub(super) fn insert(&mut self, folder: &Arc<Folder>) {
-        let (ended, uid_validity) = (Arc::clone(&folder.ended), folder.lock().uid_validity);
+        let (ended, uid_validity) = (Arc::clone(&folder.ended), folder.lock_names().uid_validity);
         let known = Known { folder: Arc::downgrade(folder), ended, uid_validity };
         if self.folders.len() >= OPEN_KNOWN_MAX {
             self.folders.retain(|_, known| known.folder.strong_count() > 0 || !known.ended.is_over());
@@ -117,7 +117,7 @@ impl Open {
                 continue;
             }
             folders += 1;
-            messages += folder.lock().entries.len() + folder.order_bytes() / MESSAGE_BYTES;
+            messages += folder.lock_names().entries.len() + folder.order_bytes() / MESSAGE_BYTES;
             if folders > KEPT_FOLDERS_MAX || messages > KEPT_MESSAGES_MAX || since.elapsed() > KEPT_FOR {
                 self.kept.remove(at);
             }

@@ -136,8 +136,6 @@ pub struct Status {
     pub unseen: u32,
     /// Messages with `\Deleted`.
     pub deleted: u32,
-    /// Octets of all files.
-    pub file_bytes: u64,
     /// Whether the UIDs will be the same after a restart. Not while the disk takes no cache.
     pub keeps_uids: bool,
 }
@@ -185,6 +183,8 @@ pub(super) struct State {
     pub(super) looked: Option<Looked>,
     /// The folder was removed or renamed.
     pub(super) is_gone: bool,
+    /// UIDs were given by names alone: dates and sizes are not known yet, nor is anything written down ([`Folder::measure_soon`]).
+    pub(super) is_unmeasured: bool,
     /// Messages below this UID were told to somebody who selected the folder for writing.
     pub(super) recent_from: u32,
 }
@@ -244,7 +244,7 @@ impl Folder {
 
     /// The numbers, as of the last look.
     pub fn status(&self) -> Status {
-        let state = self.lock();
+        let state = self.lock_names();
         let count = |wanted: fn(&MessageState) -> bool| {
             u32::try_from(state.entries.iter().filter(|entry| wanted(&entry.state)).count())
                 .unwrap_or(u32::MAX)
@@ -256,9 +256,21 @@ impl Folder {
             messages: count(|_| true),
             unseen: count(|message| !message.flags.contains(Flags::SEEN)),
             deleted: count(|message| message.flags.contains(Flags::DELETED)),
-            file_bytes: state.entries.iter().map(|entry| entry.state.file_bytes).sum(),
             keeps_uids: state.keeping != Keeping::Not,
         }
+    }
+
+    /// The UIDs of all messages, as of the last look, and the mod-sequence up to which that is.
+    pub fn uids(&self) -> (Vec<u32>, u64) {
+        let state = self.lock_names();
+        (state.entries.iter().map(|entry| entry.state.uid).collect(), state.modseq)
+    }
+
+    /// The UID of the first message without `\Seen`.
+    pub fn first_unseen(&self) -> Option<u32> {
+        let state = self.lock_names();
+        let is_unseen = |entry: &&Entry| !entry.state.flags.contains(Flags::SEEN);
+        state.entries.iter().find(is_unseen).map(|entry| entry.state.uid)
     }
 
     /// All messages by UID, as of the last look, and the mod-sequence up to which that is.
@@ -289,7 +301,7 @@ impl Folder {
     /// From which UID on messages are recent (RFC 3501) for who selects the folder now; with `takes` they are for nobody else.
     /// It is forgotten with the folder.
     pub fn take_recent(&self, takes: bool) -> u32 {
-        let mut state = self.lock();
+        let mut state = self.lock_names();
         let from = state.recent_from;
         if takes {
             state.recent_from = state.next_uid;
@@ -299,7 +311,7 @@ impl Folder {
 
     /// The names of the keywords; [`KeywordSet`] counts them.
     pub fn keywords(&self) -> Vec<String> {
-        self.lock().keywords.clone()
+        self.lock_names().keywords.clone()
     }
 
     /// Counts the changes that were noticed; more may have happened in the directory ([`Folder::look`]).
@@ -309,14 +321,24 @@ impl Folder {
 
     /// Whether the cache file is the one that is open, and the table's UIDVALIDITY ours.
     pub(super) fn is_current(&self, known_validity: u32) -> bool {
-        let state = self.lock();
+        let state = self.lock_names();
         let is_in_place = state.cache.as_ref().is_some_and(|cache| cache.is_in_place(&state.cache_path));
         // UIDs that no file knows end with those who have seen them.
         let keeps_uids = state.keeping != Keeping::Not && state.is_validity_saved;
         !state.is_gone && keeps_uids && state.uid_validity == known_validity && is_in_place
     }
 
+    /// Everything that is known, dates and sizes of all files, too.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        let mut state = self.lock_names();
+        if state.is_unmeasured {
+            self.measure(&mut state);
+        }
+        state
+    }
+
+    /// The same for those who need no dates and sizes: see [`Folder::measure_soon`].
+    pub(super) fn lock_names(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -328,6 +350,8 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
+        // What was told to clients is written down.
+        drop(self.lock());
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.close();
         self.ended.tell();

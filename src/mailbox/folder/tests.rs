@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 mod kept;
+mod names;
 mod random;
 mod refusals;
 

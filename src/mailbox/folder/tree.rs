@@ -209,7 +209,7 @@ impl Folders {
             return Err(FolderError::NoSuchFolder);
         }
         let folder = self.open_once(name)?;
-        if folder.lock().looked.is_none() {
+        if folder.lock_names().looked.is_none() {
             folder.look()?;
         }
         Ok(folder)
