@@ -75,8 +75,11 @@ impl Owner {
             Self::User => [person(), limits()].concat(),
             Self::List => of_list(),
             Self::Group => {
-                let shared =
-                    |(variable, _): &Labelled| ["Department", "HomePage", "Address"].contains(&variable.name);
+                let shared = |(variable, _): &Labelled| {
+                    [&user::DEPARTMENT, &user::HOME_PAGE, &user::ADDRESS]
+                        .map(|known| known.name)
+                        .contains(&variable.name)
+                };
                 person().into_iter().filter(shared).chain(limits()).collect()
             }
         }
@@ -122,12 +125,12 @@ pub(super) fn effective(
 
 /// The variable of `server.tab` that counts where an account has none.
 fn of_server(variable: &Variable) -> Option<&'static Variable> {
-    match variable.name {
-        "SmtpPerms" => Some(&server::DEFAULT_SMTP_PERMS),
-        "MaxMessageSize" => Some(&server::MAX_MESSAGE_SIZE),
-        "DisableEmitAuthUser" => Some(&server::DISABLE_EMIT_AUTH_USER),
-        _ => None,
-    }
+    let counterparts: [(&Variable, &'static Variable); 3] = [
+        (&user::SMTP_PERMS, &server::DEFAULT_SMTP_PERMS),
+        (&user::MAX_MESSAGE_SIZE, &server::MAX_MESSAGE_SIZE),
+        (&user::DISABLE_EMIT_AUTH_USER, &server::DISABLE_EMIT_AUTH_USER),
+    ];
+    counterparts.into_iter().find(|(own, _)| own.name == variable.name).map(|(_, known)| known)
 }
 
 /// What counts where neither the account nor a group says anything, and where that comes from.
