@@ -86,15 +86,12 @@ fn text_of(part: &Part, message: &[u8]) -> String {
     plain(&text)
 }
 
-/// The names that a part gives its file, decoded where they are encoded words.
+/// The names that a part gives its file, decoded.
 fn names_of(part: &Part) -> Vec<String> {
     let disposition = part.disposition.iter().flat_map(|one| one.params.iter());
-    let is_name = |name: &[u8]| {
-        let name = name.strip_suffix(b"*").unwrap_or(name);
-        name.eq_ignore_ascii_case(b"filename") || name.eq_ignore_ascii_case(b"name")
-    };
-    let named = disposition.chain(part.params.iter()).filter(|param| is_name(&param.name));
-    named.map(|param| plain(&mime::decoded_header(&param.value))).collect()
+    let named =
+        disposition.chain(part.params.iter()).filter(|param| param.is("filename") || param.is("name"));
+    named.map(|param| plain(&param.text())).collect()
 }
 
 /// A text as it is compared: folded, white space as single blanks.
@@ -112,7 +109,10 @@ mod tests {
         Subject: =?utf-8?Q?Gro=C3=9Fer?=\r\n =?utf-8?Q?_Gewinn?=\r\nX-Mailer: Bulk 2\r\n\
         Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html; charset=utf-8\r\n\
         Content-Transfer-Encoding: base64\r\n\r\nPGI+Y2xpY2s8L2I+ICBoZXJl5Y+R56Wo\r\n--b\r\n\
-        Content-Type: application/zip; name=\"Invoice.ZIP\"\r\n\r\nxx\r\n--b--\r\n";
+        Content-Type: application/zip; name=\"Invoice.ZIP\"\r\n\r\nxx\r\n--b\r\n\
+        Content-Type: application/x-a; name=\"=?utf-8?B?5Y+R56Wo?=.exe1\"\r\n\r\nxx\r\n--b\r\n\
+        Content-Type: application/x-b\r\nContent-Disposition: attachment;\r\n filename*0*=gb2312''%B7%A2;\r\n\
+        \x20filename*1*=%C6%B1%2e;\r\n filename*2=\"exe2\"\r\n\r\nxx\r\n--b--\r\n";
 
     #[track_caller]
     fn check(rows: &[[&str; 5]], expected: Option<&str>) {
@@ -143,6 +143,8 @@ mod tests {
             ("body", "contains", "<b>", false),
             ("attachment", "matches", "*.zip", true),
             ("attachment", "matches", "*.exe", false),
+            ("attachment", "matches", "发票.exe1", true),
+            ("attachment", "matches", "发票.exe2", true),
         ] {
             check(&[["r", "*", part, comparison, text]], holds.then_some("r"));
         }

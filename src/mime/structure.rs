@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::charset::{CharsetDecoder, decoded_header};
 use super::envelope::Envelope;
 use super::grammar;
 use super::header::{self, unfold};
@@ -75,6 +76,52 @@ pub struct Param {
     pub name: Vec<u8>,
     /// The value without quotes, never decoded.
     pub value: Vec<u8>,
+}
+
+impl Param {
+    /// Whether this is the parameter of that name, encoded or not, without regard to case.
+    pub fn is(&self, name: &str) -> bool {
+        let own = self.name.strip_suffix(b"*").unwrap_or(&self.name);
+        own.eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    /// The value as people read it: `utf-8'en'%E5%8F%91` (RFC 2231 section 4), or encoded words (RFC 2047), which have no
+    /// place in parameters and are found there all the same. What cannot be decoded stays as it is.
+    pub fn text(&self) -> String {
+        if !self.name.ends_with(b"*") {
+            return decoded_header(&self.value);
+        }
+        let mut parts = self.value.splitn(3, |octet| *octet == b'\'');
+        let (charset, encoded) = match (parts.next(), parts.next(), parts.next()) {
+            (Some(charset), Some(_), Some(encoded)) => (Some(charset), encoded),
+            _ => (None, self.value.as_slice()),
+        };
+        let (mut decoder, mut text) = (CharsetDecoder::new(charset), String::new());
+        decoder.push(&percent_decoded(encoded), &mut text);
+        decoder.finish(&mut text);
+        text
+    }
+}
+
+/// `%` with two hex digits as the octet that they mean; others stay.
+fn percent_decoded(value: &[u8]) -> Vec<u8> {
+    let digit = |octet: Option<&u8>| octet.and_then(|octet| char::from(*octet).to_digit(16));
+    let (mut decoded, mut place) = (Vec::with_capacity(value.len()), 0);
+    while let Some(&octet) = value.get(place) {
+        let digits =
+            (octet == b'%').then(|| digit(value.get(place + 1)).zip(digit(value.get(place + 2)))).flatten();
+        match digits.and_then(|(high, low)| u8::try_from(high * 16 + low).ok()) {
+            Some(meant) => {
+                decoded.push(meant);
+                place += 3;
+            }
+            None => {
+                decoded.push(octet);
+                place += 1;
+            }
+        }
+    }
+    decoded
 }
 
 /// Content-Disposition (RFC 2183).
