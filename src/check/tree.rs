@@ -25,6 +25,7 @@ use crate::mailroot::address_book::{ADDRESSBOOK_TAB, AddressBook};
 use crate::mailroot::folders::{ImapFlags, ImapFolders, ImapKeywords};
 use crate::mailroot::lists::ListMembers;
 use crate::mailroot::routing::SmtpFwd;
+use crate::mailroot::rules::{RULES_TAB, Rules};
 use crate::mailroot::{Account, AccountKind, MailRoot, UserTab};
 use crate::tab::wildcard;
 
@@ -38,7 +39,7 @@ const DOMAINS_AT_ONCE: usize = 8;
 const TOLD_EVERY: usize = 500;
 
 /// The tables of a domain's directory, and those of an account's.
-const OF_DOMAIN: &[&str] = &["userdef.tab", "mailproc.tab", "smtpfwd.tab", "addressbook.tab"];
+const OF_DOMAIN: &[&str] = &["userdef.tab", "mailproc.tab", "smtpfwd.tab", ADDRESSBOOK_TAB, RULES_TAB];
 const OF_ACCOUNT: &[&str] = &[
     "user.tab",
     "mlusers.tab",
@@ -142,6 +143,9 @@ fn check_domain(
     }
     if has(&entries, ADDRESSBOOK_TAB) {
         site.load::<AddressBook>(&directory.join(ADDRESSBOOK_TAB), findings);
+    }
+    if has(&entries, RULES_TAB) {
+        site.load::<Rules>(&directory.join(RULES_TAB), findings);
     }
     if has(&entries, "userdef.tab") {
         site.load::<UserTab>(&directory.join("userdef.tab"), findings);

@@ -253,7 +253,7 @@ impl Job {
             Target::CustomDomain(file) => self.start_commands(Setting::CustomDomain, file, copy),
             Target::User(account) => self.start_user(account),
             Target::List(account) => {
-                if !filters::has_none(&self.snapshot, Stage::In) {
+                if !filters::has_none_for(&self.snapshot, &account) {
                     return Started::Filtered(self, account, list::deliver);
                 }
                 let fate = list::deliver(&self, &account);
@@ -286,7 +286,7 @@ impl Job {
         };
         let rows = commands::of_user(&self.snapshot, &account);
         if copy.is_none() && rows.is_empty() {
-            if !filters::has_none(&self.snapshot, Stage::In) {
+            if !filters::has_none_for(&self.snapshot, &account) {
                 return Started::Filtered(self, account, local::deliver);
             }
             let fate = local::deliver(&self, &account);

@@ -9,6 +9,7 @@
 
 use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use bstr::{BStr, BString, ByteSlice as _};
 
@@ -24,7 +25,7 @@ use crate::filter::{
 };
 use crate::mailroot::filters::{FilterProgram, FilterProgramRow, FilterRule, FilterRules};
 use crate::mailroot::rules::Action;
-use crate::mailroot::{Fact, Loaded, Snapshot, Step, Trail};
+use crate::mailroot::{Account, Fact, Loaded, Snapshot, Step, Trail};
 use crate::message::{HEADER_BLOCK_BYTES_MAX, auth_user};
 use crate::spool::{BadSpoolFile, KeptCopy, SpoolError, slog};
 use crate::status::number;
@@ -40,13 +41,24 @@ fn rules(snapshot: &Snapshot, stage: Stage) -> &FilterRules {
     }
 }
 
-/// Whether mail passes without a look at it.
-pub(super) fn has_none(snapshot: &Snapshot, stage: Stage) -> bool {
-    rules(snapshot, stage).rows().is_empty() && (stage != Stage::In || snapshot.rules.is_empty())
+/// Whether mail to an account or list passes without a look at it. May block.
+pub(super) fn has_none_for(snapshot: &Snapshot, account: &Account) -> bool {
+    rules(snapshot, Stage::In).rows().is_empty() && snapshot.content_rules(Some(account)).is_empty()
+}
+
+/// Whose mail it is, when it is for one of ours.
+fn account_of(snapshot: &Snapshot, mailbox: &Mailbox) -> Option<Arc<Account>> {
+    let resolved = snapshot.resolve(mailbox.domain.as_str(), mailbox.local_part.as_str());
+    resolved.map(|resolved| resolved.account)
 }
 
 /// Holds the message against `rules.tab` (`jdmail.md` JD-56). With a fate it is dealt with. Blocks.
 fn judge_content(job: &mut Job) -> Option<Fate> {
+    let account = account_of(&job.snapshot, job.file.forward_path.mailbox());
+    let rules = job.snapshot.content_rules(account.as_deref());
+    if rules.is_empty() {
+        return None;
+    }
     let recipient = real_address(&job.snapshot, job.file.forward_path.mailbox());
     let mut content = Vec::new();
     let read =
@@ -55,7 +67,7 @@ fn judge_content(job: &mut Job) -> Option<Fate> {
         tracing::error!(%error, "a message cannot be read, delivery is put off");
         return Some(Fate::Again);
     }
-    let rule = first_rule(&job.snapshot.rules, &recipient, &content)?.clone();
+    let rule = first_rule(rules.iter(), &recipient, &content)?.1.clone();
     match rule.action {
         Action::Junk => {
             job.junk_rule = Some(rule.name);
@@ -76,20 +88,20 @@ fn judge_content(job: &mut Job) -> Option<Fate> {
 /// Runs the filters for this message. With a fate the message is dealt with; without, it passes. `None`: the attempt was
 /// dropped, the message waits.
 pub(super) async fn run(job: Box<Job>, stage: Stage) -> Option<(Box<Job>, Option<Fate>)> {
-    if has_none(&job.snapshot, stage) {
-        return Some((job, None));
-    }
     let mut job = job;
-    if stage == Stage::In && !job.snapshot.rules.is_empty() {
+    if stage == Stage::In {
         let (returned, fate) = on_disk(move || {
             let fate = judge_content(&mut job);
             (job, fate)
         })
         .await?;
-        if fate.is_some() || rules(&returned.snapshot, stage).rows().is_empty() {
+        if fate.is_some() {
             return Some((returned, fate));
         }
         job = returned;
+    }
+    if rules(&job.snapshot, stage).rows().is_empty() {
+        return Some((job, None));
     }
     let (mut job, selection) = on_disk(move || {
         let selection = Selection::of(&job, stage);
@@ -195,10 +207,7 @@ fn rule_step(rule: &FilterRule, subject: &Subject, program: Option<String>) -> S
 
 /// The account's address where it is one of ours, else the address.
 fn real_address(snapshot: &Snapshot, mailbox: &Mailbox) -> String {
-    match snapshot.resolve(mailbox.domain.as_str(), mailbox.local_part.as_str()) {
-        Some(resolved) => resolved.account.address(),
-        None => mailbox.to_string(),
-    }
+    account_of(snapshot, mailbox).map_or_else(|| mailbox.to_string(), |account| account.address())
 }
 
 /// The address of `[address]:port`. What cannot be read is only matched by rules for all addresses.

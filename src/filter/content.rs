@@ -3,19 +3,25 @@
 //! Texts are compared without regard to case, after encoded words, transfer encodings, charsets and HTML tags are undone,
 //! so that a keyword is found however it was sent. White space counts as one blank.
 
-use crate::mailroot::rules::{Condition, ContentRule, MessagePart, Rules};
+use std::path::Path;
+
+use crate::mailroot::rules::{Condition, ContentRule, MessagePart};
 use crate::mime::{self, Part, Scanner, TextDecoder};
 use crate::tab::wildcard;
 
 /// How much of a message is looked at, in bytes. Ours: junk is short, and a rule must not hold up large mail.
 pub const LOOKED_AT_BYTES_MAX: usize = 1 << 20;
 
-/// The first rule that holds for a message to `recipient`. `message` is its beginning, at most
+/// The first of the rules, each with its file, that holds for a message to `recipient`. `message` is its beginning, at most
 /// [`LOOKED_AT_BYTES_MAX`] bytes, as it is stored.
-pub fn first_rule<'a>(rules: &'a Rules, recipient: &str, message: &[u8]) -> Option<&'a ContentRule> {
+pub fn first_rule<'a>(
+    mut rules: impl Iterator<Item = (&'a Path, &'a ContentRule)>,
+    recipient: &str,
+    message: &[u8],
+) -> Option<(&'a Path, &'a ContentRule)> {
     let mut content = Content::of(message);
     let mut holds = |condition: &Condition| condition.is_about(recipient) && content.holds(condition);
-    rules.rules().iter().find(|rule| rule.conditions.iter().all(&mut holds))
+    rules.find(|(_, rule)| rule.conditions.iter().all(&mut holds))
 }
 
 /// A message, and its texts as far as they were asked for.
@@ -104,6 +110,12 @@ fn plain(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::mailroot::Table as _;
+    use crate::mailroot::rules::Rules;
+
+    fn first<'a>(rules: &'a Rules, recipient: &str, message: &[u8]) -> Option<&'a ContentRule> {
+        let all = rules.rules().iter().map(|rule| (Path::new("rules.tab"), rule));
+        first_rule(all, recipient, message).map(|(_, rule)| rule)
+    }
 
     const MESSAGE: &str = "From: =?utf-8?B?5Y+R56Wo?= <Seller@junk.test>\r\nTo: anna@a.test\r\n\
         Subject: =?utf-8?Q?Gro=C3=9Fer?=\r\n =?utf-8?Q?_Gewinn?=\r\nX-Mailer: Bulk 2\r\n\
@@ -122,7 +134,7 @@ mod tests {
             .collect();
         let (rules, problems) = Rules::load(std::path::Path::new("rules.tab"), text.as_bytes());
         assert_eq!(problems, []);
-        let found = first_rule(&rules, "anna@a.test", MESSAGE.as_bytes());
+        let found = first(&rules, "anna@a.test", MESSAGE.as_bytes());
         assert_eq!(found.map(|rule| &*rule.name), expected, "{text}");
     }
 
@@ -171,7 +183,7 @@ mod tests {
             b"\"r\"\t\"*\"\t\"body\"\t\"contains\"\t\"zzz\"\t\"junk\"\n\"s\"\t\"*\"\t\"attachment\"\t\"matches\"\t\"zzz\"\t\"junk\"\n",
         );
         for end in 0..MESSAGE.len() {
-            assert!(first_rule(&rules, "a@a.test", &MESSAGE.as_bytes()[..end]).is_none());
+            assert!(first(&rules, "a@a.test", &MESSAGE.as_bytes()[..end]).is_none());
         }
     }
 }

@@ -6,15 +6,25 @@
 //! "fraud"  "*"  "body"  "contains"  "your password"    "reject"      all of them must hold
 //! ```
 //!
-//! Rules are tried in the order of their first rows; the first that holds decides, with the action of its first row.
+//! Rules are tried in the order of their first rows; the first that holds decides, with the action of its first row. Those
+//! of the MailRoot are tried first, then those in `domains/<domain>/rules.tab` of the account's domain
+//! ([`Snapshot::content_rules`]): who administers a domain has rules of its own, and none of the domain's undoes the server's.
+
+use std::path::{Path, PathBuf};
 
 use bstr::BString;
 
 use super::problem::{ProblemKind, Problems};
 use super::schema::kind::Words;
 use super::schema::tables::processing::{ACTIONS, COMPARISONS, PARTS, RULES};
+use super::snapshot::{Loaded, Snapshot};
 use super::table::{Row, RowSpec, Table};
+use super::trail::Citation;
+use super::{Account, MailRoot};
 use crate::tab::wildcard;
+
+/// The file, in the MailRoot and in the directories of domains.
+pub const RULES_TAB: &str = "rules.tab";
 
 /// `rules.tab`: the rules in the order in which they are tried.
 #[derive(Clone, Debug, Default)]
@@ -92,6 +102,49 @@ impl Rules {
     /// Whether there are none, so that no message need be looked at.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+}
+
+/// The rules for mail to one account or list: the server's, then those of its domain.
+#[derive(Clone, Debug)]
+pub struct ContentRules {
+    files: Vec<(PathBuf, Loaded<Rules>)>,
+}
+
+impl ContentRules {
+    /// All rules in the order in which they are tried, each with its file relative to the MailRoot.
+    pub fn iter(&self) -> impl Iterator<Item = (&Path, &ContentRule)> {
+        self.files.iter().flat_map(|(path, rules)| rules.rules().iter().map(|rule| (path.as_path(), rule)))
+    }
+
+    /// Whether there are none, so that no message need be looked at.
+    pub fn is_empty(&self) -> bool {
+        self.files.iter().all(|(_, rules)| rules.is_empty())
+    }
+}
+
+impl ContentRule {
+    /// Whether all its conditions are about mail for this address.
+    pub fn is_about(&self, recipient: &str) -> bool {
+        self.conditions.iter().all(|condition| condition.is_about(recipient))
+    }
+
+    /// Its rows in a file.
+    pub fn rows(&self, file: &Path) -> Vec<Citation> {
+        self.conditions.iter().map(|condition| Citation::new(file, condition.line)).collect()
+    }
+}
+
+impl Snapshot {
+    /// The rules for mail to an account; without one, of the server only. May block.
+    pub fn content_rules(&self, account: Option<&Account>) -> ContentRules {
+        let of_root = (PathBuf::from(RULES_TAB), self.rules.clone());
+        let of_domain = account.map(|account| {
+            let path = MailRoot::domain_directory(&account.domain).join(RULES_TAB);
+            let rules = self.file(&path);
+            (path, rules)
+        });
+        ContentRules { files: std::iter::once(of_root).chain(of_domain).collect() }
     }
 }
 

@@ -36,3 +36,30 @@ async fn a_rule_marks_deletes_or_returns_the_mail_that_it_is_about() {
         assert_eq!(log.contains("\"RULE\"\t\"greeting\""), action == "delete", "{action}: {log}");
     }
 }
+
+/// A domain's rules count for its accounts, and after those of the server.
+#[tokio::test]
+async fn jd56_rules_of_a_domain_are_asked_after_those_of_the_server() {
+    let rule = |recipient: &str, action: &str| {
+        format!("\"r\"\t\"{recipient}\"\t\"subject\"\t\"contains\"\t\"hi\"\t\"{action}\"\n")
+    };
+    let (of_root, of_domain) = (rule("anna@*", "junk"), rule("*", "delete"));
+    let of_other = rule("*", "reject");
+    for (files, expected) in [
+        (vec![("domains/home.test/rules.tab", &of_domain)], [0, 0]),
+        (vec![("rules.tab", &of_root), ("domains/home.test/rules.tab", &of_domain)], [1, 0]),
+        (vec![("domains/far.test/rules.tab", &of_other)], [1, 1]),
+    ] {
+        let files: Vec<(&str, &str)> = files.into_iter().map(|(name, text)| (name, text.as_str())).collect();
+        let directory = mail_root(&files);
+        let house = House::at(directory.path(), Disk::default(), 2).await;
+        let mut found = [0, 0];
+        for (name, found) in ["anna", "bert"].into_iter().zip(&mut found) {
+            house.submit("x@far.test", &format!("{name}@home.test")).await;
+            house.begin().await.await.unwrap();
+            *found = house.mail_of(name).len();
+        }
+        assert_eq!(found, expected, "{files:?}");
+        assert!(house.spooled("froz").is_empty(), "{files:?}");
+    }
+}

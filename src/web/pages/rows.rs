@@ -216,6 +216,7 @@ fn title(visit: &Visit, place: &Place) -> String {
         (Some((_, key)), _) => visit.say(key, &[]),
         (None, "mailproc.tab") => visit.say("commands.mailproc", &[("of", &place.above.0)]),
         (None, "addressbook.tab") => visit.say("book.title", &[("domain", &place.above.0)]),
+        (None, "rules.tab") => format!("{} · {}", visit.say("family.rules", &[]), place.above.0),
         (None, "ipmap") => {
             let key =
                 if file.ends_with("pop3.ipmap.tab") { "family.pop_access" } else { "family.imap_access" };

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::mailroot::MailRoot;
 use crate::mailroot::accounts::is_plain_name;
+use crate::mailroot::rules::RULES_TAB;
 use crate::mailroot::schema::TableSchema;
 use crate::mailroot::schema::table::of_file;
 use crate::mailroot::snapshot::ROOT_TABLES;
@@ -33,7 +34,7 @@ pub(in crate::web) const TEXT_ONLY: [&str; 4] =
 pub(in crate::web) const OF_ACCOUNT: [&str; 3] = ["mailproc.tab", "pop3.ipmap.tab", "imap.ipmap.tab"];
 
 /// The tables of a domain that are edited by rows.
-pub(in crate::web) const OF_DOMAIN: [&str; 2] = ["mailproc.tab", "addressbook.tab"];
+pub(in crate::web) const OF_DOMAIN: [&str; 3] = ["mailproc.tab", "addressbook.tab", RULES_TAB];
 
 /// A directory of tables: its name in paths of pages, where it is, and the key of its name.
 #[derive(Clone, Copy, Debug)]

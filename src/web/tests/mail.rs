@@ -500,3 +500,28 @@ async fn jd56_rules_have_choices_for_where_and_how_to_look() {
     let mut of_a = logged_in(&house, "of-a").await;
     assert_eq!(of_a.get(&house, path).await.status, StatusCode::FORBIDDEN);
 }
+
+/// JD-56.
+#[tokio::test]
+async fn jd56_who_administers_a_domain_has_rules_for_it() {
+    let house = house();
+    let file = "domains/a.test/rules.tab";
+    house.put(file, "# ours\n\"old\"\t\"*\"\t\"from\"\t\"contains\"\t\"spam\"\t\"junk\"\n");
+    let mut of_a = logged_in(&house, "of-a").await;
+    let path = "/jdwa/domains/a.test/rows/rules.tab";
+    let page = of_a.get(&house, path).await;
+    assert!(page.text.contains("spam") && page.text.contains("rules · a.test <small>"), "{}", page.text);
+    let overview = of_a.get(&house, "/jdwa/domains/a.test").await;
+    assert!(overview.text.contains("/rows/rules.tab\">Keyword and condition rules</a>"), "{}", overview.text);
+    let row = format!("{path}/row");
+    let fields =
+        [("c0", "new"), ("c1", "*"), ("c2", "body"), ("c3", "contains"), ("c4", "发票"), ("c5", "delete")];
+    change(&house, &mut of_a, &row, &row, &fields).await;
+    let expected = "# ours\n\"old\"\t\"*\"\t\"from\"\t\"contains\"\t\"spam\"\t\"junk\"\n\
+                    \"new\"\t\"*\"\t\"body\"\t\"contains\"\t\"发票\"\t\"delete\"\n";
+    assert_eq!(house.text(file), expected);
+    let bad = [("c0", "x"), ("c1", "*"), ("c2", "body"), ("c3", "contains"), ("c4", "x"), ("c5", "burn")];
+    refused(&house, &mut of_a, &row, &bad).await;
+    let mut of_b = logged_in(&house, "of-b").await;
+    assert_eq!(of_b.get(&house, path).await.status, StatusCode::FORBIDDEN);
+}

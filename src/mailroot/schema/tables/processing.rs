@@ -236,7 +236,7 @@ pub const ACTIONS: Words = words!(
 /// `rules.tab`.
 pub static RULES: TableSchema = TableSchema {
     name: "rules.tab",
-    files: &["rules.tab"],
+    files: &["rules.tab", "domains/<domain>/rules.tab"],
     summary: "Rules about what is in a message for an account or list here: keywords and conditions.",
     rows: RowSpec::at_least(6, 2046),
     columns: &[
@@ -259,7 +259,7 @@ pub static RULES: TableSchema = TableSchema {
             "What becomes of the message; of a rule its first row counts.",
         ),
     ],
-    lookup: "Rules are tried in the order of their first rows; the first that holds decides.",
+    lookup: "Rules are tried in the order of their first rows; the first that holds decides. Those of the MailRoot come first, then those of the account's domain.",
     missing: "There are no rules.",
     written_by: "The pages of the web administration.",
     notes: &[
