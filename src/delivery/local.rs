@@ -10,12 +10,15 @@
 //! (decision 44), with one exception: for a sender in `extaliases.tab` the reply address is the local one.
 
 use std::io::{Cursor, Read};
+use std::sync::Arc;
 
 use bstr::ByteSlice;
 
 use super::attempt::{Fate, Job};
 use super::failure::plain_entry;
-use crate::mailbox::{Delivered, Delivery, Mailboxes, Safety};
+use crate::mailbox::folder::FolderName;
+use crate::mailbox::{Delivered, Delivery, Kind, Mailboxes, Safety};
+use crate::mailroot::schema::user;
 use crate::mailroot::{Account, Snapshot};
 use crate::message::{HeaderEnd, HeaderScanner, header_end, mailbox_prefix};
 use crate::net::dots::{ToCrlf, Transformed};
@@ -28,8 +31,11 @@ pub(super) fn deliver(job: &Job, account: &Account) -> Fate {
         job.attempt.log(&plain_entry(number::MAILBOX_FULL, line));
         return Fate::failed("User maximum mailbox size reached");
     }
-    let safety = if job.attempt.is_journaled() { Safety::Later } else { Safety::Now };
-    match put(job, account, safety) {
+    let folder = job.junk_rule.as_ref().and_then(|_| junk_folder(job, account));
+    // A folder may be renamed or removed with its messages before the journal looks for the file: there it is safe at once.
+    let is_for_later = job.attempt.is_journaled() && folder.is_none();
+    let safety = if is_for_later { Safety::Later } else { Safety::Now };
+    match put(job, account, folder.as_ref(), safety) {
         // `Before`: a crash came between mailbox and spool; the log line may have been lost with it.
         Ok(delivered) => {
             job.log_smail("LOCAL", &account.address(), b"");
@@ -55,7 +61,12 @@ pub(super) fn is_full(snapshot: &Snapshot, mailboxes: &Mailboxes, account: &Acco
     stored >= limit
 }
 
-fn put(job: &Job, account: &Account, safety: Safety) -> Result<Delivered, String> {
+fn put(
+    job: &Job,
+    account: &Account,
+    folder: Option<&FolderName>,
+    safety: Safety,
+) -> Result<Delivered, String> {
     let mut message = job.file.data().map_err(|error| error.to_string())?;
     let sender = job.file.reverse_path.mailbox();
     let local = sender
@@ -74,10 +85,30 @@ fn put(job: &Job, account: &Account, safety: Safety) -> Result<Delivered, String
         name: job.attempt.name().file_name(),
         prefix: &prefix,
         data: &mut data,
+        folder,
         may_have_arrived: job.attempt.may_have_been_delivered(),
         safety,
     };
     job.services.mailboxes.deliver(account, delivery).map_err(|error| error.to_string())
+}
+
+/// Whether the account has its junk in a folder, and not in INBOX.
+pub(super) fn takes_junk_apart(snapshot: &Snapshot, mailboxes: &Mailboxes, account: &Account) -> bool {
+    mailboxes.kind() == Kind::Maildir && snapshot.user_settings(account).flag(&user::JUNK_FOLDER)
+}
+
+/// The folder for junk, if the account wants it apart. Where it cannot be had the mail goes into INBOX: it is marked.
+fn junk_folder(job: &Job, account: &Account) -> Option<FolderName> {
+    let mailboxes = &job.services.mailboxes;
+    if !takes_junk_apart(&job.snapshot, mailboxes, account) {
+        return None;
+    }
+    let found = mailboxes.folders(&Arc::new(account.clone())).junk();
+    found
+        .inspect_err(
+            |error| tracing::warn!(account = account.address(), %error, "there is no folder for junk"),
+        )
+        .ok()
 }
 
 /// The fields by which mail readers and their rules know junk (`jdmail.md` JD-56).

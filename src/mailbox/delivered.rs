@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::folder::FolderName;
 use super::{Kind, MailboxError, Mailboxes};
 use crate::durable::FILE_MODE;
 use crate::mailroot::Account;
@@ -46,6 +47,8 @@ pub struct Delivery<'a> {
     pub prefix: &'a [u8],
     /// The message, stored as it comes (dot-stuffed, CRLF).
     pub data: &'a mut dyn Read,
+    /// The folder; `None`: INBOX. Who empties or renames a folder tells nobody, so that only [`Safety::Now`] is safe there.
+    pub folder: Option<&'a FolderName>,
     /// Whether a file of this name may exist from an attempt before a crash. A first attempt need not look.
     pub may_have_arrived: bool,
     /// When it has to be safe.
@@ -61,12 +64,15 @@ impl Mailboxes {
     /// finds it.
     pub fn deliver(&self, account: &Account, mut delivery: Delivery<'_>) -> Result<Delivered, MailboxError> {
         let earlier = match delivery.may_have_arrived {
-            true => self.arrived(account, delivery.name),
+            // It may have gone into INBOX then, when the folder could not be had.
+            true => self
+                .arrived(account, delivery.folder, delivery.name)
+                .or_else(|| self.arrived(account, None, delivery.name)),
             false => None,
         };
         let directory = self.temporary_directory(account);
         let temporary = directory.join(delivery.name);
-        let inbox = self.inbox(account);
+        let inbox = self.new_of(account, delivery.folder);
         let (is_directory_known, is_inbox_known) =
             (self.known.is_known(&directory), self.known.is_known(&inbox));
         let (bytes, crc) = self.write_temporary(&directory, &temporary, &mut delivery).inspect_err(|_| {
@@ -80,7 +86,8 @@ impl Mailboxes {
             return self.sync(path).map(|()| Delivered::Before);
         }
         // Asked last, for the owner may take it while we look.
-        if delivery.may_have_arrived && self.removed.contains(&self.directory(account).join(delivery.name)) {
+        let is_removed = |folder| self.removed.contains(&self.top_of(account, folder).join(delivery.name));
+        if delivery.may_have_arrived && (is_removed(delivery.folder) || is_removed(None)) {
             let _ = self.disk.remove(&temporary);
             return Ok(Delivered::Before);
         }

@@ -194,16 +194,31 @@ impl Mailboxes {
         self.removed.note(mailbox.join(delivery_name(name)));
     }
 
-    /// The message file of this delivery name: under the name itself, or in `cur` with Maildir flags behind it.
-    fn arrived(&self, account: &Account, name: &str) -> Option<PathBuf> {
-        let path = self.inbox(account).join(name);
+    /// The directory of a folder with its `new` and `cur`; of INBOX for `None`.
+    fn top_of(&self, account: &Account, folder: Option<&folder::FolderName>) -> PathBuf {
+        let top = self.directory(account);
+        folder.and_then(folder::FolderName::directory_name).map_or_else(|| top.clone(), |name| top.join(name))
+    }
+
+    /// Where new messages of a folder go, absolute.
+    fn new_of(&self, account: &Account, folder: Option<&folder::FolderName>) -> PathBuf {
+        match folder.filter(|folder| !folder.is_inbox()) {
+            Some(folder) => self.top_of(account, Some(folder)).join("new"),
+            None => self.inbox(account),
+        }
+    }
+
+    /// The message file of this delivery name in a folder: under the name itself, or in `cur` with Maildir flags behind it.
+    fn arrived(&self, account: &Account, folder: Option<&folder::FolderName>, name: &str) -> Option<PathBuf> {
+        let new = self.new_of(account, folder);
+        let path = new.join(name);
         if path.exists() {
             return Some(path);
         }
-        if self.kind == Kind::Mailbox {
+        if !new.ends_with("new") {
             return None;
         }
-        let cur = self.directory(account).join("cur");
+        let cur = self.top_of(account, folder).join("cur");
         let flagged = format!("{name}:");
         let found = fs::read_dir(&cur).ok()?.flatten().find(|entry| {
             let file = entry.file_name();

@@ -46,7 +46,7 @@ impl Box {
     ) -> Result<Delivered, MailboxError> {
         let mut data = Cursor::new(data.as_bytes().to_vec());
         let (prefix, safety) = (b"P: x\r\n", Safety::Now);
-        let delivery = Delivery { name, prefix, data: &mut data, may_have_arrived, safety };
+        let delivery = Delivery { name, prefix, data: &mut data, folder: None, may_have_arrived, safety };
         self.mailboxes.deliver(&self.account, delivery)
     }
 
@@ -552,8 +552,48 @@ fn a_reader_that_fails_leaves_nothing() {
     }
     for_both(|mailbox| {
         let (prefix, safety) = (b"P: x\r\n", Safety::Now);
-        let delivery = Delivery { name: "1.a", prefix, data: &mut Broken, may_have_arrived: false, safety };
+        let delivery = Delivery {
+            name: "1.a",
+            prefix,
+            data: &mut Broken,
+            folder: None,
+            may_have_arrived: false,
+            safety,
+        };
         assert!(mailbox.mailboxes.deliver(&mailbox.account, delivery).is_err());
         assert_eq!(mailbox.files(), [""; 0]);
     });
+}
+
+/// A folder's delivery is found again after a crash wherever its owner has put it, and counts against the quota.
+#[test]
+fn what_a_folder_has_got_before_a_crash_does_not_come_twice() {
+    let house = Box::new(Kind::Maildir);
+    house.mailboxes.create(&house.account).unwrap();
+    let junk = house.mailboxes.folders(&house.account).junk().unwrap();
+    assert_eq!(house.mailboxes.folders(&house.account).junk().unwrap(), junk);
+    let deliver = |may_have_arrived: bool| {
+        let mut data = Cursor::new(b"x\r\n".to_vec());
+        let (name, prefix, safety) = ("1.a", &b"P: x\r\n"[..], Safety::Now);
+        let folder = Some(&junk);
+        let delivery = Delivery { name, prefix, data: &mut data, folder, may_have_arrived, safety };
+        house.mailboxes.deliver(&house.account, delivery).unwrap()
+    };
+    let maildir = house.mailboxes.directory(&house.account);
+    let (new, read) = (maildir.join(".Junk/new/1.a"), maildir.join(".Junk/cur/1.a:2,S"));
+    assert!(matches!(deliver(false), Delivered::Now(stored) if stored.path == new));
+    assert_eq!(house.mailboxes.quota_usage(&house.account).unwrap().messages, 1);
+    assert_eq!(deliver(true), Delivered::Before);
+    let folder = house.mailboxes.folders(&house.account).open(&junk).unwrap();
+    let uid = folder.messages().0[0].uid;
+    fs::rename(&new, &read).unwrap();
+    assert_eq!(deliver(true), Delivered::Before);
+    fs::rename(&read, maildir.join("new/1.a")).unwrap();
+    assert_eq!(deliver(true), Delivered::Before, "it was put into INBOX when there was no folder");
+    fs::rename(maildir.join("new/1.a"), &read).unwrap();
+    folder.look().unwrap();
+    let inbox = house.mailboxes.folders(&house.account).open(&folder::FolderName::inbox()).unwrap();
+    assert_eq!(folder.move_to(&[uid], &inbox).unwrap().len(), 1);
+    assert_eq!(deliver(true), Delivered::Before, "its owner has taken it away");
+    assert_eq!(house.mailboxes.quota_usage(&house.account).unwrap().messages, 1);
 }

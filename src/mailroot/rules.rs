@@ -85,7 +85,8 @@ pub enum MessagePart {
 /// What becomes of a message for which a rule holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// It is delivered and marked: `X-Spam-Flag: YES`, and `X-Spam-Rule` with the rule's name.
+    /// It is delivered and marked: `X-Spam-Flag: YES`, and `X-Spam-Rule` with the rule's name. Into the folder for junk where
+    /// `JunkFolder` of the account says so.
     Junk,
     /// The sender gets a notice.
     Reject,

@@ -63,3 +63,47 @@ async fn jd56_rules_of_a_domain_are_asked_after_those_of_the_server() {
         assert!(house.spooled("froz").is_empty(), "{files:?}");
     }
 }
+
+/// The account decides whether its junk has a folder; without Maildirs nobody has one.
+#[tokio::test]
+async fn jd56_junk_goes_into_the_folder_that_is_for_it() {
+    let rule = "\"r\"\t\"*\"\t\"subject\"\t\"contains\"\t\"hi\"\t\"junk\"\n";
+    let on = "\"JunkFolder\"\t\"1\"\n";
+    let spam = "\"Spam/Mine\"\t\"50\"\t\"\"\t\"\\Junk\"\n";
+    let anna = "domains/home.test/anna";
+    let (user_tab, table) = (format!("{anna}/user.tab"), format!("{anna}/imapfolders.tab"));
+    let group = "groups/home.test/all";
+    let (members, of_group) = (format!("{group}/members.tab"), format!("{group}/user.tab"));
+    for (files, folder) in [
+        (vec![], None),
+        (vec![(user_tab.as_str(), on)], Some(".Junk")),
+        (vec![(members.as_str(), "\"anna\"\n"), (of_group.as_str(), on)], Some(".Junk")),
+        (vec![(user_tab.as_str(), on), (table.as_str(), spam)], Some(".Spam.Mine")),
+    ] {
+        let files: Vec<_> = files.into_iter().chain([("rules.tab", rule)]).collect();
+        let directory = mail_root(&files);
+        if folder == Some(".Spam.Mine") {
+            fs::create_dir_all(directory.path().join(anna).join("Maildir/.Spam.Mine/cur")).unwrap();
+            fs::create_dir_all(directory.path().join(anna).join("Maildir/.Spam.Mine/new")).unwrap();
+        }
+        let house = House::at(directory.path(), Disk::default(), 2).await;
+        for _ in 0..2 {
+            house.submit("x@far.test", "anna@home.test").await;
+            house.begin().await.await.unwrap();
+        }
+        let maildir = directory.path().join(anna).join("Maildir");
+        let count = |folder: &str| {
+            fs::read_dir(maildir.join(folder).join("new")).map_or(0, |entries| entries.count())
+        };
+        let expected = if folder.is_some() { (0, 2) } else { (2, 0) };
+        assert_eq!((count(""), count(folder.unwrap_or(".Junk"))), expected, "{files:?}");
+        assert_eq!(maildir.join(".Junk").exists(), folder == Some(".Junk"), "{files:?}");
+        let rows = fs::read_to_string(directory.path().join(&table)).unwrap_or_default();
+        assert_eq!(rows.contains("\"S\"\t\"\\Junk\""), folder == Some(".Junk"), "{rows}");
+        if let Some(folder) = folder {
+            let new = maildir.join(folder).join("new");
+            let file = fs::read_dir(new).unwrap().next().unwrap().unwrap().path();
+            assert!(fs::read_to_string(file).unwrap().contains("\r\nX-Spam-Flag: YES\r\n"));
+        }
+    }
+}

@@ -111,7 +111,7 @@ impl FolderName {
     }
 
     /// `.Work.2026`; `None` for INBOX, which is the mailbox directory itself.
-    pub(super) fn directory_name(&self) -> Option<String> {
+    pub(in crate::mailbox) fn directory_name(&self) -> Option<String> {
         if self.is_inbox() {
             return None;
         }

@@ -20,6 +20,9 @@ use crate::mailroot::folders::SpecialUse;
 use crate::mailroot::schema::tables::folders::IMAPFOLDERS;
 use crate::mailroot::{Account, MailRoot};
 
+/// The folder for junk of an account that has none yet; the name that mail readers give theirs.
+const JUNK: &str = "Junk";
+
 /// All folders of an account. Cheap to make and to clone.
 #[derive(Clone, Debug)]
 pub struct Folders {
@@ -174,6 +177,29 @@ impl Folders {
             }
         }
         made
+    }
+
+    /// The folder for junk: the one whose special use that is, else `Junk`, which is made and subscribed to if it is missing.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn junk(&self) -> Result<FolderName, FolderError> {
+        let is_junk = |row: &Row| {
+            row.special_use == Some(SpecialUse::Junk) && !row.name.is_inbox() && self.exists(&row.name)
+        };
+        if let Some(row) = self.rows()?.into_iter().find(is_junk) {
+            return Ok(row.name);
+        }
+        let name = FolderName::parse(JUNK)?;
+        match self.create(&name, Some(SpecialUse::Junk)) {
+            Ok(()) => self.subscribe(&name, true)?,
+            // Made by a mail reader that did not say what for, or by another delivery just now.
+            Err(FolderError::Exists) => self.edit(|edit| {
+                table::set(edit, &name, |row| row.special_use = Some(SpecialUse::Junk)).map(drop)
+            })?,
+            Err(error) => return Err(error),
+        }
+        Ok(name)
     }
 
     fn make_directories(&self, names: &[FolderName]) -> Result<(), FolderError> {

@@ -40,6 +40,9 @@ variables! {
     IMAP_ENABLE: Flag = flag("ImapEnable", true).from(Origin::Tabmail, "IMAP");
     /// Above 0 POP3 also lists `Maildir/cur`. For users.
     POP3_SCAN_CUR: Integer = integer("Pop3ScanCur", 0, (0, 1), "");
+    /// Mail that a rule of `rules.tab` marks as junk is put into the IMAP folder for junk, which is made where there is none;
+    /// otherwise it stays, marked, in INBOX, the only folder that POP3 serves. Only with Maildirs. For users.
+    JUNK_FOLDER: Flag = flag("JunkFolder", false).from(Origin::Tabmail, "jdmail.md JD-56");
     /// The log-in name is not written into the user's messages (`X-AuthUser`). For users.
     DISABLE_EMIT_AUTH_USER: Flag =
         flag("DisableEmitAuthUser", false).without("DisableEmitAuthUser of server.tab");

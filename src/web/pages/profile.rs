@@ -55,6 +55,7 @@ fn limits() -> Vec<Labelled> {
         (&user::SMTP_PERMS, "profile.permissions"),
         (&user::DISABLE_EMIT_AUTH_USER, "profile.auth_user"),
         (&user::POP3_SCAN_CUR, "profile.scan_cur"),
+        (&user::JUNK_FOLDER, "profile.junk_folder"),
     ]
 }
 

@@ -247,6 +247,7 @@ impl World {
             name: &file,
             prefix: b"",
             data: &mut text.as_bytes(),
+            folder: None,
             may_have_arrived: false,
             safety: Safety::Later,
         };

@@ -228,7 +228,7 @@ pub const COMPARISONS: Words =
 
 /// What `rules.tab` does with a message, in the order of [`Action`](crate::mailroot::rules::Action).
 pub const ACTIONS: Words = words!(
-    "junk": "it is delivered, marked with X-Spam-Flag: YES",
+    "junk": "it is delivered, marked with X-Spam-Flag: YES, into the folder for junk where JunkFolder of the account says so",
     "reject": "its sender gets a notice",
     "delete": "it is deleted, and nobody is told",
 );
