@@ -126,6 +126,7 @@ impl ClientArguments {
             login: self.auth.clone(),
             sender: self.from.clone().or(by_login).unwrap_or_default(),
             size_bytes: self.size,
+            content: None,
         }
     }
 }

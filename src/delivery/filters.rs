@@ -9,6 +9,7 @@
 
 use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::sync::Arc;
 
 use bstr::{BStr, BString, ByteSlice as _};
@@ -24,14 +25,14 @@ use crate::filter::{
     undecided_is_tempfail,
 };
 use crate::mailroot::filters::{FilterProgram, FilterProgramRow, FilterRule, FilterRules};
-use crate::mailroot::rules::Action;
+use crate::mailroot::rules::{Action, ContentRule};
 use crate::mailroot::{Account, Fact, Loaded, Snapshot, Step, Trail};
 use crate::message::{HEADER_BLOCK_BYTES_MAX, auth_user};
 use crate::spool::{BadSpoolFile, KeptCopy, SpoolError, slog};
 use crate::status::number;
 
 /// What a notice says when the filter gave no reason (golden `filter_in_exit_6_norej`).
-const DEFAULT_REASON: &str = "Message rejected by server filters";
+pub(super) const DEFAULT_REASON: &str = "Message rejected by server filters";
 
 /// The rules of a stage.
 fn rules(snapshot: &Snapshot, stage: Stage) -> &FilterRules {
@@ -81,6 +82,33 @@ fn judge_content(job: &mut Job) -> Option<Fate> {
         Action::Delete => {
             job.log_smail("RULE", &rule.name, b"");
             Some(Fate::Done)
+        }
+    }
+}
+
+/// The rule that would decide about a message, and what it does; all that may, where it is not known what is in the
+/// message. May block.
+pub(super) fn planned_rule(snapshot: &Snapshot, message: &Message, trail: &mut impl Trail) -> Option<Action> {
+    let mailbox = message.recipient.mailbox();
+    let rules = snapshot.content_rules(account_of(snapshot, mailbox).as_deref());
+    let recipient = real_address(snapshot, mailbox);
+    let mut note = |file: &Path, rule: &ContentRule, holds| {
+        let fact = || Fact::ContentRule { name: rule.name.to_string(), action: rule.action, holds };
+        trail.note(|| Step::new(fact()).by_all(rule.rows(file)));
+    };
+    match &message.content {
+        Some(content) => {
+            let looked_at = &content[..content.len().min(LOOKED_AT_BYTES_MAX)];
+            let (file, rule) = first_rule(rules.iter(), &recipient, looked_at)?;
+            note(file, rule, true);
+            Some(rule.action)
+        }
+        None => {
+            rules
+                .iter()
+                .filter(|(_, rule)| rule.is_about(&recipient))
+                .for_each(|(file, rule)| note(file, rule, false));
+            None
         }
     }
 }
@@ -148,6 +176,7 @@ impl Selection {
             client: file.header.client().to_owned(),
             server: file.header.server().to_owned(),
             is_authenticated: auth_user(&job.head).is_some(),
+            content: None,
         };
         Self::for_message(&job.snapshot, &message, stage, &mut ())
     }

@@ -12,13 +12,14 @@ use std::sync::Arc;
 use bstr::BString;
 
 use super::commands::{self, Deed, Setting};
-use super::filters::Selection;
+use super::filters::{self, Selection};
 use super::program::Macros;
 use super::{list, local};
 use crate::address::{ForwardPath, ReversePath};
 use crate::filter::Stage;
 use crate::mailbox::Mailboxes;
 use crate::mailroot::command_file::{Command, CommandRow};
+use crate::mailroot::rules::Action;
 use crate::mailroot::trail::CommandEffect;
 use crate::mailroot::{Account, Fact, Snapshot, Step, Trail};
 use crate::policy::route::{self, Commands, Route, Target};
@@ -36,6 +37,8 @@ pub struct Message {
     pub server: BString,
     /// Whether the client was logged in.
     pub is_authenticated: bool,
+    /// Its beginning, as far as rules look at it, where it is known.
+    pub content: Option<Arc<[u8]>>,
 }
 
 /// The private copies of commands that a message carries, each with its file relative to the MailRoot.
@@ -60,6 +63,8 @@ pub enum End {
     New(ReversePath, ForwardPath),
     /// Back at the sender.
     Returned(String),
+    /// Nowhere: a rule deletes it.
+    Deleted,
     /// Nowhere: a list that nobody reads.
     Nowhere,
 }
@@ -72,7 +77,7 @@ pub fn plan(
     own: &OwnCommands,
     trail: &mut impl Trail,
 ) -> Vec<End> {
-    let mut plan = Plan { snapshot, mailboxes, message, trail };
+    let mut plan = Plan { snapshot, mailboxes, message, trail, is_junk: false };
     match route::target(snapshot, &message.recipient, own.cust.is_some(), plan.trail) {
         Target::CommandAlias(found) => plan.commands(&Setting::CommandAlias, lines(found, &own.cust)),
         Target::CustomDomain(found) => plan.commands(&Setting::CustomDomain, lines(found, &own.cust)),
@@ -115,6 +120,8 @@ struct Plan<'a, T> {
     mailboxes: &'a Mailboxes,
     message: &'a Message,
     trail: &'a mut T,
+    /// A rule has marked it.
+    is_junk: bool,
 }
 
 impl<T: Trail> Plan<'_, T> {
@@ -124,8 +131,7 @@ impl<T: Trail> Plan<'_, T> {
             None => Lines { rows: commands::of_user(self.snapshot, &account), own: None },
         };
         if lines.own.is_none() && lines.rows.is_empty() {
-            self.filters(Stage::In);
-            return vec![self.mailbox(account)];
+            return self.judged(|plan| plan.mailbox(account));
         }
         self.commands(&Setting::Mailproc(account), lines)
     }
@@ -136,12 +142,20 @@ impl<T: Trail> Plan<'_, T> {
             self.trail.note(|| Step::new(Fact::MailboxFull { account: address }));
             return End::Returned("User maximum mailbox size reached".to_owned());
         }
-        self.trail.note(|| Step::new(Fact::ToMailbox { account: address }));
+        let is_folder = self.is_junk && local::takes_junk_apart(self.snapshot, self.mailboxes, &account);
+        self.trail.note(|| {
+            Step::new(match is_folder {
+                true => Fact::ToJunkFolder { account: address },
+                false => Fact::ToMailbox { account: address },
+            })
+        });
         End::Mailbox(account)
     }
 
     fn list(&mut self, account: &Account) -> Vec<End> {
-        self.filters(Stage::In);
+        if let Some(end) = self.inbound() {
+            return vec![end];
+        }
         let copies = list::copies(self.snapshot, account, self.trail);
         let sender = copies.sender.unwrap_or_else(|| self.message.sender.clone());
         let ends: Vec<End> =
@@ -158,6 +172,28 @@ impl<T: Trail> Plan<'_, T> {
 
     fn filters(&mut self, stage: Stage) {
         Selection::for_message(self.snapshot, self.message, stage, self.trail);
+    }
+
+    /// Where the message ends up after rules and inbound filters.
+    fn judged(&mut self, end: impl FnOnce(&mut Self) -> End) -> Vec<End> {
+        vec![self.inbound().unwrap_or_else(|| end(self))]
+    }
+
+    /// Rules about what is in the message, then inbound filters; with an end it goes no further.
+    fn inbound(&mut self) -> Option<End> {
+        let verdict =
+            filters::planned_rule(self.snapshot, self.message, self.trail).and_then(|action| match action {
+                Action::Junk => {
+                    self.is_junk = true;
+                    None
+                }
+                Action::Reject => Some(End::Returned(filters::DEFAULT_REASON.to_owned())),
+                Action::Delete => Some(End::Deleted),
+            });
+        if verdict.is_none() {
+            self.filters(Stage::In);
+        }
+        verdict
     }
 
     fn commands(&mut self, setting: &Setting, lines: Lines) -> Vec<End> {
@@ -194,14 +230,8 @@ impl<T: Trail> Plan<'_, T> {
         let name = || name_of(&row.command).to_owned();
         self.trail.note(|| Step::new(Fact::Command { name: name(), effect }).by(path, row.line));
         match deed {
-            Deed::External(program) => {
-                self.filters(Stage::In);
-                vec![End::Program(program.program.to_string())]
-            }
-            Deed::Mailbox(account) => {
-                self.filters(Stage::In);
-                vec![self.mailbox(account)]
-            }
+            Deed::External(program) => self.judged(|_| End::Program(program.program.to_string())),
+            Deed::Mailbox(account) => self.judged(|plan| plan.mailbox(account)),
             Deed::Send(route) => {
                 self.filters(Stage::Out);
                 way.into_iter().for_each(|step| self.trail.note(|| step));

@@ -64,7 +64,9 @@ pub(super) async fn explain(
         let (Ok(sender), Ok(recipient)) = (header.reverse_path(), header.forward_path()) else { continue };
         let (client_address, server) = (header.client().to_owned(), header.server().to_owned());
         let is_authenticated = client.login.is_some();
-        let message = Message { sender, recipient, client: client_address, server, is_authenticated };
+        let content = client.content.clone();
+        let message =
+            Message { sender, recipient, client: client_address, server, is_authenticated, content };
         destinations.extend(way::follow(settings, message, OwnCommands::default(), &mut chapters).await?);
     }
     if let Some(delivery) = chapters.get_mut(first_delivery) {

@@ -1,9 +1,13 @@
 //! Where a queued message stands: its file, its attempts, the next one, and what that will do.
 
+use std::io::Read as _;
+use std::sync::Arc;
+
 use super::dialogue::on_disk;
 use super::{Chapter, ExplainError, Explanation, Heading, NAMES_MAX, Outcome, Settings};
 use super::{log, way};
 use crate::delivery::{Message, OwnCommands};
+use crate::filter::LOOKED_AT_BYTES_MAX;
 use crate::mailroot::{Fact, Step};
 use crate::message::auth_user;
 use crate::spool::inspect::{Standing, find};
@@ -39,7 +43,20 @@ pub(super) async fn explain(settings: &Settings, wanted: &str) -> Result<Vec<Exp
     Ok(explanations)
 }
 
+/// The beginning of a message, as far as rules look at it; `None` when it cannot be read. Blocks.
+fn content(message: &Standing) -> Option<Arc<[u8]>> {
+    let mut content = Vec::new();
+    let data = message.envelope.as_ref().ok()?.data().ok()?;
+    data.take(LOOKED_AT_BYTES_MAX as u64).read_to_end(&mut content).ok()?;
+    Some(content.into())
+}
+
 async fn one(settings: &Settings, message: Standing) -> Result<Explanation, ExplainError> {
+    let read = move |_: &mut Vec<Step>| {
+        let content = content(&message);
+        (message, content)
+    };
+    let (message, content) = on_disk(read).await?.0;
     let mut steps = Vec::new();
     let heading = Heading::Message(message.name.file_name().to_owned());
     let file = match &message.envelope {
@@ -71,6 +88,7 @@ async fn one(settings: &Settings, message: Standing) -> Result<Explanation, Expl
         client: file.header.client().to_owned(),
         server: file.header.server().to_owned(),
         is_authenticated: auth_user(&message.head).is_some(),
+        content,
     };
     let own = OwnCommands { cust: message.cust, mprc: message.mprc };
     let destinations = way::follow(settings, envelope, own, &mut chapters).await?;

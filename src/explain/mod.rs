@@ -79,6 +79,8 @@ pub struct Client {
     pub sender: String,
     /// The size to declare, in bytes; 0: none.
     pub size_bytes: u64,
+    /// The message, as far as rules look at it, where it is known.
+    pub content: Option<Arc<[u8]>>,
 }
 
 /// What would happen, or did, and why.
@@ -156,6 +158,8 @@ pub enum Destination {
     Returned(String),
     /// Nowhere: a list without readers.
     Nowhere(String),
+    /// Nowhere: a rule deletes what is for this recipient.
+    Deleted(String),
     /// Copies that were not followed: too many, or going round in circles.
     NotFollowed(String),
 }
@@ -231,7 +235,7 @@ impl Explanation {
 
     /// Whether mail gets somewhere: accepted or queued, and not returned to everybody.
     pub fn is_good(&self) -> bool {
-        let arrives = |end: &Destination| !matches!(end, Destination::Returned(_));
+        let arrives = |end: &Destination| !matches!(end, Destination::Returned(_) | Destination::Deleted(_));
         let has_way = self.destinations.is_empty() || self.destinations.iter().any(arrives);
         has_way && matches!(self.outcome, Outcome::Accepted(_) | Outcome::Queued | Outcome::Gone)
     }

@@ -9,6 +9,7 @@ use super::rows::Rows;
 use super::{Chapter, Destination, Explanation, Heading, Outcome};
 use crate::clock::Clock;
 use crate::mailroot::access::Properties;
+use crate::mailroot::rules::Action;
 use crate::mailroot::trail::{CommandEffect, Near};
 use crate::mailroot::{Citation, Fact, Miss, Step};
 use crate::spool::inspect::JOURNALED;
@@ -189,6 +190,7 @@ fn destination(destination: &Destination) -> String {
         }
         Destination::Returned(reason) => format!("returned to the sender: {reason}"),
         Destination::Nowhere(list) => format!("nowhere: nobody reads {list}"),
+        Destination::Deleted(recipient) => format!("deleted; <{recipient}> does not get it"),
         Destination::NotFollowed(what) => format!("not followed: {what}"),
     }
 }
@@ -202,7 +204,20 @@ fn json_destination(destination: &Destination) -> Value {
         }
         Destination::Returned(reason) => json!({ "kind": "returned", "reason": reason }),
         Destination::Nowhere(list) => json!({ "kind": "nowhere", "list": list }),
+        Destination::Deleted(recipient) => json!({ "kind": "deleted", "recipient": recipient }),
         Destination::NotFollowed(what) => json!({ "kind": "not-followed", "what": what }),
+    }
+}
+
+fn content_rule(name: &str, action: Action, holds: bool) -> String {
+    let becomes = match action {
+        Action::Junk => "marked as junk",
+        Action::Reject => "returned to its sender",
+        Action::Delete => "deleted",
+    };
+    match holds {
+        true => format!("rule {name:?} holds: the mail is {becomes}"),
+        false => format!("rule {name:?} looks at what is in the mail; if it holds, the mail is {becomes}"),
     }
 }
 
@@ -384,6 +399,7 @@ fn delivery(fact: &Fact) -> Option<String> {
         Fact::QueueFilter { stage, file, program: None } => {
             format!("filter ({stage}): filters/{file} does not exist or is empty")
         }
+        Fact::ContentRule { name, action, holds } => content_rule(name, *action, *holds),
         Fact::Command { name, effect } => match effect {
             CommandEffect::Acts => format!("{name}: carried out"),
             CommandEffect::Judges => format!("{name}: the program would be run; taken to accept"),
@@ -396,6 +412,7 @@ fn delivery(fact: &Fact) -> Option<String> {
             "no command does anything with the mail: it is returned".to_owned()
         }
         Fact::ToMailbox { account } => format!("put into the mailbox of {account}"),
+        Fact::ToJunkFolder { account } => format!("put into the junk folder of {account}"),
         Fact::MailboxFull { account } => format!("the mailbox of {account} is full: returned"),
         Fact::ListCopies { list, sender, receiving, invalid } => {
             let from = sender.as_ref().map_or_else(String::new, |sender| format!(" from {sender}"));

@@ -86,6 +86,7 @@ fn client(peer: &str) -> Client {
         login: None,
         sender: "s@c.example".into(),
         size_bytes: 0,
+        content: None,
     }
 }
 
@@ -419,4 +420,90 @@ fn spool(settings: &Settings) -> Spool {
         clock: settings.clock.clone(),
     };
     Spool::open(config).unwrap().0
+}
+
+const RULES: [(&str, &str); 2] = [
+    ("rules.tab", "# all\n\"ads\"\t\"anna@*\"\t\"subject\"\t\"contains\"\t\"ads\"\t\"junk\"\n"),
+    (
+        "domains/home.test/rules.tab",
+        "\"fraud\"\t\"*\"\t\"subject\"\t\"contains\"\t\"money\"\t\"reject\"\n\
+         \"fraud\"\t\"*\"\t\"body\"\t\"contains\"\t\"now\"\t\"reject\"\n\
+         \"gone\"\t\"*\"\t\"body\"\t\"contains\"\t\"void\"\t\"delete\"\n",
+    ),
+];
+
+async fn with_rules(content: Option<&str>, recipient: &str, user_tab: &str) -> (bool, String) {
+    let root = root();
+    for (name, text) in RULES {
+        write(root.path(), name, text);
+    }
+    write(root.path(), "domains/home.test/anna/user.tab", user_tab);
+    let settings = settings(root.path());
+    let content = content.map(|text| text.as_bytes().into());
+    let client = Client { content, ..client("192.0.2.1") };
+    let explanation = rcpt(&settings, &client, recipient).await.unwrap();
+    let mut renderer = Renderer::new(Rows::of(settings.snapshot.root()), settings.clock.clone());
+    (explanation.is_good(), renderer.text(&explanation))
+}
+
+/// JD-56.
+#[tokio::test]
+async fn rules_that_may_act_on_mail_for_an_address_are_cited() {
+    let (is_good, text) = with_rules(None, "anna@home.test", "").await;
+    let may = [
+        "rules.tab:2  \"ads\" \"anna@*\" \"subject\" \"contains\" \"ads\" \"junk\"  ->  rule \"ads\" looks at what is in the mail; if it holds, the mail is marked as junk",
+        "domains/home.test/rules.tab:1  \"fraud\" \"*\" \"subject\" \"contains\" \"money\" \"reject\"  ->  rule \"fraud\" looks at what is in the mail; if it holds, the mail is returned to its sender",
+        "and domains/home.test/rules.tab:2  \"fraud\" \"*\" \"body\" \"contains\" \"now\" \"reject\"",
+        "ends: mailbox of anna@home.test",
+    ];
+    check_text(&text, &may, &[]);
+    assert!(is_good, "{text}");
+    let (_, text) = with_rules(None, "info@gw.example", "").await;
+    check_text(&text, &[], &["rules.tab"]);
+}
+
+/// JD-56.
+#[tokio::test]
+async fn the_rule_that_acts_on_a_known_message_is_cited() {
+    let ads = "Subject: ads and money\r\n\r\nlater\r\n";
+    for (user_tab, end) in [
+        ("", "put into the mailbox of anna@home.test"),
+        ("\"JunkFolder\"\t\"1\"\n", "put into the junk folder of anna@home.test"),
+    ] {
+        let (is_good, text) = with_rules(Some(ads), "anna@home.test", user_tab).await;
+        let rule = "rules.tab:2  \"ads\" \"anna@*\" \"subject\" \"contains\" \"ads\" \"junk\"  ->  rule \"ads\" holds: the mail is marked as junk";
+        check_text(&text, &[rule, end], &["fraud"]);
+        assert!(is_good, "{text}");
+    }
+    let money = "Subject: money\r\n\r\nright now\r\n";
+    let (is_good, text) = with_rules(Some(money), "info@home.test", "").await;
+    check_text(
+        &text,
+        &["ends: returned to the sender: Message rejected by server filters"],
+        &["\"ads\"", "scan.tab"],
+    );
+    assert!(!is_good, "{text}");
+    let (is_good, text) = with_rules(Some("Subject: x\r\n\r\nvoid\r\n"), "anna@home.test", "").await;
+    check_text(&text, &["ends: deleted; <anna@home.test> does not get it"], &[]);
+    assert!(!is_good, "{text}");
+}
+
+/// JD-56.
+#[tokio::test]
+async fn the_rule_that_acts_on_a_queued_message_is_cited() {
+    let root = root();
+    for (name, text) in RULES {
+        write(root.path(), name, text);
+    }
+    let file = "[192.0.2.1]:1;[127.0.0.1]:25;x\r\nmx.home.test\r\nS7\r\nMAIL FROM:<s@c.example>\r\n\
+                RCPT TO:<anna@home.test>\r\n<<MAIL-DATA>>\r\nSubject: money\r\n\r\nnow\r\n";
+    write(root.path(), "spool/0/1/mess/100.a.b.1.host", file);
+    let settings = settings(root.path());
+    let explanations = message(&settings, "S7").await.unwrap();
+    let mut renderer = Renderer::new(Rows::of(settings.snapshot.root()), settings.clock.clone());
+    let text = renderer.text(&explanations[0]);
+    assert!(
+        text.contains("domains/home.test/rules.tab:1") && text.contains("rule \"fraud\" holds"),
+        "{text}"
+    );
 }

@@ -34,6 +34,7 @@ pub(super) async fn follow(
                     Destination::Remote { recipient: recipient.to_string(), hosts }
                 }
                 End::Returned(reason) => Destination::Returned(reason),
+                End::Deleted => Destination::Deleted(message.recipient.to_string()),
                 End::Nowhere => Destination::Nowhere(message.recipient.to_string()),
                 End::New(sender, recipient) => {
                     let copy = Message { sender, recipient, ..message.clone() };

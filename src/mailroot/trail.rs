@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::access::Properties;
 use super::authentication::SmtpPerms;
 use super::profile::UserTab;
+use super::rules::Action;
 use super::schema::Variable;
 use super::snapshot::Snapshot;
 
@@ -386,6 +387,15 @@ pub enum Fact {
         /// The program; `None`: the file does not exist, or is empty.
         program: Option<String>,
     },
+    /// A rule about what is in a message.
+    ContentRule {
+        /// Its name.
+        name: String,
+        /// What it does with a message for which it holds.
+        action: Action,
+        /// Whether it was held against the message and holds; without one it may.
+        holds: bool,
+    },
     /// A line of a command file.
     Command {
         /// The command.
@@ -400,6 +410,11 @@ pub enum Fact {
     },
     /// The message is put into a mailbox.
     ToMailbox {
+        /// The account.
+        account: String,
+    },
+    /// The message is put into the folder for junk.
+    ToJunkFolder {
         /// The account.
         account: String,
     },

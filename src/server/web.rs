@@ -289,6 +289,7 @@ impl Roof for OnTop {
             login: Some(question.login).filter(|login| !login.is_empty()).map(str::to_owned),
             sender: question.sender.to_owned(),
             size_bytes: 0,
+            content: (!question.content.is_empty()).then(|| question.content.into()),
         };
         let _entered = self.runtime.enter();
         let settings = self.settings(question.ip.is_some())?;

@@ -154,6 +154,8 @@ pub struct Question<'a> {
     pub ip: Option<IpAddr>,
     /// Logged in as; empty: not.
     pub login: &'a str,
+    /// The message, for rules that look at it; empty: not known.
+    pub content: &'a [u8],
 }
 
 /// The state of the administration.

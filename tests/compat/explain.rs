@@ -51,6 +51,7 @@ impl Told {
             login: None,
             sender: String::new(),
             size_bytes: 0,
+            content: None,
         };
         Self {
             client,

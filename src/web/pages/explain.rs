@@ -31,7 +31,10 @@ pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
                 let text = visit.say("explain.bad_ip", &[]);
                 told.push(Told { about: recipient.to_owned(), text, is_problem: true });
             }
-            address => told.push(ask(visit, &Question { recipient, sender, ip: address.ok(), login })),
+            address => {
+                let question = Question { recipient, sender, ip: address.ok(), login, content: b"" };
+                told.push(ask(visit, &question));
+            }
         }
     }
     if !message.is_empty() {
@@ -54,7 +57,8 @@ fn answer_of(about: String, answer: Result<String, String>) -> Told {
 pub(in crate::web) fn paste(visit: &Visit) -> Result<Response, WebError> {
     let source = visit.raw_field("source");
     let head = Head::of(source);
-    let question = |recipient| Question { recipient, sender: &head.sender, ip: head.ip, login: "" };
+    let content = source.as_bytes();
+    let question = |recipient| Question { recipient, sender: &head.sender, ip: head.ip, login: "", content };
     let mut told: Vec<Told> = head
         .recipients
         .iter()
