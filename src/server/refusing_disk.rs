@@ -182,6 +182,22 @@ fn copies_by_a_command_file() {
     });
 }
 
+/// The folder is made on the way. JD-56.
+#[test]
+fn mail_for_the_folder_of_junk() {
+    for (name, setup) in [("junk, journal", journaled()), ("junk, files", in_files())] {
+        check(name, setup, |house| {
+            Box::pin(async move {
+                house.make_junk();
+                house.faults.arm();
+                house.send(Letter::new("offer", &["junky"])).await;
+                house.settle().await;
+                house.send(Letter::new("more", &["junky"])).await;
+            })
+        });
+    }
+}
+
 #[test]
 fn the_end_of_the_journal() {
     let setup = Setup { delivers: false, ..journaled() };

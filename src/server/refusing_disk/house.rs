@@ -495,7 +495,7 @@ impl House {
         letters.push(Letter::new("other", &["carl"]));
         let mut visible = Vec::new();
         for user in USERS {
-            visible.extend(files_in(&self.inbox(user)));
+            visible.extend(self.delivered(user));
         }
         visible.extend(self.spooled(&["mess", "rsnd", "froz"]));
         for path in visible {
@@ -565,7 +565,22 @@ impl House {
     }
 
     fn in_box(&self, user: &str, is_wanted: impl Fn(&[u8]) -> bool) -> usize {
-        files_in(&self.inbox(user)).iter().filter(|path| is_wanted(&fs::read(path).unwrap())).count()
+        self.delivered(user).iter().filter(|path| is_wanted(&fs::read(path).unwrap())).count()
+    }
+
+    /// The message files of a user, those of the junk folder as well.
+    fn delivered(&self, user: &str) -> Vec<PathBuf> {
+        let junk = self.dir.path().join("domains/home.test").join(user).join("Maildir/.Junk/new");
+        [files_in(&self.inbox(user)), files_in(&junk)].concat()
+    }
+
+    /// From now on all mail to `junky`, who has junk in a folder, is junk.
+    pub(super) fn make_junk(&self) {
+        let rule = "\"r\"\t\"junky@*\"\t\"header\"\t\"contains\"\t\"x-serial\"\t\"junk\"\n";
+        fs::write(self.dir.path().join("rules.tab"), rule).unwrap();
+        let user_tab = self.dir.path().join("domains/home.test/junky/user.tab");
+        fs::write(user_tab, "\"JunkFolder\"\t\"1\"\n").unwrap();
+        self.life().tables.reload_now();
     }
 
     fn inbox(&self, user: &str) -> PathBuf {
@@ -587,7 +602,7 @@ impl House {
     }
 }
 
-const USERS: [&str; 4] = ["anna", "bert", "carl", "copied"];
+const USERS: [&str; 5] = ["anna", "bert", "carl", "copied", "junky"];
 
 fn write_tables(root: &Path, sink: SocketAddr, kind: Kind) {
     let user = |name: &str| {
