@@ -1,6 +1,6 @@
 //! Backups of a MailRoot while the server works on it, and the way back (`jdmail.md` JD-64).
 //!
-//! Shape: a gzipped tape archive ([`tar`](self::tar)) that every `tar` reads, files relative to the MailRoot, in three parts:
+//! Shape: a gzipped tape archive ([`archive`](self::archive)) that every `tar` reads, files relative to the MailRoot, in three parts:
 //!
 //! ```text
 //! BACKUP.txt                     what this is
@@ -21,8 +21,8 @@
 //!
 //! Limits: [`TABLES_BYTES_MAX`] for the part that is of one moment. A disk with less than [`FREE_BYTES_MIN`] left ends it.
 
+mod archive;
 mod restore;
-mod tar;
 mod walk;
 
 use std::fs::{self, File};
@@ -31,12 +31,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
-use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
 use super::{Admin, AdminError};
 use crate::durable::{DiskFile, free_space};
-use tar::{Stamp, Writer};
+use archive::{Reader, Stamp, Writer};
 use walk::{Part, Walk};
 
 pub use restore::{Comparison, Difference, Restored, Within};
@@ -340,9 +339,9 @@ fn open(path: &Path) -> Result<Option<(File, fs::Metadata)>, BackupError> {
 }
 
 /// A backup, opened for reading.
-fn read(path: &Path) -> Result<tar::Reader<MultiGzDecoder<BufReader<File>>>, BackupError> {
+fn read(path: &Path) -> Result<Reader, BackupError> {
     let file = File::open(path).map_err(|source| BackupError::Archive { path: path.to_owned(), source })?;
-    Ok(tar::Reader::new(MultiGzDecoder::new(BufReader::new(file))))
+    Ok(Reader::new(file))
 }
 
 #[cfg(test)]

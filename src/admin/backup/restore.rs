@@ -5,12 +5,12 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::tar::{Entry, EntryKind};
+use super::archive::{Entry, EntryKind};
 use super::walk::{Part, part_of, stem_of};
-use super::{ABOUT, BackupError, OnProgress, Progress, read};
+use super::{ABOUT, BackupError, FREE_BYTES_MIN, OnProgress, Progress, read};
 use crate::admin::files::{described, is_outside};
 use crate::admin::{Admin, AdminError};
-use crate::durable::Disk;
+use crate::durable::{Disk, free_space};
 use crate::mailroot::snapshot::TABLE_BYTES_MAX;
 
 /// What a restoration is confined to.
@@ -85,7 +85,7 @@ pub struct Restored {
 const DIFFERENCES_MAX: usize = 1000;
 
 /// The plain relative path that a name in an archive stands for.
-pub(super) fn safe_path(entry: &Entry) -> Option<PathBuf> {
+pub(super) fn safe_path(entry: &Entry<'_>) -> Option<PathBuf> {
     let name = entry.name.strip_prefix("./").unwrap_or(&entry.name);
     let path = Path::new(name);
     let is_plain = |part: Component<'_>| match part {
@@ -109,7 +109,8 @@ impl Admin {
     pub fn compare_backup(&self, archive: &Path) -> Result<Comparison, AdminError> {
         let failed = |source| BackupError::Archive { path: archive.to_owned(), source };
         let (mut reader, mut found) = (read(archive)?, Comparison::default());
-        while let Some(entry) = reader.next().map_err(failed)? {
+        let mut entries = reader.entries().map_err(failed)?;
+        while let Some(mut entry) = entries.next().map_err(failed)? {
             let Some(relative) = safe_path(&entry) else {
                 found.refused += 1;
                 continue;
@@ -120,13 +121,13 @@ impl Admin {
                 break;
             }
             if relative == Path::new(ABOUT) {
-                found.about = String::from_utf8_lossy(&reader.body(4096).map_err(failed)?).into_owned();
+                found.about = String::from_utf8_lossy(&entry.body(4096).map_err(failed)?).into_owned();
                 continue;
             }
             if described(&relative).is_none() || entry.bytes > TABLE_BYTES_MAX {
                 continue;
             }
-            let bytes = reader.body(TABLE_BYTES_MAX).map_err(failed)?;
+            let bytes = entry.body(TABLE_BYTES_MAX).map_err(failed)?;
             match self.read(&relative)? {
                 Some(now) if now == bytes => found.same += 1,
                 _ if found.different.len() >= DIFFERENCES_MAX => found.unlisted += 1,
@@ -143,12 +144,13 @@ impl Admin {
     pub fn restore_tables(&self, archive: &Path, wanted: &[PathBuf]) -> Result<(), AdminError> {
         let failed = |source| BackupError::Archive { path: archive.to_owned(), source };
         let mut reader = read(archive)?;
+        let mut entries = reader.entries().map_err(failed)?;
         let mut contents: HashMap<PathBuf, Vec<u8>> = HashMap::new();
         while contents.len() < wanted.len()
-            && let Some(entry) = reader.next().map_err(failed)?
+            && let Some(mut entry) = entries.next().map_err(failed)?
         {
             if let Some(relative) = safe_path(&entry).filter(|path| wanted.contains(path)) {
-                contents.insert(relative, reader.body(TABLE_BYTES_MAX).map_err(failed)?);
+                contents.insert(relative, entry.body(TABLE_BYTES_MAX).map_err(failed)?);
             }
         }
         for file in wanted {
@@ -187,7 +189,8 @@ impl Admin {
         let (mut reader, mut done) = (read(archive)?, Restored::default());
         let mut bytes = 0;
         let mut house = House { root: self.root().path(), disk: &self.disk, folder: None, made: 0 };
-        while let Some(entry) = reader.next().map_err(failed)? {
+        let mut entries = reader.entries().map_err(failed)?;
+        while let Some(mut entry) = entries.next().map_err(failed)? {
             let Some(relative) = safe_path(&entry) else {
                 done.refused += 1;
                 continue;
@@ -199,7 +202,8 @@ impl Admin {
                 done.refused += 1;
                 continue;
             }
-            match house.put(&relative, &entry, reader.content()).map_err(failed)? {
+            house.look_for_room(entry.bytes)?;
+            match house.put(&relative, &mut entry).map_err(failed)? {
                 true => done.made += 1,
                 false => done.kept += 1,
             }
@@ -220,8 +224,17 @@ struct House<'a> {
 }
 
 impl House<'_> {
+    /// A packed file may be much smaller than what it becomes.
+    fn look_for_room(&self, bytes: u64) -> Result<(), BackupError> {
+        let free_bytes = free_space(self.root).unwrap_or(u64::MAX);
+        match free_bytes < FREE_BYTES_MIN.saturating_add(bytes) {
+            true => Err(BackupError::NoRoom { path: self.root.to_owned(), free_bytes }),
+            false => Ok(()),
+        }
+    }
+
     /// False when there is such a file.
-    fn put(&mut self, relative: &Path, entry: &Entry, mut content: impl io::Read) -> io::Result<bool> {
+    fn put(&mut self, relative: &Path, entry: &mut Entry<'_>) -> io::Result<bool> {
         let target = self.root.join(relative);
         if fs::symlink_metadata(&target).is_ok() || self.is_in_folder(relative) {
             return Ok(false);
@@ -232,8 +245,8 @@ impl House<'_> {
         let name = format!(".tabmail-restore-{}-{}", std::process::id(), self.made);
         let temporary = directory.join(name);
         let mut file = self.disk.create_new(&temporary, entry.stamp.mode & 0o777)?;
-        let written = io::copy(&mut content, &mut file).and_then(|_| {
-            let time = std::time::Duration::from_secs(u64::try_from(entry.stamp.unix_secs).unwrap_or(0));
+        let time = std::time::Duration::from_secs(u64::try_from(entry.stamp.unix_secs).unwrap_or(0));
+        let written = io::copy(entry, &mut file).and_then(|_| {
             file.set_modified(std::time::UNIX_EPOCH + time)?;
             file.sync()?;
             // It fails where a file of that name has come meanwhile.
