@@ -173,6 +173,17 @@ impl Endpoint {
         Self { service, enabled: true, port: service.default_port(), addresses: Vec::new(), any_v6: false }
     }
 
+    /// The option that switches the service off: one of the command line, `-X-`, or the name of a variable of
+    /// `server.tab`. `configured` as in [`Endpoint::bind_addresses`].
+    pub fn off_by(&self, configured: Option<&str>) -> Option<String> {
+        let names_none = |list: &str| list == "-" || list.split(',').all(|text| text.trim().is_empty());
+        if !self.enabled {
+            return Some(format!("-{}-", char::from(self.service.letter())));
+        }
+        let is_off = self.addresses.is_empty() && configured.is_some_and(names_none);
+        is_off.then(|| self.service.listen_variable().name.to_owned())
+    }
+
     /// The addresses to bind. `configured` is the service's [`Service::listen_variable`], which the command line's `-?I`
     /// overrides.
     ///

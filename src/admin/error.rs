@@ -157,6 +157,12 @@ pub enum AdminError {
     /// No listening service is called so.
     #[error("there is no such service")]
     NoSuchService,
+    /// The configuration switches the service off, so it cannot be opened.
+    #[error("the service is switched off by {option}")]
+    SwitchedOff {
+        /// Of the command line, or a variable of `server.tab`.
+        option: String,
+    },
     /// A certificate and its key cannot be used.
     #[error("certificate and key: {0}")]
     Certificate(String),

@@ -25,8 +25,11 @@ pub struct Listening {
 pub enum ListenState {
     /// It accepts connections.
     Open,
-    /// It was closed by an administrator, or is switched off.
+    /// It was closed by an administrator.
     Closed,
+    /// The configuration switches it off, by this option: one of the server's command line, `-X-`, or a variable of
+    /// `server.tab`, `SMTPS-Listen`.
+    Off(String),
     /// The system does not let it listen; it is tried again.
     Failed(String),
 }
@@ -75,8 +78,13 @@ impl Admin {
     /// Lets a service listen again (`srvopen`).
     ///
     /// # Errors
-    /// `NoServer`, `NoSuchService`.
+    /// `NoServer`, `NoSuchService`, `SwitchedOff`.
     pub fn open_service(&self, service: &str) -> Result<(), AdminError> {
+        let listeners = self.board()?.listeners();
+        let one = listeners.into_iter().find(|one| one.service.eq_ignore_ascii_case(service));
+        if let Some(ListenState::Off(option)) = one.map(|one| one.state) {
+            return Err(AdminError::SwitchedOff { option });
+        }
         self.switch(service, true)
     }
 

@@ -189,6 +189,7 @@ fn run_on_files(command: Command, admin: &Admin, clock: &Clock) -> Result<Reply,
             let (state, reason) = match &one.state {
                 ListenState::Open => ("open", ""),
                 ListenState::Closed => ("closed", ""),
+                ListenState::Off(option) => ("off", option.as_str()),
                 ListenState::Failed(reason) => ("failed", reason.as_str()),
             };
             [text(&one.service), text(&one.address), text(state), text(reason)]

@@ -110,7 +110,7 @@ pub fn error_number(error: &AdminError) -> i32 {
         AdminError::FileRefused => FILE_CREATE,
         AdminError::BadTable { .. } => number::FILE_INVALID,
         AdminError::NoSpool | AdminError::NoServer => number::SERVER_TOO_BUSY,
-        AdminError::NoSuchService => number::CTRL_SYNTAX,
+        AdminError::NoSuchService | AdminError::SwitchedOff { .. } => number::CTRL_SYNTAX,
         AdminError::Certificate(_) | AdminError::Archive(_) => number::FILE_INVALID,
         AdminError::Edit(error) => edit_number(error),
         AdminError::Mailbox(_) | AdminError::MakeDirectory { .. } => DIRECTORY_CREATE,

@@ -93,12 +93,12 @@ impl Listeners {
                 errors.extend(self.bind(key).err());
             }
         }
-        self.board.tell(self.listening());
+        self.board.tell(self.listening(snapshot));
         errors
     }
 
-    /// Every service with its addresses; one without any is closed.
-    fn listening(&self) -> Vec<Listening> {
+    /// Every service with its addresses; one without any is switched off or closed.
+    fn listening(&self, snapshot: &Snapshot) -> Vec<Listening> {
         let mut found = Vec::new();
         for endpoint in &self.options.endpoints {
             let service = name_of(endpoint.service);
@@ -111,7 +111,9 @@ impl Listeners {
                 .chain(failed.map(|(key, why)| one(key.1.to_string(), ListenState::Failed(why.clone()))))
                 .collect();
             if all.is_empty() {
-                all.push(one(String::new(), ListenState::Closed));
+                let configured = snapshot.server.text(endpoint.service.listen_variable());
+                let off = endpoint.off_by(configured).map_or(ListenState::Closed, ListenState::Off);
+                all.push(one(String::new(), off));
             }
             all.sort_by(|a, b| a.address.cmp(&b.address));
             found.extend(all);
@@ -261,6 +263,24 @@ mod tests {
         assert!(opening.await.unwrap());
         assert_eq!(pop3(&board), Some(ListenState::Open));
         assert!(!board.switch("nosuch", true));
+    }
+
+    /// JD-59: what the configuration switches off is told with the option that does it.
+    #[tokio::test]
+    async fn a_service_that_is_switched_off_tells_by_which_option() {
+        use crate::admin::Board as _;
+        let mut house = House::new(OTHERS_OFF);
+        for (configured, pop3) in [
+            ("-", ListenState::Off("POP3-Listen".into())),
+            (" , ", ListenState::Off("POP3-Listen".into())),
+            ("127.0.0.1:0", ListenState::Open),
+        ] {
+            house.follow(configured);
+            let found = house.listeners.board.listeners();
+            let state = |service: &str| found.iter().find(|one| one.service == service).map(|one| &one.state);
+            assert_eq!(state("pop3"), Some(&pop3), "{configured}");
+            assert_eq!(state("smtps"), Some(&ListenState::Off("-X-".into())));
+        }
     }
 
     #[tokio::test]

@@ -123,7 +123,9 @@ fn admin_key(error: &AdminError) -> &'static str {
         AdminError::FileRefused => "error.file_refused",
         AdminError::FrozenNotFound => "error.frozen_not_found",
         AdminError::NoSpool => "error.no_spool",
-        AdminError::NoServer | AdminError::NoSuchService => "error.no_server",
+        AdminError::NoServer | AdminError::NoSuchService | AdminError::SwitchedOff { .. } => {
+            "error.no_server"
+        }
         AdminError::Archive(_) => "error.archive",
         AdminError::Certificate(_) => "error.certificate",
         AdminError::BadTable { .. } => "error.bad_table",

@@ -27,6 +27,8 @@ pub(in crate::web) struct Listener {
     /// `good`, `bad`, or nothing.
     tone: &'static str,
     reason: String,
+    /// The option that switches it off; empty when none does.
+    off_by: String,
 }
 
 impl Listener {
@@ -34,10 +36,12 @@ impl Listener {
         let (state, tone) = match state {
             "open" => ("services.open", "good"),
             "failed" => ("services.failed", "bad"),
+            "off" => ("services.off", "off"),
             _ => ("services.closed", "off"),
         };
-        let [service, address, reason] = [service, address, reason].map(str::to_owned);
-        Self { name: service.to_uppercase(), service, address, state, tone, reason }
+        let (reason, off_by) = if state == "services.off" { ("", reason) } else { (reason, "") };
+        let [service, address, reason, off_by] = [service, address, reason, off_by].map(str::to_owned);
+        Self { name: service.to_uppercase(), service, address, state, tone, reason, off_by }
     }
 }
 
@@ -48,6 +52,7 @@ pub(in crate::web) fn listeners(visit: &Visit) -> Option<Vec<Listener>> {
         let listener = |one: &crate::admin::Listening| match &one.state {
             ListenState::Open => Listener::new(&one.service, &one.address, "open", ""),
             ListenState::Closed => Listener::new(&one.service, &one.address, "closed", ""),
+            ListenState::Off(option) => Listener::new(&one.service, &one.address, "off", option),
             ListenState::Failed(reason) => Listener::new(&one.service, &one.address, "failed", reason),
         };
         return Some(found.iter().map(listener).collect());

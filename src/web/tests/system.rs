@@ -28,7 +28,13 @@ impl Roof for Beside {
 
     fn list(&self, command: &[&str]) -> Result<Vec<Vec<String>>, String> {
         assert_eq!(command, ["srvlist"]);
-        let rows = ["smtp|0.0.0.0:25|open|", "pop3||closed|", "imap|192.0.2.1:143|failed|address is <taken>"];
+        let rows = [
+            "smtp|0.0.0.0:25|open|",
+            "pop3||closed|",
+            "imap|192.0.2.1:143|failed|address is <taken>",
+            "imaps||off|IMAPS-Listen",
+            "smtps||off|-X-",
+        ];
         Ok(rows.iter().map(|row| row.split('|').map(str::to_owned).collect()).collect())
     }
 
@@ -132,6 +138,12 @@ async fn jd59_services_are_shown_opened_and_closed_and_the_server_is_stopped_and
         "{}",
         page.text
     );
+    for off in ["<code>IMAPS-Listen</code></a>", "command line: <code>-X-</code>"] {
+        assert!(page.text.contains(off), "{off}: {}", page.text);
+    }
+    for (service, is_offered) in [("POP3", true), ("SMTPS", false), ("IMAPS", false)] {
+        assert_eq!(page.text.contains(&format!("aria-label=\"Open {service}\"")), is_offered, "{service}");
+    }
     for (act, service) in
         [("close", "smtp"), ("open", "pop3"), ("reopen", "imap"), ("reload", ""), ("stop", "")]
     {
