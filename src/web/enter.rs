@@ -3,7 +3,7 @@
 //! In this order: session, role, body (bounded by who sends it), CSRF token, handler on a blocking thread, headers.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -19,8 +19,7 @@ use super::i18n::Language;
 use super::routes::{self, Method, ROUTES, Route, Verdict};
 use super::sessions::{hex, token};
 use super::visit::{Pairs, Visit, answer, redirect, with_cookie};
-use super::{App, HOME, cookies};
-use crate::auth::constant_time_eq;
+use super::{App, HOME, cookies, upload};
 use crate::mailroot::schema::server as variables;
 use crate::mailroot::webadmin::WebAdmin;
 
@@ -112,6 +111,7 @@ fn prepare(
         params,
         query: pairs(parts.uri.query().unwrap_or_default().as_bytes()),
         form: Pairs::new(),
+        upload: Mutex::default(),
         session: session.filter(|_| signed_in.is_some()),
         who: signed_in.map(|(who, _)| who),
         csrf,
@@ -182,16 +182,22 @@ async fn read_form(
     if route.method == Method::Get {
         return Ok(());
     }
-    if text_of(headers, header::CONTENT_TYPE).split(';').next() != Some("application/x-www-form-urlencoded") {
-        return Err(WebError::BadForm);
+    if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
+        return Err(WebError::BadToken);
+    }
+    let content_type = text_of(headers, header::CONTENT_TYPE);
+    match content_type.split(';').next() {
+        Some("application/x-www-form-urlencoded") => {}
+        Some("multipart/form-data") if route.takes_file => {
+            let bytes = text_of(headers, header::CONTENT_LENGTH).parse().unwrap_or(0);
+            return upload::receive(visit, content_type, bytes, body).await;
+        }
+        _ => return Err(WebError::BadForm),
     }
     let limit = if visit.who.is_some() { FORM_BYTES_MAX } else { GUEST_FORM_BYTES_MAX };
     let bytes = to_bytes(body, limit).await.map_err(|_| WebError::BadForm)?;
     visit.form = pairs(&bytes);
-    let is_foreign = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
-    let is_ours =
-        !visit.csrf.is_empty() && constant_time_eq(visit.field("csrf").as_bytes(), visit.csrf.as_bytes());
-    if is_ours && !is_foreign { Ok(()) } else { Err(WebError::BadToken) }
+    if visit.has_token() { Ok(()) } else { Err(WebError::BadToken) }
 }
 
 async fn run(visit: Visit, route: &'static Route) -> Response {

@@ -41,6 +41,7 @@ mod templates;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod upload;
 mod visit;
 
 use std::net::IpAddr;

@@ -49,15 +49,22 @@ pub struct Route {
     pub access: Access,
     /// Below which topic of the navigation its page is.
     pub topic: &'static str,
+    /// Whether its form may carry a file.
+    pub(super) takes_file: bool,
     pub(super) handler: Handler,
 }
 
 const fn get(path: &'static str, access: Access, topic: &'static str, handler: Handler) -> Route {
-    Route { method: Method::Get, path, access, topic, handler }
+    Route { method: Method::Get, path, access, topic, takes_file: false, handler }
 }
 
 const fn post(path: &'static str, access: Access, topic: &'static str, handler: Handler) -> Route {
-    Route { method: Method::Post, path, access, topic, handler }
+    Route { method: Method::Post, path, access, topic, takes_file: false, handler }
+}
+
+/// A form with a file.
+const fn upload(path: &'static str, access: Access, topic: &'static str, handler: Handler) -> Route {
+    Route { takes_file: true, ..post(path, access, topic, handler) }
 }
 
 use Access::{Anyone, Domain, Password, SignedIn, System};
@@ -180,6 +187,7 @@ pub static ROUTES: &[Route] = &[
     post("/jdwa/explain", System, "nav.explain", explain::paste),
     get("/jdwa/backup", System, "nav.backup", backup::list),
     post("/jdwa/backup", System, "nav.backup", backup::act),
+    upload("/jdwa/backup/upload", System, "nav.backup", backup::receive),
     get("/jdwa/backup/{name}", System, "nav.backup", backup::show),
     post("/jdwa/backup/{name}", System, "nav.backup", backup::restore),
     get("/jdwa/backup/{name}/download", System, "nav.backup", backup::download),

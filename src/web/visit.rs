@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use axum::http::{HeaderName, StatusCode, header};
@@ -15,6 +15,8 @@ use super::i18n::Language;
 use super::sessions::{Flash, Kept};
 use super::templates::context;
 use super::{App, HOME};
+use crate::admin::backup::Receiving;
+use crate::auth::constant_time_eq;
 use crate::mailroot::Snapshot;
 use crate::mailroot::webadmin::WebAdmin;
 
@@ -28,6 +30,8 @@ pub(super) struct Visit {
     pub(super) params: Pairs,
     pub(super) query: Pairs,
     pub(super) form: Pairs,
+    /// The file of a form that has one.
+    pub(super) upload: Mutex<Option<Receiving>>,
     /// Who is logged in.
     pub(super) who: Option<WebAdmin>,
     /// The id of the session.
@@ -70,6 +74,16 @@ impl Visit {
     /// A value of the form as it was typed.
     pub(super) fn raw_field(&self, name: &str) -> &str {
         value(&self.form, name)
+    }
+
+    /// The file of the form; once.
+    pub(super) fn take_upload(&self) -> Option<Receiving> {
+        self.upload.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Whether the form carries the token of its page.
+    pub(super) fn has_token(&self) -> bool {
+        !self.csrf.is_empty() && constant_time_eq(self.field("csrf").as_bytes(), self.csrf.as_bytes())
     }
 
     /// The tables now.

@@ -22,6 +22,7 @@
 //! Limits: [`TABLES_BYTES_MAX`] for the part that is of one moment. A disk with less than [`FREE_BYTES_MIN`] left ends it.
 
 mod archive;
+mod receive;
 mod restore;
 mod walk;
 
@@ -38,6 +39,7 @@ use crate::durable::{DiskFile, free_space};
 use archive::{Reader, Stamp, Writer};
 use walk::{Part, Walk};
 
+pub use receive::{RECEIVED_BYTES_MAX, Receiving};
 pub use restore::{Comparison, Difference, Restored, Within};
 
 /// What goes into a backup.
@@ -94,6 +96,12 @@ pub enum BackupError {
         /// The limit.
         limit: u64,
     },
+    /// What comes from elsewhere is larger than is taken.
+    #[error("it has more than {limit} bytes")]
+    TooLargeToReceive {
+        /// The limit.
+        limit: u64,
+    },
     /// The tables never stood still.
     #[error("the tables are being changed all the time")]
     NeverStill,
@@ -130,6 +138,15 @@ const BACKUP_MODE: u32 = 0o600;
 
 /// The first file of a backup.
 const ABOUT: &str = "BACKUP.txt";
+
+/// Whether a directory has room for `bytes` bytes and what mail needs.
+fn look_for_room(directory: &Path, bytes: u64) -> Result<(), BackupError> {
+    let free_bytes = free_space(directory).unwrap_or(u64::MAX);
+    match free_bytes < FREE_BYTES_MIN.saturating_add(bytes) {
+        true => Err(BackupError::NoRoom { path: directory.to_owned(), free_bytes }),
+        false => Ok(()),
+    }
+}
 
 /// The backups in a directory, the newest first; those that are being made are not among them.
 pub fn backups(directory: &Path) -> Vec<Backup> {
@@ -301,10 +318,7 @@ impl Making<'_> {
         // Every name below a MailRoot that the server makes is UTF-8.
         let Some(name) = relative.to_str() else { return Ok(()) };
         if self.done.files.is_multiple_of(FILES_BETWEEN_LOOKS) {
-            let free_bytes = free_space(&self.directory).unwrap_or(u64::MAX);
-            if free_bytes < FREE_BYTES_MIN {
-                return Err(BackupError::NoRoom { path: self.directory.clone(), free_bytes });
-            }
+            look_for_room(&self.directory, 0)?;
         }
         let written = self.archive.file(name, stamp, bytes, content);
         written.map_err(|source| BackupError::File { path: relative.to_owned(), source })?;

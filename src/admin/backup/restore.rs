@@ -7,10 +7,10 @@ use std::path::{Component, Path, PathBuf};
 
 use super::archive::{Entry, EntryKind};
 use super::walk::{Part, part_of, stem_of};
-use super::{ABOUT, BackupError, FREE_BYTES_MIN, OnProgress, Progress, read};
+use super::{ABOUT, BackupError, OnProgress, Progress, look_for_room, read};
 use crate::admin::files::{described, is_outside};
 use crate::admin::{Admin, AdminError};
-use crate::durable::{Disk, free_space};
+use crate::durable::Disk;
 use crate::mailroot::snapshot::TABLE_BYTES_MAX;
 
 /// What a restoration is confined to.
@@ -202,7 +202,8 @@ impl Admin {
                 done.refused += 1;
                 continue;
             }
-            house.look_for_room(entry.bytes)?;
+            // A packed file may be much smaller than what it becomes.
+            look_for_room(self.root().path(), entry.bytes)?;
             match house.put(&relative, &mut entry).map_err(failed)? {
                 true => done.made += 1,
                 false => done.kept += 1,
@@ -224,15 +225,6 @@ struct House<'a> {
 }
 
 impl House<'_> {
-    /// A packed file may be much smaller than what it becomes.
-    fn look_for_room(&self, bytes: u64) -> Result<(), BackupError> {
-        let free_bytes = free_space(self.root).unwrap_or(u64::MAX);
-        match free_bytes < FREE_BYTES_MIN.saturating_add(bytes) {
-            true => Err(BackupError::NoRoom { path: self.root.to_owned(), free_bytes }),
-            false => Ok(()),
-        }
-    }
-
     /// False when there is such a file.
     fn put(&mut self, relative: &Path, entry: &mut Entry<'_>) -> io::Result<bool> {
         let target = self.root.join(relative);

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use serde::Serialize;
 
-use crate::admin::backup::{Scope, Within, backups, find_backup};
+use crate::admin::backup::{RECEIVED_BYTES_MAX, Scope, Within, backups, find_backup};
 use crate::mailroot::history::with_origin;
 use crate::web::audit::{self, Note};
 use crate::web::deed::Deed;
@@ -57,7 +57,10 @@ pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
     let is_running = job.as_ref().is_some_and(|job| job.is_running);
     let free_bytes = crate::durable::free_space(&directory).ok();
     let directory = directory.display().to_string();
-    let mut page = visit.page("backup.html", context! { rows, job, is_running, directory, free_bytes })?;
+    let mut page = visit.page(
+        "backup.html",
+        context! { rows, job, is_running, directory, free_bytes, received_bytes_max => RECEIVED_BYTES_MAX },
+    )?;
     if is_running {
         page.headers_mut().insert(header::REFRESH, HeaderValue::from_static(RELOAD_SECS));
     }
@@ -98,6 +101,24 @@ fn say_begun(visit: &Visit, has_begun: bool) {
         true => visit.flash("good", visit.say("backup.begun", &[])),
         false => visit.flash("bad", visit.say("backup.busy", &[])),
     }
+}
+
+/// Takes one that a browser sent.
+pub(in crate::web) fn receive(visit: &Visit) -> Result<Response, WebError> {
+    let received = visit.take_upload().ok_or(WebError::BadForm)?;
+    if received.bytes() == 0 {
+        visit.flash("bad", visit.say("backup.no_file", &[]));
+        return Ok(redirect(PATH));
+    }
+    note(visit, &format!("backup received {} bytes", received.bytes()))?;
+    let done = visit.say("backup.received", &[]);
+    let has_begun = Jobs::begin(&visit.app, "backup.receiving", move |app, tell| {
+        let path = app.services.admin.accept_backup(received, tell).map_err(|error| error.to_string())?;
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(done.replace("{name}", &name))
+    });
+    say_begun(visit, has_begun);
+    Ok(redirect(PATH))
 }
 
 fn delete(visit: &Visit) -> Result<Response, WebError> {

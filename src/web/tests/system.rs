@@ -395,6 +395,116 @@ async fn jd64_a_backup_is_made_compared_and_brought_back() {
     assert_eq!(root.get(&house, &path).await.status, StatusCode::NOT_FOUND);
 }
 
+/// A form with a file, as browsers send it.
+fn multipart(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, content) in parts {
+        let file = if *name == "archive" { "; filename=\"../../x.tar.gz\"" } else { "" };
+        let head = format!("--limit\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n");
+        body.extend([head.as_bytes(), content, b"\r\n"].concat());
+    }
+    body.extend(b"--limit--\r\n");
+    body
+}
+
+impl Browser {
+    async fn upload(&mut self, house: &House, body: impl Into<Body>, bytes: Option<u64>) -> StatusCode {
+        let mut request = Request::post("/jdwa/backup/upload")
+            .header(header::COOKIE, self.cookies.join("; "))
+            .header(header::CONTENT_TYPE, "multipart/form-data; boundary=limit");
+        if let Some(bytes) = bytes {
+            request = request.header(header::CONTENT_LENGTH, bytes);
+        }
+        house.app.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap().status()
+    }
+}
+
+/// What is in the directory of backups.
+fn kept(house: &House) -> Vec<String> {
+    let entries = fs::read_dir(house.directory.path().join("backups")).into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// JD-64.
+#[tokio::test]
+async fn jd64_a_backup_is_uploaded_read_through_and_restored() {
+    let house = house();
+    let made = house.admin.make_backup(
+        &house.directory.path().join("elsewhere"),
+        crate::admin::backup::Scope::System,
+        &|_| (),
+    );
+    let archive = fs::read(made.unwrap()).unwrap();
+    let mut root = logged_in(&house, "root").await;
+    let page = root.get(&house, "/jdwa/backup").await;
+    assert!(page.text.contains("enctype=\"multipart/form-data\"") && page.text.contains("type=\"file\""));
+    let csrf = page.hidden("csrf");
+    let form = multipart(&[("csrf", csrf.as_bytes()), ("archive", &archive)]);
+    assert_eq!(root.upload(&house, form, None).await, StatusCode::SEE_OTHER);
+    let name = "tabmail-20261123-100000-received.tar.gz";
+    until(&mut root, &house, "/jdwa/backup", &format!("is here: {name}")).await;
+    assert_eq!(kept(&house), [name]);
+    assert_eq!(fs::read(house.directory.path().join("backups").join(name)).unwrap(), archive);
+    house.write("aliases.tab", "");
+    house.admin.reload_tables(crate::admin::Reload::Now);
+    let shown = root.get(&house, &format!("/jdwa/backup/{name}")).await;
+    assert!(shown.text.contains("value=\"aliases.tab\""), "{}", shown.text);
+    // One that ends too early is told, and not kept.
+    let half = multipart(&[("csrf", csrf.as_bytes()), ("archive", &archive[..archive.len() / 2])]);
+    assert_eq!(root.upload(&house, half, None).await, StatusCode::SEE_OTHER);
+    until(&mut root, &house, "/jdwa/backup", "class=\"flash bad\"").await;
+    assert_eq!(kept(&house), [name]);
+}
+
+/// JD-64.
+#[tokio::test]
+async fn jd64_an_upload_without_token_or_end_or_room_leaves_nothing() {
+    let house = house();
+    let mut root = logged_in(&house, "root").await;
+    let csrf = root.get(&house, "/jdwa/backup").await.hidden("csrf");
+    let csrf = ("csrf", csrf.as_bytes());
+    let archive = ("archive", &b"something"[..]);
+    let large = vec![b'x'; 200 << 10];
+    let whole = multipart(&[csrf, archive]);
+    let cut = whole[..whole.len() - 12].to_vec();
+    let cases = [
+        (multipart(&[archive]), None, StatusCode::FORBIDDEN),
+        (multipart(&[("csrf", b"0000"), archive]), None, StatusCode::FORBIDDEN),
+        (multipart(&[archive, csrf]), None, StatusCode::FORBIDDEN),
+        (multipart(&[("csrf", &large), archive]), None, StatusCode::BAD_REQUEST),
+        (multipart(&[csrf]), None, StatusCode::BAD_REQUEST),
+        (multipart(&[csrf, ("other", b"x")]), None, StatusCode::BAD_REQUEST),
+        (multipart(&[csrf, archive, archive]), None, StatusCode::BAD_REQUEST),
+        (cut, None, StatusCode::BAD_REQUEST),
+        (b"nothing of the kind".to_vec(), None, StatusCode::BAD_REQUEST),
+        (whole, Some(1 << 50), StatusCode::UNPROCESSABLE_ENTITY),
+        (multipart(&[csrf, ("archive", b"")]), None, StatusCode::SEE_OTHER),
+    ];
+    for (at, (form, bytes, expected)) in cases.into_iter().enumerate() {
+        assert_eq!(root.upload(&house, form, bytes).await, expected, "{at}");
+    }
+    assert!(root.get(&house, "/jdwa/backup").await.text.contains("No file was chosen"));
+    // A writer that is given up ends by itself.
+    for _ in 0..20_000 {
+        if kept(&house).is_empty() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(kept(&house), [""; 0]);
+    let mut other = logged_in(&house, "of-a").await;
+    assert_eq!(other.upload(&house, multipart(&[csrf, archive]), None).await, StatusCode::FORBIDDEN);
+    let page = root.get(&house, "/jdwa/domains").await;
+    let request = Request::post("/jdwa/domains")
+        .header(header::COOKIE, root.cookies.join("; "))
+        .header(header::CONTENT_TYPE, "multipart/form-data; boundary=limit");
+    let form = multipart(&[("csrf", page.hidden("csrf").as_bytes()), ("domain", b"c.test")]);
+    let answer = house.app.clone().oneshot(request.body(Body::from(form)).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "only where a file is expected");
+}
+
 impl Browser {
     async fn send_bytes(&mut self, house: &House, path: &str) -> Vec<u8> {
         let request = Request::get(path).header(header::COOKIE, self.cookies.join("; "));
