@@ -78,8 +78,32 @@ pub struct Counts {
 /// # Errors
 /// When `spool/` cannot be read.
 pub fn counts(root: &MailRoot) -> Result<Counts, SpoolError> {
-    let count = |state| all_in(root, state).map(|names| names.len());
-    Ok(Counts { ready: count(State::Mess)?, waiting: count(State::Rsnd)?, frozen: count(State::Froz)? })
+    let mut counts = Counts::default();
+    for place in places(root)? {
+        let directory = root.path().join("spool").join(place.to_path());
+        let count = |state: State| count_at(&directory.join(state.directory()));
+        counts.ready += count(State::Mess);
+        counts.waiting += count(State::Rsnd);
+        counts.frozen += count(State::Froz);
+    }
+    Ok(counts)
+}
+
+/// How many messages a part of the queue has.
+///
+/// # Errors
+/// When `spool/` cannot be read.
+pub fn count(root: &MailRoot, part: Part) -> Result<usize, SpoolError> {
+    Ok(directories(root, part)?.map(|(_, _, directory)| count_at(&directory)).sum())
+}
+
+fn count_at(directory: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(directory) else { return 0 };
+    let is_message = |entry: &fs::DirEntry| {
+        entry.file_type().is_ok_and(|kind| kind.is_file())
+            && entry.file_name().to_str().is_some_and(Name::is_plain)
+    };
+    entries.flatten().filter(is_message).count()
 }
 
 /// Which part of the queue is listed.
@@ -89,6 +113,15 @@ pub enum Part {
     Waiting,
     /// `froz`.
     Frozen,
+}
+
+impl Part {
+    fn states(self) -> &'static [State] {
+        match self {
+            Self::Waiting => &[State::Mess, State::Rsnd],
+            Self::Frozen => &[State::Froz],
+        }
+    }
 }
 
 /// A message of the queue in a list.
@@ -129,14 +162,40 @@ pub fn list(
     fits: Option<&dyn Fn(&Glance) -> bool>,
     wanted: impl FnOnce(usize) -> std::ops::Range<usize>,
 ) -> Result<(usize, Vec<Glance>), SpoolError> {
-    let mut names = names_of(root, part)?;
-    if let Some(fits) = fits {
-        names.retain(|(name, state)| glance(root, name, *state).is_some_and(|glance| fits(&glance)));
-    }
-    let total = names.len();
+    let (total, shown) = match fits {
+        Some(_) => {
+            let mut found = fitting(root, part, fits)?;
+            let (total, range) = (found.len(), wanted(found.len()));
+            found.truncate(range.end);
+            (total, found.split_off(range.start.min(found.len())))
+        }
+        None => names_in(root, part, wanted)?,
+    };
+    Ok((total, shown.iter().filter_map(|(name, state)| glance(root, name, *state)).collect()))
+}
+
+/// The names in a range, and how many there are. Only the names of the directories that the range meets are held.
+fn names_in(
+    root: &MailRoot,
+    part: Part,
+    wanted: impl FnOnce(usize) -> std::ops::Range<usize>,
+) -> Result<(usize, Vec<(Name, State)>), SpoolError> {
+    let counted: Vec<_> = directories(root, part)?
+        .map(|(state, place, directory)| (state, place, count_at(&directory), directory))
+        .collect();
+    let total = counted.iter().map(|(_, _, count, _)| count).sum();
     let range = wanted(total);
-    let shown = names.iter().skip(range.start).take(range.len());
-    Ok((total, shown.filter_map(|(name, state)| glance(root, name, *state)).collect()))
+    let (mut at, mut shown) = (0, Vec::new());
+    for (state, place, count, directory) in counted {
+        let (begin, end) = (at, at + count);
+        at = end;
+        if count == 0 || end <= range.start || begin >= range.end {
+            continue;
+        }
+        let names = names_at(&directory, place).into_iter().skip(range.start.saturating_sub(begin));
+        shown.extend(names.take(range.end - begin.max(range.start)).map(|name| (name, state)));
+    }
+    Ok((total, shown))
 }
 
 /// The names of all messages of a part that fit.
@@ -148,23 +207,34 @@ pub fn matching(
     part: Part,
     fits: Option<&dyn Fn(&Glance) -> bool>,
 ) -> Result<Vec<Name>, SpoolError> {
-    let mut names = names_of(root, part)?;
-    if let Some(fits) = fits {
-        names.retain(|(name, state)| glance(root, name, *state).is_some_and(|glance| fits(&glance)));
-    }
-    Ok(names.into_iter().map(|(name, _)| name).collect())
+    Ok(fitting(root, part, fits)?.into_iter().map(|(name, _)| name).collect())
 }
 
-fn names_of(root: &MailRoot, part: Part) -> Result<Vec<(Name, State)>, SpoolError> {
-    let states: &[State] = match part {
-        Part::Waiting => &[State::Mess, State::Rsnd],
-        Part::Frozen => &[State::Froz],
-    };
-    let mut names = Vec::new();
-    for &state in states {
-        names.extend(all_in(root, state)?.into_iter().map(|name| (name, state)));
+fn fitting(
+    root: &MailRoot,
+    part: Part,
+    fits: Option<&dyn Fn(&Glance) -> bool>,
+) -> Result<Vec<(Name, State)>, SpoolError> {
+    let mut found = Vec::new();
+    for (state, place, directory) in directories(root, part)? {
+        let is_meant = |name: &Name| {
+            fits.is_none_or(|fits| glance(root, name, state).is_some_and(|glance| fits(&glance)))
+        };
+        found.extend(names_at(&directory, place).into_iter().filter(is_meant).map(|name| (name, state)));
     }
-    Ok(names)
+    Ok(found)
+}
+
+/// The directories of a part, in the order in which its messages are listed.
+fn directories(
+    root: &MailRoot,
+    part: Part,
+) -> Result<impl Iterator<Item = (State, Place, PathBuf)>, SpoolError> {
+    let (top, places) = (root.path().join("spool"), places(root)?);
+    Ok(part.states().iter().flat_map(move |&state| {
+        let of = |place: Place| (state, place, top.join(place.to_path()).join(state.directory()));
+        places.iter().copied().map(of).collect::<Vec<_>>()
+    }))
 }
 
 /// `None` when the message is gone meanwhile.
@@ -193,14 +263,13 @@ fn glance(root: &MailRoot, name: &Name, state: State) -> Option<Glance> {
     })
 }
 
-fn all_in(root: &MailRoot, state: State) -> Result<Vec<Name>, SpoolError> {
+/// The split directories; none where there is no spool yet.
+fn places(root: &MailRoot) -> Result<Vec<Place>, SpoolError> {
     let top = root.path().join("spool");
-    let places = match places_in(&top) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        places => places.map_err(SpoolError::disk("read", &top))?,
-    };
-    let names = |place: Place| names_at(&top.join(place.to_path()).join(state.directory()), place);
-    Ok(places.into_iter().flat_map(names).collect())
+    match places_in(&top) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        places => places.map_err(SpoolError::disk("read", &top)),
+    }
 }
 
 fn journaled(root: &MailRoot, top: &Path, wanted: &str) -> Result<Vec<Standing>, SpoolError> {

@@ -29,10 +29,14 @@ impl Place {
 impl Name {
     /// The name of a file found in a split directory; `None` unless it is one plain, visible file name.
     pub fn existing(place: Place, file_name: &str) -> Option<Self> {
-        let plain = !file_name.is_empty()
+        Self::is_plain(file_name).then(|| Self { place, file_name: file_name.into() })
+    }
+
+    /// Whether a file name is one of a message.
+    pub(super) fn is_plain(file_name: &str) -> bool {
+        !file_name.is_empty()
             && !file_name.starts_with('.')
-            && !file_name.contains(['/', '\\', '\0', '\r', '\n', '\t', '"']);
-        plain.then(|| Self { place, file_name: file_name.into() })
+            && !file_name.contains(['/', '\\', '\0', '\r', '\n', '\t', '"'])
     }
 
     /// The split directory.

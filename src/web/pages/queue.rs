@@ -105,12 +105,13 @@ pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
     });
     let (total, messages) = found.map_err(AdminError::from)?;
     let rows: Vec<Row> = messages.iter().map(row).collect();
-    let counts = inspect::counts(visit.tables().root()).unwrap_or_default();
-    let waiting = counts.ready + counts.waiting;
-    visit.page(
-        "queue.html",
-        context! { rows, paging, part => key, q, total, waiting, frozen => counts.frozen },
-    )
+    // What was listed need not be counted again.
+    let count = |other: Part| match other == part && q.is_empty() {
+        true => total,
+        false => inspect::count(visit.tables().root(), other).unwrap_or_default(),
+    };
+    let (waiting, frozen) = (count(Part::Waiting), count(Part::Frozen));
+    visit.page("queue.html", context! { rows, paging, part => key, q, total, waiting, frozen })
 }
 
 fn path_of(name: &Name) -> String {
