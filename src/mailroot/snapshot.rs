@@ -105,6 +105,19 @@ macro_rules! root_tables {
                 }
             }
 
+            /// The tables as their files are: those in use that are so are shared, only the others are read anew.
+            pub fn as_on_disk(&self) -> Self {
+                Self {
+                    root: self.root.clone(),
+                    generation: self.generation,
+                    files: Arc::default(),
+                    $($field: match self.$field.is_live() {
+                        true => self.$field.clone(),
+                        false => Loaded::first(&self.root, Path::new($file)).loaded,
+                    },)*
+                }
+            }
+
             /// The snapshot after a look at every file, and what happened to which table.
             fn next(&self, haste: impl Fn(&str) -> Haste) -> Option<(Self, Look)> {
                 let mut next: Option<Self> = None;

@@ -110,12 +110,11 @@ impl Running {
         let options = check::Options { now: app.services.clock.now(), limit: FINDINGS_OF_A_CODE_MAX };
         let tell = |progress: check::Progress| app.checks.lock().stage = progress.stage;
         // A second copy of the tables of 100,000 accounts would cost 50 MB; one that was kept from before hides faults.
-        let tables = app.tables();
-        let is_as_on_disk = app.services.tables.status().iter().all(|table| table.state == TableState::Live);
-        let found = match is_as_on_disk {
-            true => check::run_on(&tables, &options, &tell),
-            false => check::run(tables.root(), &options, &tell),
-        };
+        let mut tables = app.tables();
+        if app.services.tables.status().iter().any(|table| table.state != TableState::Live) {
+            tables = Arc::new(tables.as_on_disk());
+        }
+        let found = check::run_on(&tables, &options, &tell);
         let mut findings: Vec<&Finding> = found.kept().iter().collect();
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity()));
         let report = Report {

@@ -116,6 +116,11 @@ impl<T> Loaded<T> {
         self.kept_from.is_some()
     }
 
+    /// Whether this is what the file says.
+    pub(super) fn is_live(&self) -> bool {
+        self.kept_from.is_none() && self.suspect.is_none()
+    }
+
     /// For operators: how this table stands.
     pub fn status(&self, file: &Path) -> TableStatus {
         let state = match (&self.kept_from, self.suspect) {

@@ -223,6 +223,9 @@ fn a_version_with_an_error_is_rejected_and_the_repaired_one_taken() {
     let now = bench.tables.current();
     assert_eq!(now.aliases.get("d", "a").map(|row| &*row.target), Some("x"));
     assert_eq!(now.generation(), generation + 1, "the rejection is announced");
+    let on_disk = now.as_on_disk();
+    assert_eq!(on_disk.aliases.get("d", "a").map(|row| &*row.target), Some("y"), "what the file says");
+    assert!(std::ptr::eq(&*on_disk.pop3_links, &*now.pop3_links), "what is as on the disk is not read again");
     assert_eq!(bench.tables.rejection(Path::new("aliases.tab")).map(|problem| problem.line), Some(2));
     bench.rename_over("aliases.tab", b"\"d\"\t\"a\"\t\"y\"\n\"d\"\t\"b\"\n");
     bench.tables.fresh();
