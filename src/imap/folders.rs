@@ -63,7 +63,6 @@ impl Work {
         {
             self.tell_resync(&selected, known, out);
         }
-        selected.folder.measure_soon();
         self.selected = Some(selected);
         let code = if select.read_only { Code::ReadOnly } else { Code::ReadWrite };
         Ok(Progress::Done(

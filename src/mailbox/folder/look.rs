@@ -5,9 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use bstr::ByteSlice;
@@ -69,6 +67,9 @@ type Arrived = (Written, usize);
 
 /// Files that one thread looks at before it takes more.
 const FILES_AT_ONCE: usize = 100;
+
+/// The size, in a message's state and in the cache, of a file that nobody has looked at yet; its date is that of its name.
+const UNMEASURED: u64 = u64::MAX;
 
 /// So many new files are worth a thread that looks at them. Ours.
 const FILES_EACH: usize = 1000;
@@ -161,6 +162,7 @@ impl State {
             .collect();
         let by_base =
             entries.iter().map(|entry| (split(&entry.file_name).0.into(), entry.state.uid)).collect();
+        let is_unmeasured = entries.iter().any(|entry| entry.state.file_bytes == UNMEASURED);
         let highest = entries.iter().map(|entry| entry.state.uid).max().unwrap_or(0);
         Self {
             next_uid: loaded.next_uid.max(highest + 1),
@@ -170,6 +172,7 @@ impl State {
             by_base,
             gone: loaded.gone,
             gone_known_after: loaded.gone_known_after,
+            is_unmeasured,
             ..Self::new(disk, path, Some(cache), loaded.uid_validity)
         }
     }
@@ -197,9 +200,6 @@ impl Folder {
         let looked = self.times()?;
         if state.looked.as_ref().is_some_and(|last| last.is_settled && last.is_same(&looked)) {
             return Ok(false);
-        }
-        if state.is_unmeasured {
-            self.measure(state);
         }
         let before = state.modseq;
         let mut found = self.files()?;
@@ -234,7 +234,7 @@ impl Folder {
             Err(error) => drop(self.show_what_is_known(state, error)?),
         }
         self.name_letters(state);
-        if !state.is_unmeasured && state.wants_new_cache() {
+        if state.wants_new_cache() {
             self.compact(state);
         }
         Ok(state.modseq != before)
@@ -460,59 +460,41 @@ impl Folder {
                 file_name: file.file_name.as_str().into(),
                 kept: KeptPlaces::default(),
             };
-            let record = state.add(base, entry);
-            if !is_unmeasured {
-                records.push(record);
-            }
+            records.push(state.add(base, entry));
         }
         state.is_unmeasured = is_unmeasured;
         Ok(())
     }
 
-    /// Dates and sizes of a folder that was read for the first time are found out in the background from now on: the UIDs
-    /// follow from the names, and who selects a folder asks for no more at first.
-    pub fn measure_soon(self: &Arc<Self>) {
-        if !self.lock_names().is_unmeasured {
-            return;
-        }
-        let folder = Arc::clone(self);
-        let work = move || drop(folder.lock());
-        // Without a thread whoever asks for them waits.
-        let _ = thread::Builder::new().name("mail files".to_owned()).spawn(work);
-    }
-
-    /// Finds out dates and sizes, and writes everything down.
+    /// Finds out the dates and sizes that names did not tell, and writes them down.
     pub(super) fn measure(&self, state: &mut State) {
-        state.is_unmeasured = false;
-        let found = |entry: &Entry| Found {
-            file_name: entry.file_name.to_string(),
-            is_in_cur: entry.is_in_cur,
-            inode: entry.inode,
+        let unmeasured = |entry: &Entry| entry.state.file_bytes == UNMEASURED;
+        let indexes: Vec<usize> =
+            (0..state.entries.len()).filter(|&index| unmeasured(&state.entries[index])).collect();
+        let found = |&index: &usize| {
+            let entry = &state.entries[index];
+            let (is_in_cur, inode) = (entry.is_in_cur, entry.inode);
+            Found { file_name: entry.file_name.to_string(), is_in_cur, inode }
         };
-        let files: Vec<Found> = state.entries.iter().map(found).collect();
-        let mut is_measured = vec![false; files.len()];
-        match self.arrived(&files) {
-            Ok(arrived) => {
-                for ((modified, bytes), index) in arrived {
-                    let message = &mut state.entries[index].state;
-                    (message.internal_date, message.file_bytes) = (modified.0, bytes);
-                    is_measured[index] = true;
-                }
-            }
+        let files: Vec<Found> = indexes.iter().map(found).collect();
+        let arrived = match self.arrived(&files) {
+            Ok(arrived) => arrived,
             Err(error) => {
                 tracing::warn!("{} {}: {error}", self.account.address(), self.name);
-                state.is_unmeasured = true;
                 return;
             }
+        };
+        state.is_unmeasured = arrived.len() < files.len();
+        if state.is_unmeasured {
+            // What is missing has gone: the next look finds that out.
+            state.looked = None;
         }
-        for (entry, is_measured) in state.entries.iter_mut().zip(&is_measured) {
-            if !is_measured {
-                // Most likely it is gone; the next look compares.
-                entry.inode = 0;
-                state.looked = None;
-            }
+        let mut records = Vec::with_capacity(arrived.len());
+        for ((modified, bytes), at) in arrived {
+            let entry = &mut state.entries[indexes[at]];
+            (entry.state.internal_date, entry.state.file_bytes) = (modified.0, bytes);
+            records.push(entry.record());
         }
-        let records: Vec<Record> = state.entries.iter().map(Entry::record).collect();
         state.write(&records);
     }
 
@@ -656,7 +638,7 @@ fn in_order_of_names(fresh: &[Found]) -> Option<Vec<Arrived>> {
     }
     let arrived = |(index, file): (usize, &Found)| {
         let millis = time_in_name(&file.file_name)?;
-        Some((((millis / 1000, millis % 1000), 0), index))
+        Some((((millis / 1000, millis % 1000), UNMEASURED), index))
     };
     fresh.iter().enumerate().map(arrived).collect()
 }

@@ -17,8 +17,7 @@
 //! some 1.5 KB of a usual message and at most some 8 KB of fields; of a folder with 10,000 messages 15 MB.
 //!
 //! At the first look at a large folder the UIDs follow from its file names, if all of them begin with a time, as XMail's, ours
-//! and those of other Maildirs do; else from the files' times. Dates and sizes are then found out behind SELECT's back
-//! ([`Folder::measure_soon`]), or by who asks for one first.
+//! and those of other Maildirs do; else from the files' times. Dates and sizes are found out when the first of them is asked for.
 //!
 //! Directories that begin with a dot XMail neither lists nor counts (`mailroot.md` 15). The flags of INBOX stand in a table
 //! because everything else would change a file's name or directory, and with it the UIDL that POP3 clients remember, or

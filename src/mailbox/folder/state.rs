@@ -183,7 +183,7 @@ pub(super) struct State {
     pub(super) looked: Option<Looked>,
     /// The folder was removed or renamed.
     pub(super) is_gone: bool,
-    /// UIDs were given by names alone: dates and sizes are not known yet, nor is anything written down ([`Folder::measure_soon`]).
+    /// The UIDs of some messages were given by names alone: their dates and sizes are found out when somebody asks.
     pub(super) is_unmeasured: bool,
     /// Messages below this UID were told to somebody who selected the folder for writing.
     pub(super) recent_from: u32,
@@ -337,7 +337,7 @@ impl Folder {
         state
     }
 
-    /// The same for those who need no dates and sizes: see [`Folder::measure_soon`].
+    /// The same for those who need no dates and sizes: see [`State::is_unmeasured`].
     pub(super) fn lock_names(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -350,8 +350,6 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What was told to clients is written down.
-        drop(self.lock());
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.close();
         self.ended.tell();
