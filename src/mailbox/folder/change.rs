@@ -310,7 +310,7 @@ impl Folder {
                         // The error that came first is the one to tell.
                         let _ = (how.undo)(from, path);
                     }
-                    (to.lock().looked, self.lock().looked) = (None, None);
+                    (to.lock_names().looked, self.lock_names().looked) = (None, None);
                     return Err(error);
                 }
             }

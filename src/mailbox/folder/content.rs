@@ -178,7 +178,7 @@ impl Folder {
                     self.look()?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && attempt == 0 => {
-                    self.lock().looked = None;
+                    self.lock_names().looked = None;
                     self.look()?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -600,7 +600,7 @@ impl Folder {
                 // The error that came first is the one to tell.
                 let _ = self.mailboxes.disk.remove(&path);
             }
-            self.lock().looked = None;
+            self.lock_names().looked = None;
         }
         self.tell();
         added

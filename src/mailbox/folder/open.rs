@@ -81,7 +81,7 @@ impl Open {
             drop(kept);
             // Nobody else has it, and nobody can get it while this is locked.
             if Arc::strong_count(&folder) == 1 && !folder.is_current(known_validity) {
-                folder.lock().is_gone = true;
+                folder.lock_names().is_gone = true;
                 return None;
             }
         }

@@ -287,9 +287,12 @@ impl Folder {
 
     /// What has happened since `modseq`; `None` when that is too long ago to tell which messages are gone.
     pub fn changes_since(&self, modseq: u64) -> Option<Changes> {
-        let state = self.lock();
+        let mut state = self.lock_names();
         if modseq < state.gone_known_after {
             return None;
+        }
+        if modseq < state.modseq && state.is_unmeasured {
+            self.measure(&mut state);
         }
         let first = state.gone.partition_point(|(at, _)| *at <= modseq);
         let mut gone: Vec<u32> = state.gone[first..].iter().map(|(_, uid)| *uid).collect();

@@ -46,6 +46,9 @@ fn a_large_folder_is_known_by_its_names_first_and_measured_when_asked() {
     assert!(inbox.lock_names().is_unmeasured);
     assert_eq!(inbox.uids().0, (1..=COUNT as u32).collect::<Vec<_>>());
     assert_eq!((inbox.status().messages, inbox.first_unseen()), (COUNT as u32, Some(1)));
+    // As SELECT does before it answers.
+    inbox.look().unwrap();
+    assert_eq!(inbox.changes_since(inbox.status().highest_modseq).unwrap().changed, []);
     assert!(inbox.lock_names().is_unmeasured, "nobody has asked for a date or a size");
     check_all(&inbox);
     assert!(!inbox.lock_names().is_unmeasured);
