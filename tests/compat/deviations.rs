@@ -1,7 +1,8 @@
 //! Intended differences from the recordings: `compat-fixtures/deviations.jsonl`, one JSON object a line.
 //!
 //! `scenario` (pattern, whole name), `category` (or none: any), `expected` and `actual` (patterns for every removed
-//! and every added line of one hunk; null = no such lines), `decision` (where the choice is argued), `why`.
+//! and every added line of one hunk; null = no such lines), `decision` (where the choice is argued), `why`. A row whose `why` begins with
+//! "by chance" is about something that is not so each time.
 
 use std::fs;
 use std::path::Path;
@@ -40,7 +41,9 @@ impl Deviation {
         let scenario = pattern("scenario")?.ok_or_else(|| format!("{place}: no scenario"))?;
         let (removed, added) = (pattern("expected")?, pattern("actual")?);
         let category = row["category"].as_str().map(str::to_owned);
-        Ok(Self { scenario, category, removed, added, used: AtomicBool::new(false), place })
+        // What may differ or not counts as used.
+        let is_by_chance = row["why"].as_str().is_some_and(|why| why.starts_with("by chance"));
+        Ok(Self { scenario, category, removed, added, used: AtomicBool::new(is_by_chance), place })
     }
 
     /// Whether the row speaks about this scenario.
