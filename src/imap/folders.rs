@@ -43,10 +43,10 @@ impl Work {
         };
         ok(out, permanent, "Flags that are kept");
         selected.tell_exists(out, self.modes);
-        if !self.modes.rev2 {
-            if let Some(number) = selected.folder.first_unseen().and_then(|uid| selected.sequence(uid)) {
-                ok(out, Code::Unseen(number), "The first unseen message");
-            }
+        if !self.modes.rev2
+            && let Some(number) = selected.folder.first_unseen().and_then(|uid| selected.sequence(uid))
+        {
+            ok(out, Code::Unseen(number), "The first unseen message");
         }
         ok(out, Code::UidValidity(status.uid_validity), "UIDs are valid");
         if !status.keeps_uids {

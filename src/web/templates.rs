@@ -76,7 +76,7 @@ fn add_functions(environment: &mut Environment<'static>, catalogs: &Arc<Catalogs
 /// Text as HTML, with what stands in backticks as code.
 fn code(text: &str) -> Value {
     let parts: Vec<String> = text.split('`').map(|part| HtmlEscape(part).to_string()).collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         // A backtick without its partner is one.
         return text.into();
     }

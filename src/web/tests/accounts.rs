@@ -19,7 +19,7 @@ async fn jd_40_domains_show_what_they_hold() {
     let house = house();
     house.write("domains/a.test/.avscan", "");
     house.write("domains/a.test/mailproc.tab", "\"smtprelay\"\t\"next.test\"\n");
-    house.write("domains/a.test/anna/Maildir/new/1", &"x".repeat(2048));
+    house.write("domains/a.test/anna/Maildir/new/1", "x".repeat(2048));
     let mut root = logged_in(&house, "root").await;
     let page = root.get(&house, "/jdwa/domains").await;
     for shown in ["a.test", "of-a", "c.test", "next.test", ".avscan", "not measured"] {
