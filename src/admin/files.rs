@@ -9,7 +9,7 @@
 //! userauth/pop3/*.tab  userauth/smtp/*.tab
 //! domains/<domain>/{userdef,mailproc}.tab
 //! domains/<domain>/<account>/{user,mlusers,mailproc,pop3.ipmap,imap.ipmap}.tab
-//! domains/<domain>/<account>/{imapfolders,imapflags}.tab, and imapkeywords.tab of its folders (ours)
+//! domains/<domain>/<account>/{imapfolders,imapflags,imapmetadata}.tab, and imapkeywords.tab of its folders (ours)
 //! ```
 
 use std::fs;

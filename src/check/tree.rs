@@ -22,7 +22,7 @@ use super::{OnProgress, Progress};
 use crate::mailroot::access::IpMap;
 use crate::mailroot::accounts::is_plain_name;
 use crate::mailroot::address_book::{ADDRESSBOOK_TAB, AddressBook};
-use crate::mailroot::folders::{ImapFlags, ImapFolders, ImapKeywords};
+use crate::mailroot::folders::{ImapFlags, ImapFolders, ImapKeywords, ImapMetadata};
 use crate::mailroot::lists::ListMembers;
 use crate::mailroot::routing::SmtpFwd;
 use crate::mailroot::rules::{RULES_TAB, Rules};
@@ -49,6 +49,7 @@ const OF_ACCOUNT: &[&str] = &[
     "imap.ipmap.tab",
     "imapfolders.tab",
     "imapflags.tab",
+    "imapmetadata.tab",
 ];
 
 /// The tables of an IMAP folder's directory.
@@ -232,6 +233,9 @@ fn check_account(site: &Site<'_>, account: &Account, findings: &mut Findings) {
     }
     if has(&entries, "imapflags.tab") {
         site.load::<ImapFlags>(&directory.join("imapflags.tab"), findings);
+    }
+    if has(&entries, "imapmetadata.tab") {
+        site.load::<ImapMetadata>(&directory.join("imapmetadata.tab"), findings);
     }
     if has(&entries, "mailproc.tab") {
         let address = account.address();

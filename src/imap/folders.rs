@@ -358,7 +358,7 @@ impl Work {
     }
 }
 
-fn use_refused() -> Refusal {
+pub(super) fn use_refused() -> Refusal {
     Refusal::no(
         Some(Code::UseAttr),
         "A folder has one of the special uses Archive, Drafts, Flagged, Junk, Sent, Trash",

@@ -2,7 +2,7 @@
 //!
 //! [`assembler`] cuts what arrives into commands, [`grammar`] reads them into the values of [`command`], and [`sets`] are
 //! its message sets. The session greets and logs in (`session`, `enter`, `login`, `admission`), and hands everything
-//! else to jobs (`work`), which run on threads that may wait for the disk, in steps of bounded size: `folders` has the commands
+//! else to jobs (`work`), which run on threads that may wait for the disk, in steps of bounded size: `folders` and `metadata` have the commands
 //! on mailboxes, `fetch`, `search` and `changes` those on messages, `append` and `receive` take new ones, `selected` is a mailbox as its
 //! client knows it. [`encode`] writes answers. `serve` alone begins with sockets; [`log`] writes a line for each log-in.
 //! Messages and flags are kept by [`crate::mailbox::folder`], whose head says how they are on disk.
@@ -23,12 +23,13 @@
 //! | 4978 | COMPRESS=DEFLATE | |
 //! | 5161, 6855 | ENABLE, UTF8=ACCEPT | |
 //! | 5256, 5267, 5957 | SORT, THREAD (REFERENCES, ORDEREDSUBJECT), ESORT, SORT=DISPLAY | |
+//! | 5464 | METADATA | values of 8 KiB, 1,000 entries or 1 MiB for each account; `/shared` of the server is read-only |
 //! | 5530 | response codes | |
 //! | 7162 | CONDSTORE, QRESYNC | removals are remembered 20,000 back; who was away longer hears of all UIDs that are not there |
 //! | 8474, 8970 | OBJECTID, PREVIEW | THREADID is NIL |
 //! | 9208 | QUOTA, QUOTA=RES-STORAGE | `MaxMBSize` of `user.tab`; SETQUOTA is refused |
 //!
-//! METADATA, NOTIFY, CATENATE, LIST-MYRIGHTS and ACL are not: they answer BAD or are not known.
+//! NOTIFY, CATENATE, LIST-MYRIGHTS and ACL are not: they answer BAD or are not known.
 //!
 //! # Limits
 //!
@@ -61,6 +62,7 @@ mod changes;
 mod enter;
 mod fetch;
 mod folders;
+mod metadata;
 mod receive;
 mod search;
 mod selected;

@@ -521,7 +521,7 @@ const BASE_CAPABILITIES: [&str; 7] =
     ["IMAP4rev1", "IMAP4rev2", "LITERAL-", "SASL-IR", "ID", "ENABLE", "IDLE"];
 
 /// What those who are logged in may hear of. Only what works stands here.
-const USER_CAPABILITIES: [&str; 28] = [
+const USER_CAPABILITIES: [&str; 29] = [
     "UNSELECT",
     "NAMESPACE",
     "UIDPLUS",
@@ -543,6 +543,7 @@ const USER_CAPABILITIES: [&str; 28] = [
     "THREAD=REFERENCES",
     "QUOTA",
     "QUOTA=RES-STORAGE",
+    "METADATA",
     "MULTIAPPEND",
     "BINARY",
     "OBJECTID",
@@ -613,6 +614,10 @@ fn job(tag: &str, body: CommandBody) -> Box<dyn Job> {
         CommandBody::GetQuotaRoot(mailbox) => once(move |work, out| work.quota(Some(&mailbox), out)),
         CommandBody::SetQuota { .. } => {
             once(|_, _| Err(Refusal::no(Some(Code::NoPerm), "Quotas are set by the administrator")))
+        }
+        CommandBody::GetMetadata(asked) => once(move |work, out| work.metadata(&asked, out)),
+        CommandBody::SetMetadata { mailbox, values } => {
+            once(move |work, _| work.set_metadata(mailbox.as_ref(), values))
         }
         CommandBody::Check => {
             once(|work, _| work.selected().map(|_| Progress::Done(None, "CHECK completed")))

@@ -181,6 +181,7 @@ impl From<FolderError> for Refusal {
             FolderError::Exists => Code::AlreadyExists,
             FolderError::Inbox | FolderError::Name(_) => Code::Cannot,
             FolderError::Keywords | FolderError::NoUids => Code::Limit,
+            FolderError::Metadata => Code::MetadataTooMany,
             FolderError::Mailbox(_) | FolderError::Table(_) => {
                 tracing::error!("IMAP: {error}");
                 return Self::no(Some(Code::Unavailable), "The server's disk fails, try again later");

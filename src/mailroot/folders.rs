@@ -1,4 +1,4 @@
-//! The tables of IMAP folders: `imapfolders.tab`, `imapflags.tab`, `imapkeywords.tab`. Ours; XMail never reads them.
+//! The tables of IMAP folders: `imapfolders.tab`, `imapflags.tab`, `imapkeywords.tab`, `imapmetadata.tab`. Ours; XMail never reads them.
 //!
 //! Shape:
 //!
@@ -7,6 +7,7 @@
 //!                    "" TAB "1795430250" TAB "" TAB ""            the greatest UIDVALIDITY ever given
 //! imapflags.tab      "1795430250.1.host" TAB "FS" TAB "work" a message of INBOX: file, Maildir letters, keywords; the last row counts
 //! imapkeywords.tab   "a" TAB "work"                          a folder's letter in Maildir flags, and the keyword it stands for; the last row counts
+//! imapmetadata.tab   "Sent" TAB "/private/comment" TAB "mine"   what is noted about a folder; with "B" after it in base64
 //! ```
 //!
 //! The rows are as they stand in the file; what they mean together is for the room that keeps the folders. A row is used as
@@ -14,9 +15,14 @@
 
 use std::collections::HashMap;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 use super::problem::{ProblemKind, Problems};
 use super::schema::Words;
-use super::schema::tables::folders::{IMAPFLAGS, IMAPFOLDERS, IMAPKEYWORDS, SPECIAL_USES, SUBSCRIBED};
+use super::schema::tables::folders::{
+    IMAPFLAGS, IMAPFOLDERS, IMAPKEYWORDS, IMAPMETADATA, IN_BASE64, SPECIAL_USES, SUBSCRIBED,
+};
 use super::table::{Row, RowSpec, Table};
 
 /// What a folder is for (RFC 6154); the words are [`SPECIAL_USES`].
@@ -112,6 +118,48 @@ pub struct ImapKeywordRow {
     pub keyword: Box<str>,
 }
 
+/// `imapmetadata.tab` of one account.
+#[derive(Clone, Debug, Default)]
+pub struct ImapMetadata {
+    rows: Vec<ImapMetadataRow>,
+    /// The first line of each key.
+    lines: HashMap<(Box<str>, Box<str>), u32>,
+}
+
+/// A row of `imapmetadata.tab`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImapMetadataRow {
+    /// The line, from 1.
+    pub line: u32,
+    /// The folder; empty for the account as a whole.
+    pub folder: Box<str>,
+    /// The entry.
+    pub entry: Box<str>,
+    /// What it holds.
+    pub value: Vec<u8>,
+}
+
+impl ImapMetadataRow {
+    /// The columns of a row that holds this.
+    pub fn columns(folder: &str, entry: &str, value: &[u8]) -> [Vec<u8>; 4] {
+        let is_plain = std::str::from_utf8(value).is_ok_and(|text| {
+            text.chars().all(|letter| !letter.is_control() && !matches!(letter, '"' | '\\'))
+        });
+        let (value, encoding) = match is_plain {
+            true => (value.to_vec(), ""),
+            false => (BASE64_STANDARD.encode(value).into_bytes(), "B"),
+        };
+        [folder.into(), entry.into(), value, encoding.into()]
+    }
+}
+
+impl ImapMetadata {
+    /// All rows in file order, the first of each key alone.
+    pub fn rows(&self) -> &[ImapMetadataRow] {
+        &self.rows
+    }
+}
+
 impl ImapFolders {
     /// All rows in file order.
     pub fn rows(&self) -> &[ImapFolderRow] {
@@ -199,6 +247,33 @@ impl Table for ImapKeywords {
     }
 }
 
+impl Table for ImapMetadata {
+    const SPEC: RowSpec = IMAPMETADATA.rows;
+
+    fn push(&mut self, row: Row<'_>, problems: &mut Problems) {
+        let (Some(folder), Some(entry)) = (row.text(0, problems), row.text(1, problems)) else { return };
+        let mut unknown = |column: usize, accepted| {
+            let found = row.bytes(column).to_string();
+            problems.note(row.line, row.column(column), ProblemKind::UnknownWord { found, accepted });
+        };
+        let encoding = row.bytes(3);
+        let value = match IN_BASE64.find(encoding) {
+            Some(_) => match BASE64_STANDARD.decode(&**row.bytes(2)) {
+                Ok(value) => value,
+                Err(_) => return unknown(2, "base64"),
+            },
+            None if encoding.is_empty() => row.bytes(2).to_vec(),
+            None => return unknown(3, IN_BASE64.accepted),
+        };
+        let key = (folder.clone(), entry.clone());
+        if let Some(&first) = self.lines.get(&key) {
+            return problems.note(row.line, row.column(0), ProblemKind::Duplicate { first });
+        }
+        self.lines.insert(key, row.line);
+        self.rows.push(ImapMetadataRow { line: row.line, folder, entry, value });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,6 +330,35 @@ mod tests {
         assert_eq!(rows[0].file, b"1.2.h");
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].starts_with("imapflags.tab:3:5:"), "{problems:?}");
+    }
+
+    #[test]
+    fn metadata_holds_all_octets() {
+        let values: [&[u8]; 5] =
+            [b"plain", "\u{8bf4}\u{660e}".as_bytes(), b"a \"quoted\\ one", b"two\r\nlines", b"\0\xff"];
+        let text: String = values
+            .iter()
+            .enumerate()
+            .map(|(nth, value)| {
+                let columns = ImapMetadataRow::columns("Sent", &format!("/private/{nth}"), value);
+                columns.map(|column| format!("\"{}\"", String::from_utf8(column).unwrap())).join("\t") + "\n"
+            })
+            .collect();
+        let (table, problems) = load_text::<ImapMetadata>("imapmetadata.tab", &text);
+        assert_eq!(problems, [""; 0]);
+        assert!(text.starts_with("\"Sent\"\t\"/private/0\"\t\"plain\"\t\"\"\n"), "{text}");
+        assert_eq!(table.rows().iter().map(|row| &*row.value).collect::<Vec<_>>(), values);
+        let bad = "\"\"\t\"/private/a\"\t\"x\"\n\"\"\t\"/private/a\"\t\"y\"\n\"\"\t\"/private/b\"\t\"!\"\t\"B\"\n\"\"\t\"/private/c\"\t\"x\"\t\"Q\"\n";
+        let (table, problems) = load_text::<ImapMetadata>("imapmetadata.tab", bad);
+        assert_eq!(table.rows().len(), 1);
+        assert_eq!(
+            problems,
+            [
+                "imapmetadata.tab:2:1: has the same key as line 1, which wins",
+                "imapmetadata.tab:3:17: \"!\" is not one of: base64",
+                "imapmetadata.tab:4:21: \"Q\" is not one of: B",
+            ]
+        );
     }
 
     #[test]

@@ -109,6 +109,7 @@ fn the_folders_of_imap_are_known() {
     site.write(&format!("{home}/imap.ipmap.tab"), "\"192.0.2.0/24\"\t\"-\"\t\"ALLOW\"\t\"1\"\n");
     site.write(&format!("{home}/imapfolders.tab"), folders);
     site.write(&format!("{home}/imapflags.tab"), "\"1.2.host\"\t\"FS\"\t\"work\"\n\"1.2.host\"\t\"\"\n");
+    site.write(&format!("{home}/imapmetadata.tab"), "\"Sent\"\t\"/private/comment\"\t\"mine\"\t\"\"\n");
     site.write(&format!("{home}/Maildir/.Sent/imapkeywords.tab"), "\"a\"\t\"work\"\n");
     site.write(&format!("{home}/imapcache"), "anything");
     site.write(&format!("{home}/Maildir/.Sent/imapcache"), "anything");
@@ -118,6 +119,7 @@ fn the_folders_of_imap_are_known() {
         ("imap.ipmap.tab", "\"nonsense\"\t\"-\"\t\"ALLOW\"\t\"1\"\n"),
         ("imapfolders.tab", "\"Sent\"\t\"none\"\n"),
         ("imapflags.tab", "\"1.2.host\"\t\"Q\"\n"),
+        ("imapmetadata.tab", "\"Sent\"\t\"/private/comment\"\t\"!\"\t\"B\"\n"),
         ("Maildir/.Sent/imapkeywords.tab", "\"work\"\t\"a\"\n"),
         ("imapflag.tab", ""),
     ] {

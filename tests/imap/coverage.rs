@@ -76,10 +76,10 @@ list! { CODES, all_codes_are_listed, Code,
     "TOOBIG" = Code::TooBig => Yes,
     "USEATTR" = Code::UseAttr => Yes,
     "MAILBOXID" = Code::MailboxId(_) => Yes,
-    "METADATA LONGENTRIES" = Code::MetadataLongEntries(_) => No("METADATA is not offered"),
-    "METADATA MAXSIZE" = Code::MetadataMaxSize(_) => No("METADATA is not offered"),
-    "METADATA TOOMANY" = Code::MetadataTooMany => No("METADATA is not offered"),
-    "METADATA NOPRIVATE" = Code::MetadataNoPrivate => No("METADATA is not offered"),
+    "METADATA LONGENTRIES" = Code::MetadataLongEntries(_) => Yes,
+    "METADATA MAXSIZE" = Code::MetadataMaxSize(_) => Yes,
+    "METADATA TOOMANY" = Code::MetadataTooMany => No("it takes 1,000 entries: tests of mailbox::folder"),
+    "METADATA NOPRIVATE" = Code::MetadataNoPrivate => No("private entries are kept"),
 }
 
 list! { COMMANDS, all_commands_are_listed, CommandBody,
@@ -117,8 +117,8 @@ list! { COMMANDS, all_commands_are_listed, CommandBody,
     "GETQUOTA" = CommandBody::GetQuota(_) => Yes,
     "GETQUOTAROOT" = CommandBody::GetQuotaRoot(_) => Yes,
     "SETQUOTA" = CommandBody::SetQuota { .. } => No("quotas are set by the administrator"),
-    "GETMETADATA" = CommandBody::GetMetadata(_) => No("METADATA is not offered"),
-    "SETMETADATA" = CommandBody::SetMetadata { .. } => No("METADATA is not offered"),
+    "GETMETADATA" = CommandBody::GetMetadata(_) => Yes,
+    "SETMETADATA" = CommandBody::SetMetadata { .. } => Yes,
 }
 
 /// Commands that no value of [`CommandBody`] stands for alone. APPEND is none; the others share one.
@@ -174,6 +174,7 @@ const CAPABILITIES: &[(&str, &str, &str)] = &[
     ("THREAD=REFERENCES", r"THREAD REFERENCES", "OK"),
     ("QUOTA", r"GETQUOTAROOT", "OK"),
     ("QUOTA=RES-STORAGE", r"GETQUOTA ", "OK"),
+    ("METADATA", r"SETMETADATA", "OK"),
     ("MULTIAPPEND", r"APPEND", r"OK \[APPENDUID \d+ \d+:"),
     ("BINARY", r"FETCH .*BINARY", "OK"),
     ("OBJECTID", r"FETCH .*EMAILID", "OK"),
@@ -211,7 +212,7 @@ const RESPONSES: &[(&str, Shown)] = &[
     (r"\* \d+ FETCH ", Yes),
     (r"\* QUOTA ", Yes),
     (r"\* QUOTAROOT ", Yes),
-    (r"\* METADATA ", No("METADATA is not offered")),
+    (r"\* METADATA ", Yes),
     (r"\+ ", Yes),
 ];
 

@@ -10,6 +10,7 @@
 //! | `Maildir/.Sent/imapkeywords.tab` | which keywords the letters are: letter, keyword |
 //! | `imapflags.tab` | the flags of INBOX: file name, Maildir letters, keywords. The last row of a name counts; files without a row have the flags of their names |
 //! | `imapfolders.tab` | folder, UIDVALIDITY, `S` when subscribed, special use |
+//! | `imapmetadata.tab` | what mail readers note about the account and its folders: folder, entry, value, `B` when that is in base64 |
 //! | `imapcache`, `Maildir/.Sent/imapcache` | a cache: UIDs, mod-sequences, envelopes, structures, header fields. Removing it costs nothing but new UIDs |
 //!
 //! Of a message the cache keeps, once it was read, what mail readers list it by: envelope and structure, and the fields of its
@@ -45,6 +46,7 @@ mod change;
 mod content;
 mod flags;
 mod look;
+mod metadata;
 mod name;
 mod open;
 mod order;
@@ -59,6 +61,7 @@ pub use crate::mailroot::folders::SpecialUse;
 pub use change::{FlagChange, How, Placed, Stored};
 pub use content::{Draft, Fields, HEADS_AT_ONCE, Head, Text};
 pub use flags::{Flags, KEYWORDS_MAX, KeywordSet, is_keyword};
+pub use metadata::{METADATA_NAME_OCTETS_MAX, METADATA_VALUE_OCTETS_MAX};
 pub use name::{BadName, FolderName, SEPARATOR};
 pub use order::Subject;
 pub use state::{Changes, Folder, FolderError, MessageState, Status};

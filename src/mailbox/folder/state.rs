@@ -38,6 +38,9 @@ pub enum FolderError {
     /// Maildir has letters for so many keywords only.
     #[error("the folder has {} keywords, more cannot be told apart in file names", super::KEYWORDS_MAX)]
     Keywords,
+    /// More would be noted about the account and its folders than we keep.
+    #[error("too much is noted about this account and its mailboxes")]
+    Metadata,
     /// All UIDs have been given.
     #[error("the folder has run out of UIDs")]
     NoUids,

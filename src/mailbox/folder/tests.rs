@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 mod kept;
 mod names;
+mod notes;
 mod random;
 mod refusals;
 

@@ -26,8 +26,8 @@ const JUNK: &str = "Junk";
 /// All folders of an account. Cheap to make and to clone.
 #[derive(Clone, Debug)]
 pub struct Folders {
-    mailboxes: Mailboxes,
-    account: Arc<Account>,
+    pub(super) mailboxes: Mailboxes,
+    pub(super) account: Arc<Account>,
 }
 
 /// A folder as LIST tells it.
@@ -103,7 +103,7 @@ impl Folders {
         Ok(names)
     }
 
-    fn rows(&self) -> Result<Vec<Row>, FolderError> {
+    pub(super) fn rows(&self) -> Result<Vec<Row>, FolderError> {
         let path = self.mailboxes.root.path().join(self.table());
         match fs::read(&path) {
             Ok(bytes) => Ok(table::rows(&bytes)),
@@ -116,10 +116,22 @@ impl Folders {
         MailRoot::account_directory(&self.account).join(IMAPFOLDERS.name)
     }
 
-    /// Changes the table and says what came of it.
-    fn edit<T>(&self, change: impl FnOnce(&mut Edit) -> Result<T, EditError>) -> Result<T, FolderError> {
+    /// Changes the table of folders and says what came of it.
+    pub(super) fn edit<T>(
+        &self,
+        change: impl FnOnce(&mut Edit) -> Result<T, EditError>,
+    ) -> Result<T, FolderError> {
+        self.change(&self.table(), |edit| change(edit).map_err(FolderError::from))
+    }
+
+    /// Changes a table and says what came of it.
+    pub(super) fn change<T>(
+        &self,
+        table: &Path,
+        change: impl FnOnce(&mut Edit) -> Result<T, FolderError>,
+    ) -> Result<T, FolderError> {
         let editor = Editor::new(&self.mailboxes.root, self.mailboxes.disk.clone());
-        let mut edit = editor.begin(&self.table())?;
+        let mut edit = editor.begin(table)?;
         let before = edit.to_bytes();
         let changed = change(&mut edit)?;
         if edit.to_bytes() != before {
@@ -175,8 +187,11 @@ impl Folders {
                     let _ = fs::remove_dir(directory.join(part));
                 }
             }
+            return made;
         }
-        made
+        // What is left of a folder that had the name.
+        missing.iter().for_each(|made| self.note_end(made, None));
+        Ok(())
     }
 
     /// The folder for junk: the one whose special use that is, else `Junk`, which is made and subscribed to if it is missing.
@@ -348,7 +363,15 @@ impl Folders {
             // The folder is gone all the same; one of its name gets another UIDVALIDITY when it is made.
             tracing::warn!("{}: cannot be written: {error}", self.table().display());
         }
+        self.note_end(name, None);
         Ok(())
+    }
+
+    /// What is noted about a folder goes where it goes. The folder has gone already: a disk that takes no notes is no error.
+    fn note_end(&self, name: &FolderName, to: Option<&FolderName>) {
+        if let Err(error) = self.move_metadata(name, to) {
+            tracing::warn!("{}: {name}: notes cannot be moved: {error}", self.account.address());
+        }
     }
 
     /// Gives a folder, and those below it, another name. Of INBOX the messages move, and it stays.
@@ -416,6 +439,7 @@ impl Folders {
             // The folders have their new names and their UIDs; only rows of the old ones are left.
             tracing::warn!("{}: cannot be written: {error}", self.table().display());
         }
+        moves.iter().for_each(|(name, moved)| self.note_end(name, Some(moved)));
         Ok(())
     }
 

@@ -122,6 +122,7 @@ fn every_file_is_described() {
         ("dnsroots", 1, 254),
         ("domains/home.test/anna/imapfolders.tab", 2, 4096),
         ("domains/home.test/anna/imapflags.tab", 2, 4096),
+        ("domains/home.test/anna/imapmetadata.tab", 3, 16384),
         ("domains/home.test/anna/Maildir/.Sent/imapkeywords.tab", 2, 4096),
         ("domains/home.test/anna/mailbox/.Sent.2026/imapkeywords.tab", 2, 4096),
     ] {

@@ -1,7 +1,7 @@
 //! The folders of an account and the flags of its messages, for IMAP. Ours.
 
 use super::{BLANK, Column, RowSpec, TableSchema, problems_of, row};
-use crate::mailroot::folders::{ImapFlags, ImapFolders, ImapKeywords};
+use crate::mailroot::folders::{ImapFlags, ImapFolders, ImapKeywords, ImapMetadata};
 use crate::mailroot::schema::RowKey;
 use crate::mailroot::schema::kind::{Kind, Words, words};
 use crate::mailroot::schema::options::MAILDIR_FLAGS;
@@ -22,6 +22,12 @@ pub const SPECIAL_USES: Words = words!(
     "\\Sent": "for messages that were sent",
     "\\Trash": "for deleted messages",
 );
+
+/// The longest line of `imapmetadata.tab` in bytes: the largest value that is taken, in base64, and its names.
+const METADATA_LINE_BYTES: usize = 16 * 1024;
+
+/// The word of the fourth column of `imapmetadata.tab`.
+pub const IN_BASE64: Words = words!("B": "the value stands in base64");
 
 const NOT_FOR_XMAIL: &str = "XMail and JDMail pass this file over. Without it no message is lost.";
 
@@ -110,6 +116,35 @@ pub static IMAPKEYWORDS: TableSchema = TableSchema {
     notes: &[NOT_FOR_XMAIL],
     load: problems_of::<ImapKeywords>,
     examples: &[row(&["a", "work"], "A message whose file name ends in :2,Sa was seen and is about work.")],
+    origin: Origin::Tabmail,
+    section: "IMAP",
+    ..BLANK
+};
+
+/// `imapmetadata.tab`.
+pub static IMAPMETADATA: TableSchema = TableSchema {
+    name: "imapmetadata.tab",
+    files: &["domains/<domain>/<account>/imapmetadata.tab"],
+    summary: "What mail readers note about an account and its IMAP folders (METADATA, RFC 5464).",
+    rows: RowSpec::at_least(3, METADATA_LINE_BYTES),
+    columns: &[
+        Column::new("folder", Kind::Text, "The folder's name in UTF-8; empty for the account as a whole."),
+        Column::new("entry", Kind::Text, "The entry's name, in small letters: /private/... or /shared/..."),
+        Column::new("value", Kind::Text, "What it holds."),
+        Column::optional(
+            "encoding",
+            Kind::Text,
+            "as it stands",
+            "B for a value in base64: one with line ends, quotes or octets that are no text.",
+        ),
+    ],
+    key: Some(RowKey { columns: 2, folds_case: false }),
+    lookup: "By folder and entry; the first row of a key counts.",
+    missing: "Nothing is noted.",
+    written_by: "IMAP: SETMETADATA, DELETE, RENAME.",
+    notes: &[NOT_FOR_XMAIL],
+    load: problems_of::<ImapMetadata>,
+    examples: &[row(&["Sent", "/private/comment", "what I wrote"], "A comment on the folder Sent.")],
     origin: Origin::Tabmail,
     section: "IMAP",
     ..BLANK

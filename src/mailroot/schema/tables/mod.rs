@@ -61,6 +61,7 @@ pub static TABLES: &[&TableSchema] = &[
     &folders::IMAPFOLDERS,
     &folders::IMAPFLAGS,
     &folders::IMAPKEYWORDS,
+    &folders::IMAPMETADATA,
     &accounts::MLUSERS,
     &accounts::ADDRESSBOOK,
     &accounts::MEMBERS,
