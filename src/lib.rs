@@ -21,7 +21,7 @@
 //!
 //! | floor | rooms |
 //! | --- | --- |
-//! | 0 pure: no files, sockets, clock or tokio | [`tab`], [`address`], [`message`], [`mime`], [`mutf7`], [`status`] |
+//! | 0 pure: no files, sockets, clock or tokio | [`tab`], [`address`], [`message`], [`mime`], [`mutf7`], [`status`], [`language`] |
 //! | 1 edges: one kind of outside world each | [`clock`], [`durable`], [`net`], [`dns`], [`exec`], [`logs`] |
 //! | 2 the model | [`mailroot`] |
 //! | 3 services | [`spool`], [`mailbox`], [`auth`], [`policy`], [`filter`] |
@@ -40,6 +40,7 @@
 //! - A table that cannot be read keeps its last good content; the problem is reported by file, line and column.
 
 pub mod address;
+pub mod language;
 pub mod message;
 pub mod mime;
 pub mod mutf7;

@@ -13,7 +13,7 @@ use tabmail::mailroot::schema;
 /// The floors, lowest first. `spool`'s neighbours, and the faces, do not know each other: what two rooms of one
 /// floor need moves down a floor.
 const FLOORS: &[&[&str]] = &[
-    &["tab", "address", "message", "mime", "mutf7", "status"],
+    &["tab", "address", "message", "mime", "mutf7", "status", "language"],
     &["clock", "durable", "net", "dns", "exec", "logs"],
     &["mailroot"],
     &["spool", "mailbox", "auth", "policy", "filter"],

@@ -15,6 +15,7 @@ use crate::durable::Disk;
 use crate::explain::render::Renderer;
 use crate::explain::rows::Rows;
 use crate::explain::{self, Client, ExplainError, Explanation, SOMEWHERE_ELSE, Settings};
+use crate::language::Language;
 use crate::mailbox::Mailboxes;
 use crate::mailroot::{MailRoot, Snapshot};
 use crate::net::tls::TlsStore;
@@ -34,6 +35,9 @@ pub struct Explain {
     /// Text for people, or JSON for programs
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// The language of --format text; JSON is English
+    #[arg(long, global = true, value_enum, default_value_t = Tongue::En)]
+    pub language: Tongue,
     /// Do not ask the DNS; what it might say against the client is taken as not said
     #[arg(long, global = true)]
     pub no_dns: bool,
@@ -54,6 +58,24 @@ pub enum Format {
     Text,
     /// One JSON object.
     Json,
+}
+
+/// In which language an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Tongue {
+    /// English.
+    En,
+    /// Simplified Chinese.
+    Zh,
+}
+
+impl From<Tongue> for Language {
+    fn from(tongue: Tongue) -> Self {
+        match tongue {
+            Tongue::En => Self::English,
+            Tongue::Zh => Self::Chinese,
+        }
+    }
 }
 
 /// What is explained.
@@ -160,7 +182,7 @@ impl Explain {
             }
             What::Message { id } => explain::message(&settings, id).await?,
         };
-        let mut renderer = Renderer::new(Rows::of(&root), clock);
+        let mut renderer = Renderer::new(Rows::of(&root), clock, self.language.into());
         let text = self.shown(&explanations, &mut renderer);
         io::stdout().write_all(text.as_bytes())?;
         Ok(explanations.iter().all(Explanation::is_good))

@@ -12,6 +12,7 @@ use super::{Chapter, Client, ExplainError, Explanation, Heading, Outcome, Settin
 use crate::auth::Mechanism;
 use crate::delivery::{Message, OwnCommands};
 use crate::dns::Presence;
+use crate::mailroot::trail::DnsQuestion;
 use crate::mailroot::{Citation, Fact, Snapshot, Step, Trail as _};
 use crate::net;
 use crate::policy::Grant;
@@ -294,7 +295,7 @@ impl Dialogue<'_> {
 
     async fn sender_domain(&self, domain: &str, steps: &mut Vec<Step>) -> Option<bool> {
         let Some(resolver) = &self.settings.resolver else {
-            steps.note(|| Step::new(Fact::NotAsked(format!("whether mail could be sent to {domain}"))));
+            steps.note(|| Step::new(Fact::NotAsked(DnsQuestion::Reachable(domain.to_owned()))));
             return Some(true);
         };
         match resolver.has_mx_or_address(domain).await {

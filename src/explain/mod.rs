@@ -15,7 +15,7 @@
 //! | `message` | where a queued message stands |
 //! | `log` | what was done with a message that is gone |
 //! | [`rows`] | the text of cited rows, without passwords |
-//! | [`render`] | sentences and JSON |
+//! | [`render`] | sentences in each language, and JSON |
 
 mod dialogue;
 mod log;
@@ -161,7 +161,16 @@ pub enum Destination {
     /// Nowhere: a rule deletes what is for this recipient.
     Deleted(String),
     /// Copies that were not followed: too many, or going round in circles.
-    NotFollowed(String),
+    NotFollowed(Unfollowed),
+}
+
+/// Copies that are not followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfollowed {
+    /// That for a recipient who had one.
+    Met(String),
+    /// So many beyond what is followed.
+    More(usize),
 }
 
 /// Nothing can be explained.

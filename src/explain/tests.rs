@@ -5,6 +5,7 @@ use super::render::Renderer;
 use super::rows::Rows;
 use super::*;
 use crate::durable::Disk;
+use crate::language::Language;
 use crate::mailbox::Kind;
 use crate::mailroot::MailRoot;
 use crate::spool::{self, Header, JournalSizes, Lane, MailData, NewMessage, Spool};
@@ -114,13 +115,56 @@ fn check_text(text: &str, expected: &[&str], absent: &[&str]) {
     }
 }
 
+/// The same steps with the same rows, each told in Chinese.
+#[track_caller]
+fn check_chinese(settings: &Settings, explanation: &Explanation, english: &str) {
+    let rows = Rows::of(settings.snapshot.root());
+    let text = Renderer::new(rows, settings.clock.clone(), Language::Chinese).text(explanation);
+    let is_step = |line: &&str| line.starts_with("  ") && !line.starts_with("      ");
+    let cited = |line: &str| {
+        let step = line.split("  ->  ").next().filter(|_| line.contains("  ->  "));
+        step.map(str::to_owned)
+    };
+    assert_eq!(text.lines().count(), english.lines().count(), "{text}");
+    for (chinese, english) in text.lines().zip(english.lines()) {
+        assert_eq!(cited(chinese), cited(english));
+        assert!(!is_step(&english) || !chinese.is_ascii(), "{chinese}");
+    }
+    assert!(!text.lines().last().unwrap().is_ascii(), "{text}");
+}
+
+/// Issue 7, 5: an answer on a Chinese page.
+#[tokio::test]
+async fn the_answer_is_told_in_chinese_with_rows_and_replies_as_they_are() {
+    let root = root();
+    let settings = settings(root.path());
+    let explanation = rcpt(&settings, &client("10.0.0.1"), "info@alias.test").await.unwrap();
+    let rows = Rows::of(settings.snapshot.root());
+    let text = Renderer::new(rows, settings.clock.clone(), Language::Chinese).text(&explanation);
+    let expected = [
+        "来自 10.0.0.1 的连接",
+        "smtp.ipmap.tab:2  \"10.0.0.1/32\" \"-\" \"ALLOW\" \"2\"  ->  smtp.ipmap.tab 允许 10.0.0.1 连接",
+        "aliasdomain.tab:1  \"alias.test\" \"home.test\"  ->  alias.test 是 home.test 的域别名",
+        "未采用 aliases.tab:2  \"home.test\" \"*\" \"bert\"  （是通配符，完全相同的行优先）",
+        "存入 anna@home.test 的邮箱",
+        "去向：anna@home.test 的邮箱",
+    ];
+    check_text(&text, &expected, &["1d0a", "accepted", "ends:"]);
+    assert!(text.ends_with(" OK\n") && text.contains("接受：250 "), "{text}");
+    fs::create_dir(root.path().join("spool")).unwrap();
+    let missing = message(&settings, "S9").await.unwrap_err();
+    assert_eq!(super::render::trouble(Language::Chinese, &missing), "队列和 logs/smail-* 中都没有邮件 S9");
+}
+
 async fn check(client: Client, recipient: &str, is_good: bool, expected: &[&str]) {
     let root = root();
     let settings = settings(root.path());
     let explanation = rcpt(&settings, &client, recipient).await.unwrap();
-    let mut renderer = Renderer::new(Rows::of(settings.snapshot.root()), settings.clock.clone());
+    let mut renderer =
+        Renderer::new(Rows::of(settings.snapshot.root()), settings.clock.clone(), Language::English);
     let text = renderer.text(&explanation);
     check_text(&text, expected, &["1d0a"]);
+    check_chinese(&settings, &explanation, &text);
     assert_eq!(explanation.is_good(), is_good, "{text}");
     let json = renderer.json(&explanation);
     assert_eq!(json["ok"], is_good);
@@ -310,7 +354,8 @@ async fn a_message_tells_its_past_and_its_future() {
         "\"home.test\"\t\"90.a.b.1.host\"\t\"S6\"\t\"s@c.example\"\t\"anna@home.test\"\t\"LOCAL\"\t\"anna@home.test\"\t\"2026-11-23 10:33:05\"\t\"\"\n",
     );
     let settings = settings(root.path());
-    let mut renderer = Renderer::new(Rows::of(settings.snapshot.root()), settings.clock.clone());
+    let mut renderer =
+        Renderer::new(Rows::of(settings.snapshot.root()), settings.clock.clone(), Language::English);
     for wanted in ["100.a", name, "s7", "spool/0/1/rsnd/100.a.b.1.host"] {
         let explanations = message(&settings, wanted).await.unwrap();
         check_text(
@@ -376,7 +421,8 @@ async fn a_message_in_the_journal_only_is_seen() {
     let data = MailData::from_bytes(b"Subject: x\r\n\r\nx\r\n".to_vec());
     let messages = vec![new("info@alias.test"), new("x@far.example")];
     let names = spool.submit(messages, data).await.unwrap();
-    let mut renderer = Renderer::new(Rows::of(settings.snapshot.root()), settings.clock.clone());
+    let mut renderer =
+        Renderer::new(Rows::of(settings.snapshot.root()), settings.clock.clone(), Language::English);
     let found = message(&settings, "S7").await.unwrap();
     let [local, remote] = &found[..] else { panic!("{found:?}") };
     check_text(
@@ -442,7 +488,8 @@ async fn with_rules(content: Option<&str>, recipient: &str, user_tab: &str) -> (
     let content = content.map(|text| text.as_bytes().into());
     let client = Client { content, ..client("192.0.2.1") };
     let explanation = rcpt(&settings, &client, recipient).await.unwrap();
-    let mut renderer = Renderer::new(Rows::of(settings.snapshot.root()), settings.clock.clone());
+    let mut renderer =
+        Renderer::new(Rows::of(settings.snapshot.root()), settings.clock.clone(), Language::English);
     (explanation.is_good(), renderer.text(&explanation))
 }
 
@@ -500,7 +547,8 @@ async fn the_rule_that_acts_on_a_queued_message_is_cited() {
     write(root.path(), "spool/0/1/mess/100.a.b.1.host", file);
     let settings = settings(root.path());
     let explanations = message(&settings, "S7").await.unwrap();
-    let mut renderer = Renderer::new(Rows::of(settings.snapshot.root()), settings.clock.clone());
+    let mut renderer =
+        Renderer::new(Rows::of(settings.snapshot.root()), settings.clock.clone(), Language::English);
     let text = renderer.text(&explanations[0]);
     assert!(
         text.contains("domains/home.test/rules.tab:1") && text.contains("rule \"fraud\" holds"),

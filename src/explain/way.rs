@@ -4,9 +4,10 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::dialogue::on_disk;
-use super::{Chapter, Destination, ExplainError, Heading, Settings};
+use super::{Chapter, Destination, ExplainError, Heading, Settings, Unfollowed};
 use crate::delivery::{End, Message, OwnCommands, exchangers, plan};
 use crate::dns::MxAnswer;
+use crate::mailroot::trail::DnsQuestion;
 use crate::mailroot::{Fact, Step};
 use crate::policy::route::{HostList, Route};
 
@@ -39,7 +40,7 @@ pub(super) async fn follow(
                 End::New(sender, recipient) => {
                     let copy = Message { sender, recipient, ..message.clone() };
                     if !seen.insert(key(&copy)) {
-                        Destination::NotFollowed(format!("{}, which was met already", copy.recipient))
+                        Destination::NotFollowed(Unfollowed::Met(copy.recipient.to_string()))
                     } else if copies < COPIES_FOLLOWED_MAX {
                         copies += 1;
                         waiting.push_back((copy, OwnCommands::default()));
@@ -56,7 +57,7 @@ pub(super) async fn follow(
         }
     }
     if not_followed > 0 {
-        destinations.push(Destination::NotFollowed(format!("{not_followed} further copies")));
+        destinations.push(Destination::NotFollowed(Unfollowed::More(not_followed)));
     }
     Ok(destinations)
 }
@@ -88,7 +89,7 @@ async fn hosts(settings: &Settings, route: Route, chapters: &mut [Chapter]) -> V
         Route::Exchangers { domain, options } => (domain, options),
     };
     let (fact, hosts) = match &settings.resolver {
-        None => (Fact::NotAsked(format!("the mail exchangers of {domain}")), Vec::new()),
+        None => (Fact::NotAsked(DnsQuestion::ExchangersOf(domain)), Vec::new()),
         Some(resolver) => match exchangers(resolver, &domain, options).await {
             Ok(list) => (Fact::ExchangersFound { hosts: names(&list) }, names(&list)),
             Err(MxAnswer::Temporary(failure)) => (Fact::DnsSilent { reason: failure.text }, Vec::new()),

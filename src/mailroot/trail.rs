@@ -164,7 +164,7 @@ pub enum Fact {
     /// Reverse DNS of the peer; `None`: it has no name.
     ReverseName(Option<String>),
     /// The DNS was to be asked for this and was not.
-    NotAsked(String),
+    NotAsked(DnsQuestion),
     /// `smtp.hnprop.tab` exists and the peer has no name: it is refused.
     NameRequired,
     /// The IP map, spammers, maps and reverse DNS are not looked at.
@@ -532,6 +532,24 @@ pub enum Fact {
         /// When, as the log has it.
         date: String,
     },
+}
+
+/// What the DNS is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DnsQuestion {
+    /// The name of an address.
+    NameOf(IpAddr),
+    /// Whether an address is in a list.
+    Listed {
+        /// The address.
+        peer: IpAddr,
+        /// The list's zone.
+        zone: String,
+    },
+    /// Whether mail could be sent to a domain.
+    Reachable(String),
+    /// The mail exchangers of a domain.
+    ExchangersOf(String),
 }
 
 /// What a line of a command file does.

@@ -18,9 +18,10 @@ use crate::commands::local;
 use crate::ctrl;
 use crate::dns::{Config as DnsConfig, Resolver};
 use crate::durable::Disk;
-use crate::explain::render::Renderer;
+use crate::explain::render::{self, Renderer};
 use crate::explain::rows::Rows;
 use crate::explain::{self, Client, Settings};
+use crate::language::Language;
 use crate::mailbox::Mailboxes;
 use crate::mailroot::history::Recorder;
 use crate::mailroot::{MailRoot, Tables, watch};
@@ -280,7 +281,7 @@ impl Roof for OnTop {
         ctrl::local::connect(self.tables.current().root().path()).is_ok()
     }
 
-    fn explain(&self, question: &Question<'_>) -> Result<String, String> {
+    fn explain(&self, language: Language, question: &Question<'_>) -> Result<String, String> {
         let client = Client {
             peer: SocketAddr::new(question.ip.unwrap_or(STRANGER), 49152),
             local: (Ipv4Addr::LOCALHOST, 25).into(),
@@ -294,9 +295,9 @@ impl Roof for OnTop {
         let _entered = self.runtime.enter();
         let settings = self.settings(question.ip.is_some())?;
         let found = self.runtime.block_on(explain::rcpt(&settings, &client, question.recipient));
-        let explanation = found.map_err(|error| error.to_string())?;
+        let explanation = found.map_err(|error| render::trouble(language, &error))?;
         let rows = Rows::of(settings.snapshot.root());
-        Ok(Renderer::new(rows, self.clock.clone()).text(&explanation))
+        Ok(Renderer::new(rows, self.clock.clone(), language).text(&explanation))
     }
 
     fn control(&self, command: &[&str]) -> Result<(), String> {
@@ -334,12 +335,12 @@ impl Roof for OnTop {
         Err(format!("no answer within {} s; look at logs/tabmail.log", START_WAIT_MAX.as_secs()))
     }
 
-    fn explain_message(&self, message: &str) -> Result<String, String> {
+    fn explain_message(&self, language: Language, message: &str) -> Result<String, String> {
         let _entered = self.runtime.enter();
         let settings = self.settings(false)?;
         let found = self.runtime.block_on(explain::message(&settings, message));
-        let explanations = found.map_err(|error| error.to_string())?;
-        let mut renderer = Renderer::new(Rows::of(settings.snapshot.root()), self.clock.clone());
+        let explanations = found.map_err(|error| render::trouble(language, &error))?;
+        let mut renderer = Renderer::new(Rows::of(settings.snapshot.root()), self.clock.clone(), language);
         let texts: Vec<String> = explanations.iter().map(|one| renderer.text(one)).collect();
         Ok(texts.join("\n"))
     }

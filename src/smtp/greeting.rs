@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::dns::Resolver;
 use crate::durable;
 use crate::mailroot::schema::{self, server as variables};
+use crate::mailroot::trail::DnsQuestion;
 use crate::mailroot::{Fact, Snapshot, Step, Trail};
 use crate::net;
 use crate::policy::connection::{map_zones, properties, resources, server_domain};
@@ -89,7 +90,7 @@ async fn name_of(
     trail: &mut (impl Trail + Send),
 ) -> Option<String> {
     let Some(resolver) = resolver else {
-        trail.note(|| Step::new(Fact::NotAsked(format!("the name of {peer}"))));
+        trail.note(|| Step::new(Fact::NotAsked(DnsQuestion::NameOf(peer))));
         return Some(String::new());
     };
     let name = resolver.ptr(peer).await;
@@ -133,7 +134,7 @@ async fn check_maps(
     let rows = || snapshot.variable_rows([&*variables::CUST_MAPS_LIST]);
     for zone in map_zones(&snapshot.server) {
         let Some(resolver) = resolver else {
-            let what = || format!("whether {peer} is in {}", zone.zone);
+            let what = || DnsQuestion::Listed { peer, zone: zone.zone.to_string() };
             trail.note(|| Step::new(Fact::NotAsked(what())).by_all(rows()));
             continue;
         };

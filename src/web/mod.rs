@@ -53,6 +53,7 @@ use axum::Router;
 use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::durable::Disk;
+use crate::language::Language;
 use crate::mailroot::{MailRoot, Snapshot, Tables};
 use crate::net::TlsStore;
 use assets::{AssetError, Assets};
@@ -99,11 +100,11 @@ pub trait Roof: Send + Sync {
     /// Whether a mail server works on this MailRoot now.
     fn is_serving(&self) -> bool;
 
-    /// What would happen to mail from a client to a recipient, as text.
+    /// What would happen to mail from a client to a recipient, as text in this language.
     ///
     /// # Errors
     /// What stands in the way, as text.
-    fn explain(&self, question: &Question<'_>) -> Result<String, String>;
+    fn explain(&self, language: Language, question: &Question<'_>) -> Result<String, String>;
 
     /// Has the running mail server carry out one CTRL command that answers with no list.
     ///
@@ -126,11 +127,11 @@ pub trait Roof: Send + Sync {
     /// Why it does not start, as text.
     fn start_server(&self) -> Result<(), String>;
 
-    /// What becomes of a message in the queue, or became of one that is gone: by its spool name or number.
+    /// What becomes of a message in the queue, or became of one that is gone: by its spool name or number; in this language.
     ///
     /// # Errors
     /// There is none, or what stands in the way; as text.
-    fn explain_message(&self, message: &str) -> Result<String, String>;
+    fn explain_message(&self, language: Language, message: &str) -> Result<String, String>;
 }
 
 /// How the mail server is started.

@@ -38,7 +38,7 @@ impl Roof for NoRoof {
         false
     }
 
-    fn explain(&self, question: &Question<'_>) -> Result<String, String> {
+    fn explain(&self, _: Language, question: &Question<'_>) -> Result<String, String> {
         Ok(format!("mail to {}", question.recipient))
     }
 
@@ -58,7 +58,7 @@ impl Roof for NoRoof {
         Err("not from here".into())
     }
 
-    fn explain_message(&self, message: &str) -> Result<String, String> {
+    fn explain_message(&self, _: Language, message: &str) -> Result<String, String> {
         Ok(format!("message {message}"))
     }
 }

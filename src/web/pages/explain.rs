@@ -38,14 +38,14 @@ pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
         }
     }
     if !message.is_empty() {
-        let answer = visit.app.services.roof.explain_message(message);
+        let answer = visit.app.services.roof.explain_message(visit.language, message);
         told.push(answer_of(message.to_owned(), answer));
     }
     visit.page("explain.html", context! { recipient, sender, ip, login, message, told, source => "" })
 }
 
 fn ask(visit: &Visit, question: &Question<'_>) -> Told {
-    answer_of(question.recipient.to_owned(), visit.app.services.roof.explain(question))
+    answer_of(question.recipient.to_owned(), visit.app.services.roof.explain(visit.language, question))
 }
 
 fn answer_of(about: String, answer: Result<String, String>) -> Told {

@@ -137,7 +137,7 @@ fn about_map(visit: &Visit, place: &Place, tables: &Snapshot, peer: IpAddr) -> A
 fn story(visit: &Visit, tables: &Snapshot, peer: IpAddr) -> Option<String> {
     let recipient = format!("postmaster@{}", tables.server.root_domain()?);
     let question = Question { recipient: &recipient, sender: "", ip: Some(peer), login: "", content: b"" };
-    visit.app.services.roof.explain(&question).ok()
+    visit.app.services.roof.explain(visit.language, &question).ok()
 }
 
 fn about_name(visit: &Visit, place: &Place, asked: &str) -> Answer {

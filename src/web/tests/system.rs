@@ -16,7 +16,7 @@ impl Roof for Beside {
         true
     }
 
-    fn explain(&self, question: &Question<'_>) -> Result<String, String> {
+    fn explain(&self, _: Language, question: &Question<'_>) -> Result<String, String> {
         let ip = question.ip.map(|ip| ip.to_string()).unwrap_or_default();
         Ok(format!("{} to {} from {ip}", question.sender, question.recipient))
     }
@@ -46,7 +46,7 @@ impl Roof for Beside {
         Ok(())
     }
 
-    fn explain_message(&self, message: &str) -> Result<String, String> {
+    fn explain_message(&self, _: Language, message: &str) -> Result<String, String> {
         if message == "S1" { Ok("it waits".into()) } else { Err(format!("no message {message}")) }
     }
 }
