@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::access;
-use super::code::Fact;
+use super::code::{Fact, MoreDomains};
 use super::finding::{Finding, Findings};
 use super::pattern;
 use super::site::Site;
@@ -83,8 +83,7 @@ fn caught_domains(site: &Site<'_>, findings: &mut Findings) {
     }
     for (line, domains) in caught {
         let Some((first, others)) = domains.split_first() else { continue };
-        let more =
-            if others.is_empty() { String::new() } else { format!(", and {} more domains", others.len()) };
+        let more = MoreDomains(others.len());
         let fact =
             Fact::AliasPatternCatchesDomain { domain: first.domain.to_string(), line: first.line, more };
         findings.add(Finding::of_field(ALIAS_DOMAINS, line, 0, fact));

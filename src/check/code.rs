@@ -223,8 +223,49 @@ loading! {
         "Correct the problems listed first: the file may be no table at all.";
 }
 
+/// A value for a field of a fact.
+#[cfg(test)]
+trait Sample {
+    fn sample() -> Self;
+}
+
+#[cfg(test)]
+macro_rules! samples {
+    ($($type:ty = $value:expr;)*) => {
+        $(impl Sample for $type {
+            fn sample() -> Self {
+                $value
+            }
+        })*
+    };
+}
+
+#[cfg(test)]
+samples! {
+    String = "sample".to_owned();
+    &'static str = "sample";
+    MoreDomains = MoreDomains(0);
+    u32 = 4711;
+    u64 = 4711;
+    usize = 4711;
+    i64 = 4711;
+}
+
 /// One field of a fact, as text.
 type Text = String;
+
+/// The further domains that a pattern catches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MoreDomains(pub usize);
+
+impl std::fmt::Display for MoreDomains {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            count => write!(f, ", and {count} more domains"),
+        }
+    }
+}
 
 macro_rules! meaning {
     ($($name:ident { $($field:ident: $type:ty),* } = $code:literal $slug:literal $severity:ident, $message:literal,
@@ -241,6 +282,12 @@ macro_rules! meaning {
         /// The codes of what only a look at the meaning, or at several files, shows.
         const MEANING: &[Code] = codes!($($name = $code $slug $severity, $run, $accepted, $remedy;)*);
 
+        /// One of each fact that is not of a table.
+        #[cfg(test)]
+        pub(crate) fn one_of_each_fact() -> Vec<Fact> {
+            vec![$(Fact::$name { $($field: Sample::sample()),* }),*]
+        }
+
         impl Fact {
             /// Its code.
             pub fn code(&self) -> &'static Code {
@@ -249,6 +296,14 @@ macro_rules! meaning {
                     $(Self::$name { .. } => $code,)*
                 };
                 &MEANING[MEANING.iter().position(|known| known.code == code).unwrap_or_default()]
+            }
+
+            /// What its message names; none for a problem of a table, which has its own.
+            pub fn values(&self) -> Vec<(&'static str, String)> {
+                match self {
+                    Self::Table(_) => Vec::new(),
+                    $(Self::$name { $($field),* } => vec![$((stringify!($field), $field.to_string())),*],)*
+                }
             }
         }
     };
@@ -478,7 +533,7 @@ meaning! {
         "the programs are never asked",
         "<domain>.tab as clients type the domain, or .tab for all",
         "Rename or remove the file.";
-    AliasPatternCatchesDomain { domain: Text, line: u32, more: Text } = "TAB127" "alias-pattern-catches-domain" Warning,
+    AliasPatternCatchesDomain { domain: Text, line: u32, more: MoreDomains } = "TAB127" "alias-pattern-catches-domain" Warning,
         "the pattern also catches {domain} (domains.tab:{line}){more}",
         "command aliases in cmdaliases/<domain> are never looked at, those of the real domain apply; its own accounts and aliases go first, then those of the real domain",
         "a pattern that matches no domain of domains.tab, or an exact row beside it for each that it does",

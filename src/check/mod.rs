@@ -53,7 +53,9 @@ use std::os::unix::fs::MetadataExt;
 
 use jiff::Timestamp;
 
-pub use code::{Code, Fact, all as all_codes, find as find_code};
+#[cfg(test)]
+pub(crate) use code::one_of_each_fact;
+pub use code::{Code, Fact, MoreDomains, all as all_codes, find as find_code};
 pub use finding::{FINDINGS_OF_A_CODE_MAX, Finding, Findings, Fix, Source, Spot};
 pub use fix::{FixError, Repair, repairs};
 

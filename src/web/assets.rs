@@ -55,6 +55,7 @@ macro_rules! embedded {
 embedded!(
     "i18n/en.tab",
     "i18n/zh.tab",
+    "i18n/codes.zh.tab",
     "i18n/schema.zh.tab",
     "static/admin.css",
     "static/admin.js",

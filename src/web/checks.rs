@@ -13,8 +13,8 @@ use super::pages::dashboard::severity_key;
 use super::schema_text;
 use super::visit::{Visit, segment};
 use crate::check::{self, Fact, Finding, Spot};
+use crate::mailroot::Severity;
 use crate::mailroot::snapshot::{ROOT_TABLES, TableState};
-use crate::mailroot::{ProblemKind, Severity};
 
 /// How long a report is shown before another one is made, in seconds. Ours.
 const FRESH_SECS: i64 = 6 * 3600;
@@ -57,13 +57,12 @@ pub(super) struct Shown {
     pub(super) line: u32,
     /// From 1; 0: the whole line.
     pub(super) column: usize,
-    /// In English, with the facts.
-    pub(super) text: String,
-    /// What a table's problem is told from in another language.
     #[serde(skip)]
-    kind: Option<ProblemKind>,
-    pub(super) at_run_time: &'static str,
-    pub(super) remedy: &'static str,
+    fact: Fact,
+    #[serde(skip)]
+    at_run_time: &'static str,
+    #[serde(skip)]
+    remedy: &'static str,
     /// The page where it can be repaired.
     pub(super) link: Option<String>,
     /// Whether it is about the loading of a root table, which is told at once without a check.
@@ -140,22 +139,23 @@ impl Drop for Running {
 pub(super) struct Told<'a> {
     #[serde(flatten)]
     finding: &'a Shown,
-    /// In the visitor's language.
     told: String,
+    /// What the server does with it.
+    effect: &'a str,
+    /// What to do about it.
+    remedy: &'a str,
 }
 
 impl Shown {
-    /// In the visitor's language; facts that no text of it holds are told in English beside it.
-    pub(super) fn told(&self, visit: &Visit) -> Told<'_> {
+    /// In the visitor's language.
+    pub(super) fn told<'a>(&'a self, visit: &'a Visit) -> Told<'a> {
         let (catalogs, language) = (&visit.app.catalogs, visit.language);
-        let told = match &self.kind {
-            Some(kind) => schema_text::problem(catalogs, language, kind),
-            None => {
-                let name = catalogs.schema(language, &format!("finding.{}", self.code), "");
-                if name.is_empty() { self.text.clone() } else { format!("{name} ({})", self.text) }
-            }
-        };
-        Told { finding: self, told }
+        Told {
+            finding: self,
+            told: schema_text::finding(catalogs, language, &self.fact),
+            effect: schema_text::effect(catalogs, language, self.code, self.at_run_time),
+            remedy: schema_text::remedy(catalogs, language, self.code, self.remedy),
+        }
     }
 }
 
@@ -183,11 +183,7 @@ fn shown(finding: &Finding) -> Shown {
         code: finding.code().code,
         file: finding.file.display().to_string(),
         line: finding.line,
-        text: finding.fact.to_string(),
-        kind: match &finding.fact {
-            Fact::Table(kind) => Some(kind.clone()),
-            _ => None,
-        },
+        fact: finding.fact.clone(),
         at_run_time: finding.at_run_time(),
         remedy: finding.code().remedy,
         link: link(&finding.file, finding.line),

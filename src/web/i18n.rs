@@ -2,7 +2,8 @@
 //!
 //! The language is that of the cookie, else the first of the browser's that we have, else English. Help for variables
 //! and columns is English in `mailroot::schema`; `schema.zh.tab` holds the Chinese of it, under `<table>.<name>`,
-//! or, for what is said in several places, under `=` and the English.
+//! or, for what is said in several places, under `=` and the English, numbers in it written `#`. `codes.zh.tab` holds that
+//! of the codes of `check`.
 
 use std::collections::HashMap;
 
@@ -27,11 +28,9 @@ impl Catalogs {
     /// A line that is none.
     pub(super) fn load(assets: &Assets) -> Result<Self, AssetError> {
         let read = |file| parse(file, &assets.text(file)?);
-        Ok(Self {
-            english: read("i18n/en.tab")?,
-            chinese: read("i18n/zh.tab")?,
-            schema: read("i18n/schema.zh.tab")?,
-        })
+        let mut schema = read("i18n/schema.zh.tab")?;
+        schema.extend(read("i18n/codes.zh.tab")?);
+        Ok(Self { english: read("i18n/en.tab")?, chinese: read("i18n/zh.tab")?, schema })
     }
 
     /// A text with its values put in; a key without a text is shown as it is.
@@ -52,6 +51,25 @@ impl Catalogs {
                 self.schema.get(key).or_else(same).map_or(english, String::as_str)
             }
         }
+    }
+
+    /// A sentence of ours that comes as English text, such as a reason: only of few forms, but with numbers in it.
+    pub(super) fn phrase(&self, language: Language, english: &str) -> String {
+        if language == Language::English {
+            return english.to_owned();
+        }
+        let known = |text: &str| self.schema.get(&format!("={text}"));
+        if let Some(text) = known(english) {
+            return text.clone();
+        }
+        let (form, numbers) = without_numbers(english);
+        let Some(text) = known(&form) else { return english.to_owned() };
+        numbers.into_iter().fold(text.clone(), |text, number| text.replacen('#', number, 1))
+    }
+
+    #[cfg(test)]
+    pub(super) fn schema_keys(&self) -> Vec<&str> {
+        self.schema.keys().map(String::as_str).collect()
     }
 
     #[cfg(test)]
@@ -76,6 +94,20 @@ fn parse(file: &'static str, text: &str) -> Result<HashMap<String, String>, Asse
             _ => Err(AssetError::Text { file, line: index + 1 }),
         })
         .collect()
+}
+
+/// A text with its numbers as `#`, and the numbers.
+fn without_numbers(text: &str) -> (String, Vec<&str>) {
+    let (mut form, mut numbers, mut rest) = (String::new(), Vec::new(), text);
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        let end = rest[start..].find(|c: char| !c.is_ascii_digit()).map_or(rest.len(), |end| start + end);
+        form.push_str(&rest[..start]);
+        form.push('#');
+        numbers.push(&rest[start..end]);
+        rest = &rest[end..];
+    }
+    form.push_str(rest);
+    (form, numbers)
 }
 
 /// A text with its values put in, in one pass: a value that holds `{name}` is not filled again.
@@ -150,6 +182,10 @@ mod tests {
         let catalogs = Catalogs::load(&Assets::default()).unwrap();
         let text = catalogs.text(Language::English, "{a} and {b} {c", &[("a", "{b}"), ("b", "2")]);
         assert_eq!(text, "{b} and 2 {c");
+        let phrase = |text| catalogs.phrase(Language::Chinese, text);
+        assert_eq!(phrase("line 12: the file ends here"), "第 12 行：文件到此结束");
+        assert_eq!(phrase("nobody knows 5 such"), "nobody knows 5 such");
+        assert_eq!(catalogs.phrase(Language::English, "permission denied"), "permission denied");
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! What a value may be, and what is wrong with it, in both languages. The English is that of `mailroot`; the Chinese
-//! stands in `schema.zh.tab` under `kind.<name>` and `problem.<code>`.
+//! What a value may be, and what is wrong with it, in both languages. The English is that of `mailroot` and `check`; the
+//! Chinese stands in `schema.zh.tab` under `kind.<name>` and `problem.<code>`, and in `codes.zh.tab`.
 
 use super::i18n::{Catalogs, Language};
+use crate::check;
 use crate::mailroot::ProblemKind;
 use crate::mailroot::schema::Kind;
 use crate::mailroot::schema::kind::{ACCOUNT_TYPES, ListOf};
@@ -25,6 +26,52 @@ pub(super) fn problem(catalogs: &Catalogs, language: Language, kind: &ProblemKin
     }
     let key = format!("problem.{}", kind.code());
     brief(&filled(catalogs, language, &key, &english, &facts(catalogs, language, kind)))
+}
+
+/// What the check found, in words.
+pub(super) fn finding(catalogs: &Catalogs, language: Language, fact: &check::Fact) -> String {
+    if let check::Fact::Table(kind) = fact {
+        return problem(catalogs, language, kind);
+    }
+    let english = fact.to_string();
+    if language == Language::English {
+        return english;
+    }
+    let key = format!("finding.{}", fact.code().code);
+    let mut values = fact.values();
+    for (name, value) in &mut values {
+        // Reasons are sentences of ours; everything else is a name, a number, or text of a file.
+        match fact {
+            _ if *name == "reason" => *value = catalogs.phrase(language, value),
+            check::Fact::AliasPatternCatchesDomain { more, .. } if *name == "more" && more.0 > 0 => {
+                let text = catalogs.schema(language, &format!("{key}.more"), "");
+                *value = super::i18n::fill(text, &[("count", &more.0.to_string())]);
+            }
+            _ => {}
+        }
+    }
+    filled(catalogs, language, &key, &english, &values)
+}
+
+/// What the server does with what a code stands for. Some words have an effect of their own, whose English is its key.
+pub(super) fn effect<'a>(
+    catalogs: &'a Catalogs,
+    language: Language,
+    code: &str,
+    english: &'static str,
+) -> &'a str {
+    let own = catalogs.schema(language, "", english);
+    if own == english { catalogs.schema(language, &format!("code.{code}.run"), english) } else { own }
+}
+
+/// What to do about what a code stands for.
+pub(super) fn remedy<'a>(
+    catalogs: &'a Catalogs,
+    language: Language,
+    code: &str,
+    english: &'static str,
+) -> &'a str {
+    catalogs.schema(language, &format!("code.{code}.remedy"), english)
 }
 
 fn filled(
@@ -97,7 +144,7 @@ fn integer_key(min: i64, max: i64, unit: &str) -> (&'static str, Vec<(&'static s
 fn facts(catalogs: &Catalogs, language: Language, kind: &ProblemKind) -> Vec<(&'static str, String)> {
     let found = |text: &str| vec![("found", text.to_owned())];
     match kind {
-        ProblemKind::Unreadable(error) => vec![("error", error.to_string())],
+        ProblemKind::Unreadable(error) => vec![("error", catalogs.phrase(language, &error.to_string()))],
         ProblemKind::TooFewColumns { needed, found } | ProblemKind::WrongColumnCount { needed, found } => {
             vec![("needed", needed.to_string()), ("found", found.to_string())]
         }
@@ -117,7 +164,7 @@ fn facts(catalogs: &Catalogs, language: Language, kind: &ProblemKind) -> Vec<(&'
         | ProblemKind::BadLocalPart(text)
         | ProblemKind::NoReplyCode(text) => found(text),
         ProblemKind::UnknownWord { found, accepted } | ProblemKind::CountsForNothing { found, accepted } => {
-            vec![("found", found.clone()), ("accepted", (*accepted).to_owned())]
+            vec![("found", found.clone()), ("accepted", catalogs.phrase(language, accepted))]
         }
         ProblemKind::Duplicate { first } => vec![("first", first.to_string())],
         ProblemKind::TooMany { limit } => vec![("limit", limit.to_string())],
@@ -129,12 +176,12 @@ fn facts(catalogs: &Catalogs, language: Language, kind: &ProblemKind) -> Vec<(&'
             let nearest = nearest.map(|name| super::i18n::fill(text, &[("name", name)]));
             vec![("nearest", nearest.unwrap_or_default())]
         }
-        ProblemKind::IgnoredVariable(reason) => vec![("reason", (*reason).to_owned())],
+        ProblemKind::IgnoredVariable(reason) => vec![("reason", catalogs.phrase(language, reason))],
         ProblemKind::TooManyBits { found, width } => {
             vec![("found", found.clone()), ("width", width.to_string())]
         }
         ProblemKind::OutOfRange { found, accepted } => {
-            vec![("found", found.clone()), ("accepted", accepted.clone())]
+            vec![("found", found.clone()), ("accepted", catalogs.phrase(language, accepted))]
         }
         ProblemKind::ReadAsNumber { found, counts_as } => {
             vec![("found", found.clone()), ("number", counts_as.to_string())]

@@ -3,6 +3,7 @@
 use super::super::rows::controls::option_key;
 use super::super::schema_text;
 use super::*;
+use crate::check;
 use crate::mailroot::schema::kind::ListOf;
 use crate::mailroot::schema::{Column, Kind, OptionGroup, Presence, TABLES};
 use crate::mailroot::{ProblemKind, Severity};
@@ -118,6 +119,64 @@ fn all_that_is_described_is_there_in_chinese() {
         .into_iter()
         .filter(|(key, english)| !catalogs.has_schema(key) && !catalogs.has_schema(&format!("={english}")))
         .map(|(key, english)| format!("{key}\t{english}"))
+        .collect();
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+/// Issue 7, 5: what the server does with a finding, what to do about it, and its message with all that it names.
+#[test]
+fn every_code_of_the_check_is_there_in_chinese_and_none_is_left_over() {
+    let catalogs = Catalogs::load(&Assets::default()).unwrap();
+    let mut wanted = BTreeSet::from(["finding.TAB127.more".to_owned()]);
+    for code in check::all_codes() {
+        wanted.extend(["run", "remedy"].map(|part| format!("code.{}.{part}", code.code)));
+        let is_of_loading = catalogs.has_schema(&format!("problem.{}", code.code));
+        wanted.extend((!is_of_loading).then(|| format!("finding.{}", code.code)));
+    }
+    let is_of_codes = |key: &&str| key.starts_with("code.") || key.starts_with("finding.");
+    let found: BTreeSet<String> =
+        catalogs.schema_keys().into_iter().filter(is_of_codes).map(str::to_owned).collect();
+    assert_eq!(found, wanted);
+    for key in &found {
+        let text = catalogs.schema(Language::Chinese, key, "");
+        assert!(!text.is_ascii(), "{key}: {text}");
+        assert_eq!(text.ends_with('。'), key.ends_with(".remedy"), "{key}: {text}");
+    }
+}
+
+#[test]
+fn findings_name_their_facts_in_chinese() {
+    let catalogs = Catalogs::load(&Assets::default()).unwrap();
+    for fact in check::one_of_each_fact() {
+        let chinese = schema_text::finding(&catalogs, Language::Chinese, &fact);
+        assert!(!chinese.contains('{') && !chinese.is_ascii(), "{fact:?}: {chinese}");
+        for (name, value) in fact.values().into_iter().filter(|(name, _)| *name != "more") {
+            // What macros there are is no part of the message.
+            assert!(name == "known" || chinese.contains(&value), "{fact:?}: {name}: {chinese}");
+        }
+        assert_eq!(schema_text::finding(&catalogs, Language::English, &fact), fact.to_string());
+    }
+    let (domain, line) = ("b.test".to_owned(), 3);
+    let fact = check::Fact::AliasPatternCatchesDomain { domain, line, more: check::MoreDomains(4) };
+    let chinese = schema_text::finding(&catalogs, Language::Chinese, &fact);
+    assert_eq!(chinese, "通配符也包含了 b.test（domains.tab:3），以及另外 4 个域");
+    let reason = "line 4: no MAIL FROM:<path>".to_owned();
+    let chinese =
+        schema_text::finding(&catalogs, Language::Chinese, &check::Fact::BadSpoolMessage { reason });
+    assert_eq!(chinese, "无法投递：第 4 行：没有 MAIL FROM:<地址>");
+}
+
+#[test]
+fn what_a_number_must_be_is_told_in_chinese() {
+    let catalogs = Catalogs::load(&Assets::default()).unwrap();
+    let variables = schema::server::VARIABLES.iter().chain(schema::user::VARIABLES);
+    let numbers =
+        variables.clone().map(|variable| variable.kind).filter(|kind| matches!(kind, Kind::Integer { .. }));
+    let reasons = variables.filter_map(|variable| variable.ignored).map(str::to_owned);
+    let missing: Vec<String> = numbers
+        .map(|kind| kind.describe())
+        .chain(reasons)
+        .filter(|english| catalogs.phrase(Language::Chinese, english) == *english)
         .collect();
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
