@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use crate::address::PathError;
 use crate::auth::HashError;
 use crate::mailbox::MailboxError;
-use crate::mailroot::Problem;
 use crate::mailroot::edit::EditError;
+use crate::mailroot::{Problem, ProblemKind};
 use crate::spool::SpoolError;
 
 /// Why a use-case was refused or failed. What was asked for is known to the caller and not repeated.
@@ -99,7 +99,7 @@ pub enum AdminError {
     CannotExchange,
     /// Not a host list, or options that are none.
     #[error("the relay is not valid: {0}")]
-    BadRelay(String),
+    BadRelay(ProblemKind),
     /// The template of welcome mail is too large or has no header.
     #[error("the welcome mail is not a message with a header")]
     BadWelcome,

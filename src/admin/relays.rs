@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use bstr::ByteSlice as _;
 
 use super::{Admin, AdminError, account};
-use crate::mailroot::MailRoot;
 use crate::mailroot::schema::kind::Kind;
+use crate::mailroot::{MailRoot, ProblemKind};
 use crate::tab::{LineKind, TabFile};
 
 /// A relay.
@@ -164,15 +164,15 @@ impl Relay {
     /// # Errors
     /// `BadRelay`.
     fn check(&self) -> Result<(), AdminError> {
-        let refuse = |problem: &dyn std::fmt::Display| Err(AdminError::BadRelay(problem.to_string()));
+        let refuse = |problem| Err(AdminError::BadRelay(problem));
         if self.hosts.trim().is_empty() {
-            return refuse(&"no host");
+            return refuse(ProblemKind::NoHost);
         }
         if let Some(problem) = Kind::Gateways.check(self.hosts.as_bytes()) {
-            return refuse(&problem);
+            return refuse(problem);
         }
         match Kind::GatewayOptions.check(self.options.as_bytes()) {
-            Some(problem) if !self.options.is_empty() => refuse(&problem),
+            Some(problem) if !self.options.is_empty() => refuse(problem),
             _ => Ok(()),
         }
     }

@@ -54,8 +54,8 @@ impl WebError {
             Self::Forbidden | Self::BadToken => StatusCode::FORBIDDEN,
             Self::BadForm => StatusCode::BAD_REQUEST,
             Self::Stale => StatusCode::CONFLICT,
-            Self::Admin(error) if is_answer(error) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Admin(AdminError::Edit(EditError::Conflict(_))) => StatusCode::CONFLICT,
+            Self::Admin(error) if is_answer(error) => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -123,9 +123,9 @@ fn admin_key(error: &AdminError) -> &'static str {
         AdminError::FileRefused => "error.file_refused",
         AdminError::FrozenNotFound => "error.frozen_not_found",
         AdminError::NoSpool => "error.no_spool",
-        AdminError::NoServer | AdminError::NoSuchService | AdminError::SwitchedOff { .. } => {
-            "error.no_server"
-        }
+        AdminError::NoServer => "error.no_server",
+        AdminError::NoSuchService => "error.no_such_service",
+        AdminError::SwitchedOff { .. } => "error.switched_off",
         AdminError::Archive(_) => "error.archive",
         AdminError::Certificate(_) => "error.certificate",
         AdminError::BadTable { .. } => "error.bad_table",
@@ -136,6 +136,27 @@ fn admin_key(error: &AdminError) -> &'static str {
         AdminError::Edit(EditError::Value { .. } | EditError::ColumnCount { .. }) => "error.bad_value",
         AdminError::Edit(EditError::LineTooLong { .. }) => "error.line_too_long",
         AdminError::Edit(EditError::Rejected { .. }) => "error.rejected",
-        _ => "error.other",
+        AdminError::Edit(EditError::Conflict(_)) => "error.changed_meanwhile",
+        AdminError::NotACustomDomain => "error.not_a_custom_domain",
+        AdminError::NoMailProc | AdminError::NoSuchFile => "error.no_such_file",
+        AdminError::NoSuchDirectory => "error.no_such_directory",
+        AdminError::BadPath => "error.file_refused",
+        AdminError::CannotExchange => "error.cannot_exchange",
+        AdminError::MemberExists => "error.member_exists",
+        AdminError::MemberNotFound => "error.member_not_found",
+        AdminError::Random(_)
+        | AdminError::Hash(_)
+        | AdminError::Mailbox(_)
+        | AdminError::Spool(_)
+        | AdminError::RemoveDirectory { .. }
+        | AdminError::Disk { .. }
+        | AdminError::Edit(
+            EditError::BadPath { .. }
+            | EditError::Lock { .. }
+            | EditError::Read { .. }
+            | EditError::Write { .. }
+            | EditError::NoSuchRow { .. }
+            | EditError::NulByte { .. },
+        ) => "error.other",
     }
 }

@@ -53,7 +53,8 @@ impl Catalogs {
         }
     }
 
-    /// A sentence of ours that comes as English text, such as a reason: only of few forms, but with numbers in it.
+    /// A sentence of ours that comes as English text, such as a reason: only of few forms, but with numbers in it,
+    /// or behind a file's name and a colon.
     pub(super) fn phrase(&self, language: Language, english: &str) -> String {
         if language == Language::English {
             return english.to_owned();
@@ -63,8 +64,14 @@ impl Catalogs {
             return text.clone();
         }
         let (form, numbers) = without_numbers(english);
-        let Some(text) = known(&form) else { return english.to_owned() };
-        numbers.into_iter().fold(text.clone(), |text, number| text.replacen('#', number, 1))
+        if let Some(text) = known(&form) {
+            return numbers.into_iter().fold(text.clone(), |text, number| text.replacen('#', number, 1));
+        }
+        // A file or a cause in front.
+        match english.split_once(": ") {
+            Some((head, tail)) => format!("{}：{}", self.phrase(language, head), self.phrase(language, tail)),
+            None => english.to_owned(),
+        }
     }
 
     #[cfg(test)]
@@ -185,6 +192,7 @@ mod tests {
         let phrase = |text| catalogs.phrase(Language::Chinese, text);
         assert_eq!(phrase("line 12: the file ends here"), "第 12 行：文件到此结束");
         assert_eq!(phrase("nobody knows 5 such"), "nobody knows 5 such");
+        assert_eq!(phrase("x/server.cert: no certificate"), "x/server.cert：没有证书");
         assert_eq!(catalogs.phrase(Language::English, "permission denied"), "permission denied");
     }
 

@@ -41,6 +41,7 @@ mod templates;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod trouble;
 mod upload;
 mod visit;
 

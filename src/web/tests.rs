@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
+mod chinese;
 mod mail;
 mod texts;
 

@@ -14,7 +14,7 @@ use super::error::WebError;
 use super::i18n::Language;
 use super::sessions::{Flash, Kept};
 use super::templates::context;
-use super::{App, HOME};
+use super::{App, HOME, trouble};
 use crate::admin::backup::Receiving;
 use crate::auth::constant_time_eq;
 use crate::mailroot::Snapshot;
@@ -125,7 +125,7 @@ impl Visit {
 
     /// The text of an error.
     pub(super) fn error_text(&self, error: &WebError) -> String {
-        self.say(error.key(), &[("detail", &error.to_string())])
+        self.say(error.key(), &[("detail", &trouble::detail(&self.app.catalogs, self.language, error))])
     }
 
     /// Says something on the next page.

@@ -17,6 +17,7 @@ use crate::web::download;
 use crate::web::error::WebError;
 use crate::web::jobs::Jobs;
 use crate::web::templates::context;
+use crate::web::trouble;
 use crate::web::visit::{Visit, answer, redirect, segment};
 
 const PATH: &str = "/jdwa/backup";
@@ -85,9 +86,10 @@ pub(in crate::web) fn act(visit: &Visit) -> Result<Response, WebError> {
 fn make(visit: &Visit) -> Result<Response, WebError> {
     let scope = if visit.field("scope") == "mail" { Scope::WithMail } else { Scope::System };
     let (directory, done) = (directory(visit), visit.say("backup.made", &[]));
+    let language = visit.language;
     let has_begun = Jobs::begin(&visit.app, "backup.making", move |app, tell| {
         let made = app.services.admin.make_backup(&directory, scope, tell);
-        let path = made.map_err(|error| error.to_string())?;
+        let path = made.map_err(|error| trouble::of_admin(&app.catalogs, language, &error))?;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(done.replace("{name}", &name))
     });
@@ -112,8 +114,10 @@ pub(in crate::web) fn receive(visit: &Visit) -> Result<Response, WebError> {
     }
     note(visit, &format!("backup received {} bytes", received.bytes()))?;
     let done = visit.say("backup.received", &[]);
+    let language = visit.language;
     let has_begun = Jobs::begin(&visit.app, "backup.receiving", move |app, tell| {
-        let path = app.services.admin.accept_backup(received, tell).map_err(|error| error.to_string())?;
+        let path = app.services.admin.accept_backup(received, tell);
+        let path = path.map_err(|error| trouble::of_admin(&app.catalogs, language, &error))?;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(done.replace("{name}", &name))
     });
@@ -218,9 +222,10 @@ fn within(text: &str) -> Within {
 fn restore_files(visit: &Visit, name: &str, path: PathBuf) -> Result<Response, WebError> {
     let (within, done) = (within(visit.field("within")), visit.say("backup.restored", &[]));
     let origin = format!("web {}", visit.administrator()?.name);
+    let language = visit.language;
     let has_begun = Jobs::begin(&visit.app, "backup.restoring", move |app, tell| {
         let restored = with_origin(&origin, || app.services.admin.restore_files(&path, &within, tell));
-        let restored = restored.map_err(|error| error.to_string())?;
+        let restored = restored.map_err(|error| trouble::of_admin(&app.catalogs, language, &error))?;
         let counts = [("{made}", restored.made), ("{kept}", restored.kept), ("{refused}", restored.refused)];
         Ok(counts.iter().fold(done, |text, (hole, count)| text.replace(hole, &count.to_string())))
     });

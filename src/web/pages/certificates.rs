@@ -10,6 +10,7 @@ use crate::net::tls::{SERVER_CERT, SERVER_KEY};
 use crate::web::deed::Deed;
 use crate::web::error::WebError;
 use crate::web::templates::context;
+use crate::web::trouble;
 use crate::web::visit::Visit;
 
 const PATH: &str = "/jdwa/certificates";
@@ -50,9 +51,10 @@ fn page(visit: &Visit, status: StatusCode, refused: &str) -> Result<Response, We
     let (admin, now) = (&visit.app.services.admin, visit.app.services.clock.unix_secs());
     let (certificate, unreadable) = match admin.certificate() {
         Ok(facts) => (facts.map(|facts| shown(facts, now)), None),
-        Err(error) => (None, Some(error.to_string())),
+        Err(error) => (None, Some(trouble::of_admin(&visit.app.catalogs, visit.language, &error))),
     };
     let problem = unreadable.or_else(|| certificate.as_ref().and_then(|_| admin.certificate_problem()));
+    let problem = problem.map(|problem| visit.app.catalogs.phrase(visit.language, &problem));
     let (typed, names) = (visit.field("certificate"), typed_names(visit));
     let files = [SERVER_CERT, SERVER_KEY];
     visit.page_with(
@@ -93,7 +95,10 @@ pub(in crate::web) fn replace(visit: &Visit) -> Result<Response, WebError> {
     let pair = match pair.and_then(|pair| pair.check().map(|_| pair)) {
         Ok(pair) => pair,
         Err(AdminError::Certificate(reason)) => {
-            let refused = visit.say("certificates.refused", &[("reason", &reason)]);
+            let refused = visit.say(
+                "certificates.refused",
+                &[("reason", &visit.app.catalogs.phrase(visit.language, &reason))],
+            );
             return page(visit, StatusCode::UNPROCESSABLE_ENTITY, &refused);
         }
         Err(error) => return Err(error.into()),

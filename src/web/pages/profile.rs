@@ -15,6 +15,7 @@ use crate::mailroot::{Snapshot, UserSettings};
 use crate::tab::{LineKind, Record, TabFile};
 use crate::web::error::WebError;
 use crate::web::form::{Choice, Field, variable_value};
+use crate::web::schema_text;
 use crate::web::visit::Visit;
 
 /// The largest mailbox limit that the form takes, in MB (`jdmail.md` JD-41).
@@ -244,7 +245,8 @@ fn field(
         value: shown_value,
         problem: value
             .filter(|value| !value.is_empty())
-            .and_then(|value| variable.kind.check(value.as_bytes()).map(|problem| problem.to_string())),
+            .and_then(|value| variable.kind.check(value.as_bytes()))
+            .map(|problem| schema_text::problem(&visit.app.catalogs, visit.language, &problem)),
         is_required: false,
     }
 }
@@ -373,7 +375,10 @@ fn typed(visit: &Visit, variable: &Variable, shown: &Field) -> Typed {
         false => text.to_owned(),
     };
     match variable.kind.check(value.as_bytes()) {
-        Some(problem) => Typed::Wrong(text.to_owned(), problem.to_string()),
+        Some(problem) => {
+            let reason = schema_text::problem(&visit.app.catalogs, visit.language, &problem);
+            Typed::Wrong(text.to_owned(), reason)
+        }
         None => Typed::Value(Some(value)),
     }
 }

@@ -101,7 +101,10 @@ pub(in crate::web) fn act(visit: &Visit) -> Result<Response, WebError> {
     );
     match done {
         Ok(()) => visit.flash("good", visit.say("services.done", &[])),
-        Err(error) => visit.flash("bad", visit.say("services.refused", &[("reason", &error)])),
+        Err(error) => visit.flash(
+            "bad",
+            visit.say("services.refused", &[("reason", &visit.app.catalogs.phrase(visit.language, &error))]),
+        ),
     }
     Ok(redirect(PATH))
 }
@@ -125,6 +128,6 @@ fn tell(
 ) -> Result<(), String> {
     match here(&visit.app.services.admin) {
         Err(AdminError::NoServer) => visit.app.services.roof.control(there),
-        done => done.map_err(|error| error.to_string()),
+        done => done.map_err(|error| visit.error_text(&error.into())),
     }
 }
