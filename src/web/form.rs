@@ -67,11 +67,8 @@ fn variable_field(visit: &Visit, table: &str, variable: &Variable, file: &TabFil
     field.label = variable.name.to_owned();
     field.help = visit.app.catalogs.schema(visit.language, &key, variable.doc()).to_owned();
     if let Some(reason) = variable.ignored {
-        field.help = format!(
-            "{} {}",
-            field.help,
-            visit.say("form.ignored", &[("reason", &visit.app.catalogs.phrase(visit.language, reason))])
-        );
+        field.help =
+            format!("{} {}", field.help, visit.say("form.ignored", &[("reason", &visit.phrase(reason))]));
     }
     field.default = match variable.default {
         DefaultValue::Flag(on) => visit.say(if on { "form.on" } else { "form.off" }, &[]),

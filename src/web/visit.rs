@@ -19,6 +19,7 @@ use crate::admin::backup::Receiving;
 use crate::auth::constant_time_eq;
 use crate::mailroot::Snapshot;
 use crate::mailroot::webadmin::WebAdmin;
+use crate::net::tls::SERVER_KEY;
 
 /// Names and values of a query or a form, in order.
 pub(super) type Pairs = Vec<(String, String)>;
@@ -118,6 +119,11 @@ impl Visit {
         self.app.catalogs.text(self.language, key, values)
     }
 
+    /// A sentence of ours that comes as English text, or what the system says.
+    pub(super) fn phrase(&self, english: &str) -> String {
+        self.app.catalogs.phrase(self.language, english)
+    }
+
     /// The help for a variable or column, whose English is in the description.
     pub(super) fn schema<'a>(&'a self, key: &str, english: &'a str) -> &'a str {
         self.app.catalogs.schema(self.language, key, english)
@@ -175,6 +181,10 @@ impl Visit {
         let mut problems = Vec::new();
         for (file, content) in deed.tables() {
             problems.extend(super::pages::raw::problems(self, file, content));
+        }
+        for change in changes.iter_mut().filter(|change| change.file == SERVER_KEY) {
+            // What stands in the place of a key is ours.
+            change.lines.iter_mut().for_each(|line| line.text = self.phrase(&line.text));
         }
         let unshown = deed::shorten(&mut changes);
         let title = self.say(deed.key(), &[]);

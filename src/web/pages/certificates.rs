@@ -54,7 +54,7 @@ fn page(visit: &Visit, status: StatusCode, refused: &str) -> Result<Response, We
         Err(error) => (None, Some(trouble::of_admin(&visit.app.catalogs, visit.language, &error))),
     };
     let problem = unreadable.or_else(|| certificate.as_ref().and_then(|_| admin.certificate_problem()));
-    let problem = problem.map(|problem| visit.app.catalogs.phrase(visit.language, &problem));
+    let problem = problem.map(|problem| visit.phrase(&problem));
     let (typed, names) = (visit.field("certificate"), typed_names(visit));
     let files = [SERVER_CERT, SERVER_KEY];
     visit.page_with(
@@ -95,10 +95,7 @@ pub(in crate::web) fn replace(visit: &Visit) -> Result<Response, WebError> {
     let pair = match pair.and_then(|pair| pair.check().map(|_| pair)) {
         Ok(pair) => pair,
         Err(AdminError::Certificate(reason)) => {
-            let refused = visit.say(
-                "certificates.refused",
-                &[("reason", &visit.app.catalogs.phrase(visit.language, &reason))],
-            );
+            let refused = visit.say("certificates.refused", &[("reason", &visit.phrase(&reason))]);
             return page(visit, StatusCode::UNPROCESSABLE_ENTITY, &refused);
         }
         Err(error) => return Err(error.into()),

@@ -80,9 +80,10 @@ pub(in crate::web) fn problems(visit: &Visit) -> Result<Response, WebError> {
         .collect();
     let (paging, range) = Paging::of(visit, "/jdwa/check", all.len());
     let rows: Vec<Told<'_>> = all[range].iter().map(|finding| finding.told(visit)).collect();
+    let stage_text = stage.map(|stage| visit.schema(&format!("stage.{stage}"), stage));
     visit.page(
         "check.html",
-        context! { report => report.as_deref(), is_checking => stage.is_some(), stage => stage.unwrap_or_default(), rows, paging, wanted },
+        context! { report => report.as_deref(), is_checking => stage.is_some(), stage => stage_text, rows, paging, wanted },
     )
 }
 

@@ -48,18 +48,19 @@ impl Listener {
 /// How the listeners of the running server stand; `None` when none runs.
 pub(in crate::web) fn listeners(visit: &Visit) -> Option<Vec<Listener>> {
     let services = &visit.app.services;
+    let reason = |english: &str| visit.phrase(english);
     if let Ok(found) = services.admin.listeners() {
         let listener = |one: &crate::admin::Listening| match &one.state {
             ListenState::Open => Listener::new(&one.service, &one.address, "open", ""),
             ListenState::Closed => Listener::new(&one.service, &one.address, "closed", ""),
             ListenState::Off(option) => Listener::new(&one.service, &one.address, "off", option),
-            ListenState::Failed(reason) => Listener::new(&one.service, &one.address, "failed", reason),
+            ListenState::Failed(why) => Listener::new(&one.service, &one.address, "failed", &reason(why)),
         };
         return Some(found.iter().map(listener).collect());
     }
     let rows = services.roof.list(&["srvlist"]).ok()?;
     let listener = |row: &Vec<String>| match &row[..] {
-        [service, address, state, reason, ..] => Some(Listener::new(service, address, state, reason)),
+        [service, address, state, why, ..] => Some(Listener::new(service, address, state, &reason(why))),
         _ => None,
     };
     Some(rows.iter().filter_map(listener).collect())
@@ -101,10 +102,7 @@ pub(in crate::web) fn act(visit: &Visit) -> Result<Response, WebError> {
     );
     match done {
         Ok(()) => visit.flash("good", visit.say("services.done", &[])),
-        Err(error) => visit.flash(
-            "bad",
-            visit.say("services.refused", &[("reason", &visit.app.catalogs.phrase(visit.language, &error))]),
-        ),
+        Err(error) => visit.flash("bad", visit.say("services.refused", &[("reason", &visit.phrase(&error))])),
     }
     Ok(redirect(PATH))
 }

@@ -7,7 +7,7 @@ use crate::admin::CertificatePair;
 
 /// A server that answers what is written down and remembers what it was told.
 #[derive(Default)]
-struct Beside {
+pub(super) struct Beside {
     told: Mutex<Vec<String>>,
 }
 
@@ -16,9 +16,10 @@ impl Roof for Beside {
         true
     }
 
-    fn explain(&self, _: Language, question: &Question<'_>) -> Result<String, String> {
+    fn explain(&self, language: Language, question: &Question<'_>) -> Result<String, String> {
         let ip = question.ip.map(|ip| ip.to_string()).unwrap_or_default();
-        Ok(format!("{} to {} from {ip}", question.sender, question.recipient))
+        let to = if language == Language::Chinese { "发往" } else { "to" };
+        Ok(format!("{} {to} {} from {ip}", question.sender, question.recipient))
     }
 
     fn control(&self, command: &[&str]) -> Result<(), String> {
@@ -46,12 +47,13 @@ impl Roof for Beside {
         Ok(())
     }
 
-    fn explain_message(&self, _: Language, message: &str) -> Result<String, String> {
-        if message == "S1" { Ok("it waits".into()) } else { Err(format!("no message {message}")) }
+    fn explain_message(&self, language: Language, message: &str) -> Result<String, String> {
+        let waits = if language == Language::Chinese { "等待中" } else { "it waits" };
+        if message == "S1" { Ok(waits.into()) } else { Err(format!("no message {message}")) }
     }
 }
 
-fn beside() -> (House, Arc<Beside>) {
+pub(super) fn beside() -> (House, Arc<Beside>) {
     let roof = Arc::new(Beside::default());
     (house_with(Arc::<Beside>::clone(&roof)), roof)
 }

@@ -2,11 +2,21 @@
 
 use super::super::rows::controls::option_key;
 use super::super::schema_text;
+use std::path::PathBuf;
+
 use super::*;
+use crate::address::PathError;
+use crate::admin::AdminError;
+use crate::admin::backup::BackupError;
 use crate::check;
+use crate::mailroot::Problem;
+use crate::mailroot::edit::EditError;
+use crate::mailroot::history::HistoryError;
 use crate::mailroot::schema::kind::ListOf;
 use crate::mailroot::schema::{Column, Kind, OptionGroup, Presence, TABLES};
 use crate::mailroot::{ProblemKind, Severity};
+use crate::web::error::WebError;
+use crate::web::trouble;
 
 /// Keys with their English.
 type Texts = Vec<(String, String)>;
@@ -200,4 +210,116 @@ fn problems_name_their_facts_in_both_languages() {
         let chinese = schema_text::accepts(&catalogs, Language::Chinese, kind);
         assert!(!chinese.contains('{') && chinese != kind.describe(), "{chinese}");
     }
+}
+
+/// What a check that is under way looks at.
+#[test]
+fn the_stages_of_the_check_have_chinese_names() {
+    let (catalogs, root) = (Catalogs::load(&Assets::default()).unwrap(), tempfile::tempdir().unwrap());
+    fs::create_dir_all(root.path().join("spool/0/0/mess")).unwrap();
+    let seen = std::sync::Mutex::new(BTreeSet::new());
+    let tell = |progress: check::Progress| {
+        seen.lock().unwrap().insert(progress.stage);
+    };
+    let options = check::Options { now: "2026-11-23T10:00:00Z".parse().unwrap(), limit: 1 };
+    check::run(&MailRoot::new(root.path()), &options, &tell);
+    let seen = seen.into_inner().unwrap();
+    assert!(seen.len() > 10, "{seen:?}");
+    let missing: Vec<_> =
+        seen.iter().filter(|stage| !catalogs.has_schema(&format!("stage.{stage}"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// One of each error whose text says more than its key.
+#[test]
+fn the_details_of_errors_are_told_in_chinese() {
+    let io = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    let (file, path) = (|| PathBuf::from("a.tab"), || PathBuf::from("/x/y"));
+    let problem = |kind| Problem { file: file(), line: 3, column: 1, kind };
+    let edits = [
+        EditError::BadPath { file: file() },
+        EditError::Busy { waited: std::time::Duration::from_secs(7) },
+        EditError::Lock { source: io() },
+        EditError::Read { file: file(), source: io() },
+        EditError::Write { file: file(), source: io() },
+        EditError::OpenForWriting { file: file(), program: "vi".into(), pid: 4711 },
+        EditError::ChangedMeanwhile { file: file() },
+        EditError::NoSuchRow { file: file(), line: 7 },
+        EditError::Value { file: file(), column: 7, reason: "it holds a TAB" },
+        EditError::ColumnCount { file: file(), needed: 7, found: 3 },
+        EditError::LineTooLong { file: file(), line: 7, length: 900, limit: 510 },
+        EditError::NulByte { file: file(), line: 7 },
+        EditError::Rejected { problem: problem(ProblemKind::NulByte) },
+    ];
+    let backups = [
+        BackupError::Archive { path: path(), source: io() },
+        BackupError::NoRoom { path: path(), free_bytes: 7 },
+        BackupError::TooLarge { limit: 7 },
+        BackupError::TooLargeToReceive { limit: 7 },
+        BackupError::NeverStill,
+    ];
+    let histories = [
+        HistoryError::NoSuchState { number: 7, oldest: 1, newest: 3 },
+        HistoryError::NotRecorded { file: file(), number: 7 },
+        HistoryError::Damaged { path: path(), reason: "it is missing" },
+        HistoryError::Disk { path: path(), source: io() },
+    ];
+    let addresses = [
+        PathError::NoAngleBrackets,
+        PathError::TooLong,
+        PathError::Grammar,
+        PathError::Host,
+        PathError::NonAscii,
+        PathError::NullForwardPath,
+    ];
+    let admin = edits
+        .into_iter()
+        .map(AdminError::from)
+        .chain(backups.into_iter().map(AdminError::from))
+        .chain(addresses.into_iter().map(AdminError::from))
+        .chain([
+            AdminError::BadRelay(ProblemKind::NoHost),
+            AdminError::BadTable { problems: vec![problem(ProblemKind::Duplicate { first: 7 })] },
+            AdminError::SwitchedOff { option: "-X-".into() },
+            AdminError::Certificate("/x/server.key: no items found".into()),
+            AdminError::MakeDirectory { path: path(), source: io() },
+            AdminError::RemoveDirectory { path: path(), source: io() },
+            AdminError::Disk { action: "list", path: path(), source: io() },
+            AdminError::Hash(crate::auth::HashError),
+        ]);
+    let all = admin.map(WebError::from).chain(histories.into_iter().map(WebError::from));
+    let catalogs = Catalogs::load(&Assets::default()).unwrap();
+    for error in all {
+        let chinese = trouble::detail(&catalogs, Language::Chinese, &error);
+        let is_whole = !chinese.is_ascii() && !chinese.contains("trouble.") && !chinese.contains('{');
+        assert!(is_whole && !chinese.contains("permission"), "{error:?}: {chinese}");
+        for fact in ["a.tab", "/x/", "4711", "900", "510", "a.tab:3:1", "-X-"] {
+            assert!(!error.to_string().contains(fact) || chinese.contains(fact), "{error}: {chinese}");
+        }
+        assert_eq!(trouble::detail(&catalogs, Language::English, &error), error.to_string());
+    }
+}
+
+/// What was tried on a file, in errors of mailboxes, spool and use-cases: every verb that the sources have.
+#[test]
+fn what_was_tried_on_a_file_has_a_chinese_verb() {
+    let catalogs = Catalogs::load(&Assets::default()).unwrap();
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut pending: Vec<PathBuf> = ["admin", "mailbox", "spool"].map(|room| source.join(room)).into();
+    let mut verbs = BTreeSet::new();
+    while let Some(path) = pending.pop() {
+        if path.is_dir() {
+            pending.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let code = fs::read_to_string(path).unwrap();
+        for opening in ["disk(\"", "failed(\"", "action: \""] {
+            let found = code.split(opening).skip(1).filter_map(|rest| rest.split('"').next());
+            verbs.extend(found.map(str::to_owned));
+        }
+    }
+    assert!(verbs.len() > 10, "{verbs:?}");
+    let missing: Vec<_> =
+        verbs.iter().filter(|verb| !catalogs.has_schema(&format!("action.{verb}"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
