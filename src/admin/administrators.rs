@@ -52,11 +52,11 @@ impl Admin {
     /// `AdministratorExists`, `BadUserName` for a name that is empty or has control characters, `PasswordTooShort`,
     /// `PasswordTooLong`, `Hash`, `Edit`.
     pub fn add_administrator(&self, name: &str, password: &str, role: &WebRole) -> Result<(), AdminError> {
-        let _changing = self.changing();
         if name.trim() != name || name.is_empty() || name.chars().any(char::is_control) {
             return Err(AdminError::BadUserName);
         }
         let hash = self.administrator_hash(password)?;
+        let _changing = self.changing();
         let (role, domains) = role_columns(role);
         let mut edit = self.editor.begin(Path::new(WEBADMIN_TAB))?;
         if row_of(&edit, name).is_some() {
@@ -71,8 +71,8 @@ impl Admin {
     /// # Errors
     /// `AdministratorNotFound`, `PasswordTooShort`, `PasswordTooLong`, `Hash`, `Edit`.
     pub fn set_administrator_password(&self, name: &str, password: &str) -> Result<(), AdminError> {
-        let _changing = self.changing();
         let hash = self.administrator_hash(password)?;
+        let _changing = self.changing();
         let mut edit = self.editor.begin(Path::new(WEBADMIN_TAB))?;
         let row = row_of(&edit, name).ok_or(AdminError::AdministratorNotFound)?;
         let mut values: Vec<Vec<u8>> =
@@ -131,7 +131,7 @@ impl Admin {
         if password.len() > auth::PASSWORD_BYTES_MAX {
             return Err(AdminError::PasswordTooLong { length: password.len() });
         }
-        Ok(auth::hash_password(password.as_bytes())?)
+        self.hashed(password.as_bytes())
     }
 }
 

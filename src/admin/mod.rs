@@ -8,7 +8,7 @@
 //! and files are made before its row, and removed after it; a domain's row is the last row to go.
 //!
 //! Concurrency: changes of this process run one after the other (`Admin::changing`), so that what was checked still
-//! holds when it is written. Other programs are kept out of single files by the edit lock, and re-checks inside the
+//! holds when it is written. Passwords are hashed before, so that a thousand of them keep nobody waiting. Other programs are kept out of single files by the edit lock, and re-checks inside the
 //! edit keep rows unique.
 //!
 //! Names: a domain or an account name becomes a directory, so each is one plain path component (decision 16). What
@@ -31,6 +31,7 @@ mod lists;
 mod mailproc;
 mod new_users;
 mod old_mail;
+mod passwords;
 mod programs;
 mod queue;
 mod rehearsal;
@@ -48,7 +49,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bstr::{BString, ByteSlice as _};
+use bstr::BString;
 
 use crate::auth;
 use crate::clock::Clock;
@@ -67,7 +68,7 @@ pub use files::ListedFile;
 pub use links::{LinkKey, ListedLink};
 pub use lists::ImportedMember;
 pub use mailproc::MailProcFile;
-pub use new_users::NewUser;
+pub use new_users::{NewUser, NewUsers};
 pub use programs::{AccountChange, AccountPrograms, ExternalPrograms};
 pub use relays::{Relay, RelayOf};
 pub use services::{Board, ListenState, Listening};
@@ -75,6 +76,9 @@ pub use tables::{Reload, TableReport};
 pub use usage::{AccountUsage, DomainUsage};
 pub use users::{AccountStatus, ListedUser};
 pub use welcome::{WELCOME_BYTES_MAX, WELCOME_FILE};
+
+/// Makes a hash of a password; tests have one that they hold in their hands.
+type Hash = dyn Fn(&[u8]) -> Result<String, auth::HashError> + Send + Sync;
 
 /// Administration of one MailRoot.
 pub struct Admin {
@@ -86,6 +90,7 @@ pub struct Admin {
     disk: Disk,
     programs: Option<Arc<dyn AccountPrograms>>,
     board: services::BoardSlot,
+    hash: Arc<Hash>,
     one_change_at_a_time: Mutex<()>,
 }
 
@@ -102,6 +107,7 @@ impl Admin {
             disk,
             programs: None,
             board: services::BoardSlot::default(),
+            hash: Arc::new(auth::hash_password),
             one_change_at_a_time: Mutex::new(()),
         }
     }
@@ -110,6 +116,12 @@ impl Admin {
     #[must_use]
     pub fn with_programs(self, programs: Arc<dyn AccountPrograms>) -> Self {
         Self { programs: Some(programs), ..self }
+    }
+
+    /// The same, with another way to hash passwords.
+    #[cfg(test)]
+    fn with_hash(self, hash: Arc<Hash>) -> Self {
+        Self { hash, ..self }
     }
 
     /// The tables as they are now.
@@ -129,29 +141,6 @@ impl Admin {
     fn tell(&self, change: AccountChange<'_>) {
         if let Some(programs) = &self.programs {
             programs.tell(change);
-        }
-    }
-
-    /// The password as the table will hold it (decision 18).
-    fn stored_password(tables: &Snapshot, password: &[u8]) -> Result<BString, AdminError> {
-        Self::check_password_length(password)?;
-        if password.len() > auth::PASSWORD_BYTES_MAX {
-            return Err(AdminError::PasswordTooLong { length: password.len() });
-        }
-        let needed = usize::try_from(tables.server.integer(&variables::PASSWORD_MIN_LENGTH)).unwrap_or(0);
-        if password.to_str_lossy().chars().count() < needed {
-            return Err(AdminError::PasswordTooShort { needed });
-        }
-        if tables.server.choice(&variables::PASSWORD_SCHEME) == variables::ARGON2ID {
-            return Ok(auth::hash_password(password)?.into());
-        }
-        Ok(auth::xmail_encode(password).into())
-    }
-
-    fn check_password_length(password: &[u8]) -> Result<(), AdminError> {
-        match password.len() {
-            length if length > auth::PASSWORD_BYTES_MAX => Err(AdminError::PasswordTooLong { length }),
-            _ => Ok(()),
         }
     }
 

@@ -6,16 +6,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::thread;
+use std::sync::{Mutex, PoisonError};
 
 use bstr::{BString, ByteSlice};
 
+use super::passwords::Scheme;
 use super::users::{MAIL_USERS, check_new_user};
 use super::{AccountChange, Admin, AdminError};
 use crate::mailroot::{Account, AccountKind, MailRoot, Snapshot};
 
 /// An account to be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct NewUser {
     /// Its domain.
     pub domain: Box<str>,
@@ -28,6 +29,50 @@ pub struct NewUser {
     /// Variables of its `user.tab`, over those of `userdef.tab`.
     pub variables: Vec<(&'static str, BString)>,
 }
+
+/// Without the password.
+impl std::fmt::Debug for NewUser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewUser")
+            .field("domain", &self.domain)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Accounts to be made as one change. What was hashed for one attempt serves the next one.
+#[derive(Debug)]
+pub struct NewUsers {
+    users: Vec<NewUser>,
+    greets: bool,
+    hashed: Mutex<Option<(Scheme, Vec<BString>)>>,
+}
+
+impl NewUsers {
+    /// These, who get the welcome mail where there is one ([`Admin::has_welcome`]).
+    pub fn new(users: Vec<NewUser>) -> Self {
+        Self { users, greets: true, hashed: Mutex::default() }
+    }
+
+    /// The same; `greets`: whether they get the welcome mail.
+    #[must_use]
+    pub fn greeted(self, greets: bool) -> Self {
+        Self { greets, ..self }
+    }
+
+    /// Bytes in memory, roughly, with what will be stored.
+    pub fn bytes(&self) -> usize {
+        let of_user = |user: &NewUser| {
+            let values: usize =
+                user.variables.iter().map(|(_, value)| value.len() + size_of::<BString>()).sum();
+            size_of::<NewUser>() + user.domain.len() + user.name.len() + user.password.len() + values
+        };
+        self.users.iter().map(of_user).sum::<usize>() + self.users.len() * HASH_BYTES
+    }
+}
+
+/// A PHC string of argon2id with its frame, in bytes: for counting what is held.
+const HASH_BYTES: usize = 128;
 
 impl NewUser {
     fn account(&self, stored_password: BString) -> Account {
@@ -49,16 +94,26 @@ impl NewUser {
 type Profile = Vec<[BString; 2]>;
 
 impl Admin {
-    /// Adds accounts, all or none.
+    /// Adds accounts, all or none, and greets them. Other changes go on while passwords are hashed; what was checked
+    /// before is checked again after.
     ///
     /// # Errors
     /// Of the first account that cannot be: `DomainNotHandled`, `BadUserName`, `UserExists`, `AliasExists`,
-    /// `PasswordTooLong`, `MakeDirectory` when its directory exists already; `Edit`, `Mailbox`. Nothing is left behind then.
-    pub fn add_users(&self, users: &[NewUser]) -> Result<(), AdminError> {
-        let _changing = self.changing();
+    /// `PasswordTooLong`, `PasswordTooShort`, `MakeDirectory` when its directory exists already; `Hash`, `Edit`,
+    /// `Mailbox`. Nothing is left behind then.
+    pub fn add_users(&self, new: &NewUsers) -> Result<(), AdminError> {
         let tables = self.snapshot();
-        self.check_new_users(&tables, users)?;
-        let passwords = self.stored_passwords(&tables, users)?;
+        self.check_new_users(&tables, &new.users)?;
+        let passwords = self.passwords_of(new, Scheme::of(&tables))?;
+        self.add_hashed(new, passwords)?;
+        self.greet(new);
+        Ok(())
+    }
+
+    fn add_hashed(&self, new: &NewUsers, passwords: Vec<BString>) -> Result<(), AdminError> {
+        let _changing = self.changing();
+        self.check_new_users(&self.snapshot(), &new.users)?;
+        let users = &new.users;
         let accounts: Vec<Account> =
             users.iter().zip(passwords).map(|(user, password)| user.account(password)).collect();
         let mut begun = 0;
@@ -81,11 +136,23 @@ impl Admin {
         Ok(())
     }
 
+    /// The welcome mail (JD-62). Lists read none.
+    fn greet(&self, new: &NewUsers) {
+        if new.greets {
+            let users = new.users.iter().filter(|user| user.kind == AccountKind::User);
+            let names: Vec<(&str, &str)> = users.map(|user| (&*user.domain, &*user.name)).collect();
+            self.send_welcome(&names);
+        }
+    }
+
     fn check_new_users(&self, tables: &Snapshot, users: &[NewUser]) -> Result<(), AdminError> {
         let mut keys = HashSet::new();
         for user in users {
             check_new_user(tables, &user.domain, &user.name)?;
-            Self::check_password_length(&user.password)?;
+            let is_silent_list = user.kind != AccountKind::User && user.password.is_empty();
+            if !is_silent_list {
+                Self::check_password_length(tables, &user.password)?;
+            }
             if !keys.insert((user.domain.to_ascii_lowercase(), user.name.to_ascii_lowercase())) {
                 return Err(AdminError::UserExists);
             }
@@ -100,24 +167,21 @@ impl Admin {
         Ok(())
     }
 
-    /// The passwords as the table will hold them; hashes are made side by side, and not for a rehearsal, which hides them.
-    fn stored_passwords(&self, tables: &Snapshot, users: &[NewUser]) -> Result<Vec<BString>, AdminError> {
+    /// The passwords as the table will hold them. Whoever asks at the same time waits: nothing is hashed twice.
+    fn passwords_of(&self, new: &NewUsers, scheme: Scheme) -> Result<Vec<BString>, AdminError> {
+        let clear: Vec<&[u8]> = new.users.iter().map(|user| &**user.password).collect();
         if self.editor.rehearsal().is_some() {
-            return Ok(users.iter().map(|user| crate::auth::xmail_encode(&user.password).into()).collect());
+            return self.stored_passwords(scheme, &clear);
         }
-        let threads = thread::available_parallelism().map_or(1, usize::from);
-        let share = users.len().div_ceil(threads).max(1);
-        let of_share = |share: &[NewUser]| {
-            share.iter().map(|user| Self::stored_password(tables, &user.password)).collect::<Vec<_>>()
-        };
-        thread::scope(|scope| {
-            let workers: Vec<_> =
-                users.chunks(share).map(|share| scope.spawn(move || of_share(share))).collect();
-            let joined = workers
-                .into_iter()
-                .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            joined.collect()
-        })
+        let mut hashed = new.hashed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, passwords)) = &*hashed
+            && *known == scheme
+        {
+            return Ok(passwords.clone());
+        }
+        let passwords = self.stored_passwords(scheme, &clear)?;
+        *hashed = Some((scheme, passwords.clone()));
+        Ok(passwords)
     }
 
     fn make_accounts(

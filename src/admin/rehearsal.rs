@@ -1,6 +1,6 @@
 //! Showing what a use-case would do before it is done.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::{Admin, AdminError};
 use crate::mailroot::edit::{Planned, Rehearsal};
@@ -25,6 +25,7 @@ impl Admin {
             disk: self.disk.clone(),
             programs: None,
             board: Default::default(),
+            hash: Arc::clone(&self.hash),
             one_change_at_a_time: Mutex::default(),
         };
         work(&stage)?;

@@ -5,7 +5,8 @@ use std::path::Path;
 use bstr::{BString, ByteSlice as _};
 
 use super::aliases::fits;
-use super::new_users::NewUser;
+use super::new_users::{NewUser, NewUsers};
+use super::passwords::Scheme;
 use super::{AccountChange, Admin, AdminError, account, is_directory_name};
 use crate::address::is_rfc822_name;
 use crate::auth;
@@ -44,20 +45,21 @@ const FILES_OF_A_DOMAIN: [&str; 2] = ["userdef.tab", "mailproc.tab"];
 pub(super) const MAIL_USERS: &str = "mailusers.tab";
 
 impl Admin {
-    /// Adds an account (`useradd`): a list for a type that begins with `M`, else a user (golden `ctrl_commands`).
+    /// Adds an account (`useradd`): a list for a type that begins with `M`, else a user (golden `ctrl_commands`), who gets
+    /// the welcome mail where there is one (JD-62; XMail knows none).
     ///
     /// # Errors
     /// `DomainNotHandled`, `BadUserName`, `UserExists`, `AliasExists`, `PasswordTooLong`, `MakeDirectory` when the
     /// account's directory exists already, `Edit`, `Mailbox`. Nothing is left behind then.
     pub fn add_user(&self, domain: &str, name: &str, password: &[u8], kind: &str) -> Result<(), AdminError> {
         let kind = if kind.starts_with(['M', 'm']) { AccountKind::List } else { AccountKind::User };
-        self.add_users(&[NewUser {
+        self.add_users(&NewUsers::new(vec![NewUser {
             domain: domain.into(),
             name: name.into(),
             password: password.into(),
             kind,
             variables: Vec::new(),
-        }])
+        }]))
     }
 
     /// Whether the table has the account now: an edit that failed in its last sync has taken place all the same.
@@ -109,12 +111,16 @@ impl Admin {
     /// Changes the password of an account (`userpasswd`).
     ///
     /// # Errors
-    /// `DomainNotHandled`, `UserNotFound`, `PasswordTooLong`, `Hash`, `Edit`.
+    /// `DomainNotHandled`, `UserNotFound`, `PasswordTooLong`, `PasswordTooShort`, `Hash`, `Edit`.
     pub fn set_password(&self, domain: &str, name: &str, password: &[u8]) -> Result<(), AdminError> {
-        let _changing = self.changing();
         let tables = self.snapshot();
-        let account = account(&tables, domain, name)?;
-        let stored = Self::stored_password(&tables, password)?;
+        let known = account(&tables, domain, name)?;
+        if known.kind == AccountKind::User || !password.is_empty() {
+            Self::check_password_length(&tables, password)?;
+        }
+        let stored = self.stored_password(Scheme::of(&tables), password)?;
+        let _changing = self.changing();
+        let account = account(&self.snapshot(), domain, name)?;
         let (domain, name) = (&*account.domain, &*account.name);
         let mut edit = self.editor.begin(Path::new(MAIL_USERS))?;
         let row = edit.find(|row| row.has_key(&[domain, name])).ok_or(AdminError::UserNotFound)?;

@@ -1,4 +1,6 @@
-//! Welcome mail (`jdmail.md` JD-62): `welcome.eml`, a message that new accounts get.
+//! Welcome mail (`jdmail.md` JD-62): `welcome.eml`, a message that new accounts get: those of the pages where that is ticked,
+//! those of CTRL always. XMail knows none: without the file nothing is sent. `mkusers` makes the accounts of a MailRoot
+//! that nobody serves yet, and greets nobody.
 //!
 //! Shape: a message as it is sent, in UTF-8, header first; `domains/<domain>/welcome.eml`, else `welcome.eml` of the
 //! MailRoot. `{address}`, `{account}`, `{domain}`, `{name}` are replaced; `{name}` is the real name, else the account's.
@@ -90,7 +92,7 @@ impl Admin {
 
     /// Sends the welcome mail to accounts that were just made: domain and name. A rehearsal says how many; where it fails
     /// the accounts are none the worse, and the log says so.
-    pub fn send_welcome(&self, accounts: &[(&str, &str)]) {
+    pub(super) fn send_welcome(&self, accounts: &[(&str, &str)]) {
         if let Some(rehearsal) = self.editor.rehearsal() {
             let greeted = accounts.iter().filter(|(domain, _)| self.has_welcome(domain));
             let recipients = greeted.count();
@@ -259,6 +261,10 @@ fn encoded_words(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+    use crate::durable::Disk;
+    use crate::mailbox::{Kind, Mailboxes};
+    use crate::mailroot::Tables;
 
     /// JD-62.
     #[test]
@@ -280,6 +286,39 @@ mod tests {
         let long = encoded(&format!("Subject: {}", "长".repeat(40)));
         assert!(long.split("\r\n ").all(|line| line.len() <= 76 + "Subject: ".len()), "{long}");
         assert!(long.contains("\r\n "));
+    }
+
+    /// JD-62: however an account is made, but only where there is a template, and lists read none.
+    #[test]
+    fn accounts_made_by_ctrl_are_greeted_where_there_is_a_template() {
+        let directory = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+        put("domains.tab", "\"a.test\"\n\"b.test\"\n");
+        put("mailusers.tab", "");
+        for domain in ["a.test", "b.test"] {
+            std::fs::create_dir_all(directory.path().join("domains").join(domain)).unwrap();
+        }
+        let root = MailRoot::new(directory.path());
+        let boxes = Mailboxes::new(root.clone(), Kind::Maildir, Disk::default());
+        let admin = Admin::new(Tables::open(&root), boxes, None, Clock::system(), Disk::default());
+        let letters = || {
+            let dropped = std::fs::read_dir(directory.path().join("spool/local")).into_iter().flatten();
+            let read =
+                |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(entry.unwrap().path());
+            let mut letters: Vec<String> = dropped.map(|entry| read(entry).unwrap()).collect();
+            letters.sort();
+            letters
+        };
+        admin.add_user("a.test", "early", b"pw", "U").unwrap();
+        assert_eq!(letters(), [""; 0]);
+        put("domains/a.test/welcome.eml", "Subject: Hi {account}\n\nx\n");
+        admin.add_user("a.test", "anna", b"pw", "U").unwrap();
+        admin.add_user("a.test", "news", b"pw", "M").unwrap();
+        admin.add_user("b.test", "bert", b"pw", "U").unwrap();
+        admin.add_user("a.test", "anna", b"pw", "U").unwrap_err();
+        let found = letters();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("rcpt to:<anna@a.test>\r\n\r\nSubject: Hi anna\r\n"), "{found:?}");
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub static OTHER_FILES: &[OtherFile] = &[
     ours("domains/<domain>/<account>/Maildir/.<folder>/imapcache", "The same of a folder."),
     ours(
         "welcome.eml",
-        "The message that new accounts get where that is ticked when they are made. In a domain's directory: of that domain.",
+        "The message that new accounts get: on the pages where that is ticked, by CTRL always. In a domain's directory: of that domain.",
     ),
     ours("domains/<domain>/welcome.eml", "The same of one domain; it goes before that of the MailRoot."),
     ours(

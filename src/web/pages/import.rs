@@ -5,9 +5,9 @@ use axum::response::Response;
 use bstr::BString;
 use serde::Serialize;
 
-use super::{domains, users};
-use crate::admin::NewUser;
+use super::domains;
 use crate::admin::import::{self, Import, ImportFault, ImportRow, Known, RANDOM_PASSWORD_CHARS};
+use crate::admin::{NewUser, NewUsers};
 use crate::auth;
 use crate::mailroot::schema::user as variables;
 use crate::mailroot::{AccountKind, Snapshot};
@@ -175,9 +175,9 @@ fn propose(visit: &Visit, domain: String, rows: Vec<ImportRow>) -> Result<Respon
         back = format!("{back}?passwords={}", visit.keep(Kept::File(name, passwords.into_bytes().into()))?);
     }
     let greets = visit.field("welcome") == "1";
-    let held = users.iter().map(|user| user.name.len() + user.password.len() + size_of::<NewUser>()).sum();
-    let deed = Deed::new("deed.import_users", move |admin| users::add_all(admin, &users, greets));
-    let deed = deed.holding(held);
+    let new = NewUsers::new(users).greeted(greets);
+    let held = new.bytes();
+    let deed = Deed::new("deed.import_users", move |admin| admin.add_users(&new)).holding(held);
     visit.propose(if is_within { deed.within(domain) } else { deed }, &back)
 }
 

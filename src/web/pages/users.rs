@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::profile::{self, Owner, Submitted};
 use super::{Paging, domains};
-use crate::admin::{AccountUsage, Admin, AdminError, NewUser, Relay, RelayOf};
+use crate::admin::{AccountUsage, NewUser, NewUsers, Relay, RelayOf};
 use crate::auth;
 use crate::mailroot::schema::user as variables;
 use crate::mailroot::{Account, AccountKind, MailRoot, Snapshot, UserSettings};
@@ -143,18 +143,9 @@ pub(in crate::web) fn add(visit: &Visit) -> Result<Response, WebError> {
         variables: named.into_iter().collect(),
     };
     let greets = !is_list && visit.field("welcome") == "1";
-    let deed = Deed::new("deed.add_user", move |admin| add_all(admin, std::slice::from_ref(&user), greets));
+    let new = NewUsers::new(vec![user]).greeted(greets);
+    let deed = Deed::new("deed.add_user", move |admin| admin.add_users(&new));
     visit.propose(deed.within(domain), &back)
-}
-
-/// Adds accounts, and greets them where that is wanted.
-pub(super) fn add_all(admin: &Admin, users: &[NewUser], greets: bool) -> Result<(), AdminError> {
-    admin.add_users(users)?;
-    if greets {
-        let names: Vec<(&str, &str)> = users.iter().map(|user| (&*user.domain, &*user.name)).collect();
-        admin.send_welcome(&names);
-    }
-    Ok(())
 }
 
 /// The account that the path names, in the domain that it names.
