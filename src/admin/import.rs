@@ -7,16 +7,14 @@
 //!
 //! A field may stand in quotes, with `""` for a quote in it. Without a domain the default one is meant, but its separator
 //! stays; `user@domain` in the first field names it as well. An account without a password gets a random one of
-//! [`RANDOM_PASSWORD_CHARS`] characters. Blank lines and lines that begin with `#` are skipped.
+//! [`RANDOM_PASSWORD_CHARS`](super::RANDOM_PASSWORD_CHARS) characters. Blank lines and lines that begin with `#` are skipped.
 //!
 //! Pure: what the tables say is asked through [`Known`].
 
 use std::collections::HashMap;
 
+use super::PasswordFault;
 use crate::address::is_rfc822_name;
-
-/// Characters of a random password.
-pub const RANDOM_PASSWORD_CHARS: usize = 8;
 
 /// Columns of a line.
 const COLUMNS_MAX: usize = 5;
@@ -69,8 +67,8 @@ pub enum ImportFault {
         /// That line.
         first: usize,
     },
-    /// The password is too long.
-    PasswordTooLong,
+    /// Its owner could not log in with the password.
+    Password(PasswordFault),
 }
 
 /// A line that is not taken.
@@ -95,6 +93,9 @@ pub struct Import {
 pub trait Known {
     /// Whether accounts may be added to the domain.
     fn takes_domain(&self, domain: &str) -> bool;
+
+    /// The least characters of a password.
+    fn password_chars_min(&self) -> usize;
 
     /// What stands in the way of a new account in a domain that is taken.
     fn obstacle(&self, domain: &str, name: &str) -> Option<ImportFault>;
@@ -151,8 +152,10 @@ fn judge(row: &ImportRow, known: &impl Known) -> Result<(), ImportFault> {
     if !known.takes_domain(&row.domain) {
         return Err(ImportFault::BadDomain { domain: row.domain.clone() });
     }
-    if row.password.len() > crate::auth::PASSWORD_BYTES_MAX {
-        return Err(ImportFault::PasswordTooLong);
+    let is_given = !row.password.is_empty();
+    let fault = is_given.then(|| PasswordFault::of(&row.password, known.password_chars_min())).flatten();
+    if let Some(fault) = fault {
+        return Err(ImportFault::Password(fault));
     }
     known.obstacle(&row.domain, &row.name).map_or(Ok(()), Err)
 }
@@ -210,6 +213,10 @@ mod tests {
             ["a.test", "b.test"].contains(&domain)
         }
 
+        fn password_chars_min(&self) -> usize {
+            2
+        }
+
         fn obstacle(&self, _domain: &str, name: &str) -> Option<ImportFault> {
             (name == "old").then_some(ImportFault::Exists)
         }
@@ -258,8 +265,15 @@ mod tests {
         refuse("..,,pw", ImportFault::BadName { name: "..".into() });
         refuse("anna,c.test,pw", ImportFault::BadDomain { domain: "c.test".into() });
         refuse("old,,pw", ImportFault::Exists);
-        refuse(&format!("anna,,{}", "x".repeat(256)), ImportFault::PasswordTooLong);
-        let found = read("# all\r\n\r\nanna,,a\r\nbad name,,b\r\nANNA,,c\r\nbert,,d", "a.test", &Two);
+        for (password, fault) in [
+            ("x".repeat(256), PasswordFault::TooLong { limit: 255 }),
+            ("pass word".into(), PasswordFault::Blank),
+            ("密码".into(), PasswordFault::NotAscii { character: '密' }),
+            ("x".into(), PasswordFault::TooShort { needed: 2 }),
+        ] {
+            refuse(&format!("anna,,{password}"), ImportFault::Password(fault));
+        }
+        let found = read("# all\r\n\r\nanna,,aa\r\nbad name,,bb\r\nANNA,,cc\r\nbert,,dd", "a.test", &Two);
         let lines: Vec<usize> = found.rows.iter().map(|row| row.line).collect();
         assert_eq!(lines, [3, 6]);
         assert_eq!(found.faults[1], FaultyLine { line: 5, fault: ImportFault::Twice { first: 3 } });

@@ -69,6 +69,7 @@ pub use links::{LinkKey, ListedLink};
 pub use lists::ImportedMember;
 pub use mailproc::MailProcFile;
 pub use new_users::{NewUser, NewUsers};
+pub use passwords::{PasswordFault, RANDOM_PASSWORD_CHARS};
 pub use programs::{AccountChange, AccountPrograms, ExternalPrograms};
 pub use relays::{Relay, RelayOf};
 pub use services::{Board, ListenState, Listening};

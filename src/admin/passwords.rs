@@ -1,4 +1,13 @@
-//! Passwords of accounts: how they are stored, and how long hashing them may keep others waiting (decision 18).
+//! Passwords of accounts: how they are stored (decision 18), and which ones their owners could log in with.
+//!
+//! ```text
+//! password = 1*255%x21-7E          ; no fewer characters than PasswordMinLength
+//! ```
+//!
+//! That is what every log-in takes: POP3 cuts `PASS` at blanks and refuses lines with anything but printable ASCII
+//! (`mailflow.md` 9.1, decision 43), XMail's buffers end at 255 bytes (`mailroot.md` 5), and an empty password proves
+//! nothing. IMAP and SMTP alone would take more: all but NUL. CTRL stores what it is given, as XMail does; who offers a
+//! form asks [`Admin::password_fault`] first.
 //!
 //! Hashes cost some 20 ms and 19 MiB each, so they are made side by side and while no change is held. A rehearsal makes
 //! none: it hides them.
@@ -17,6 +26,58 @@ const HASHING_THREADS_MAX: usize = 8;
 
 /// What stands for a hash in a rehearsal.
 const NOT_YET_HASHED: &str = "$argon2id$";
+
+/// Characters of a random password, unless the operator wants more.
+pub const RANDOM_PASSWORD_CHARS: usize = 8;
+
+/// Why the owner of an account could not log in everywhere with a password, or may not have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordFault {
+    /// There is none.
+    Empty,
+    /// A blank or TAB: POP3 cuts there, and then there are too many arguments.
+    Blank,
+    /// A control character.
+    Control,
+    /// No ASCII: POP3 takes none.
+    NotAscii {
+        /// The first such character.
+        character: char,
+    },
+    /// More bytes than a table can hold.
+    TooLong {
+        /// How many there may be.
+        limit: usize,
+    },
+    /// Fewer characters than the operator wants (`PasswordMinLength`).
+    TooShort {
+        /// How many there must be.
+        needed: usize,
+    },
+}
+
+impl PasswordFault {
+    /// What is wrong with a password that must have so many characters.
+    pub fn of(password: &str, chars_min: usize) -> Option<Self> {
+        let first = |is: fn(&char) -> bool| password.chars().find(is);
+        if password.is_empty() {
+            return Some(Self::Empty);
+        }
+        if password.contains([' ', '\t']) {
+            return Some(Self::Blank);
+        }
+        if first(|c| c.is_control()).is_some() {
+            return Some(Self::Control);
+        }
+        if let Some(character) = first(|c| !c.is_ascii()) {
+            return Some(Self::NotAscii { character });
+        }
+        if password.len() > auth::PASSWORD_BYTES_MAX {
+            return Some(Self::TooLong { limit: auth::PASSWORD_BYTES_MAX });
+        }
+        (password.chars().count() < chars_min).then_some(Self::TooShort { needed: chars_min })
+    }
+}
 
 /// How passwords are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +99,31 @@ impl Scheme {
 }
 
 impl Admin {
+    /// Why the owner of an account could not log in with a password.
+    pub fn password_fault(&self, password: &str) -> Option<PasswordFault> {
+        PasswordFault::of(password, self.password_chars_min())
+    }
+
+    /// The least characters of a new password of an account.
+    pub fn password_chars_min(&self) -> usize {
+        password_chars_min(&self.snapshot())
+    }
+
+    /// A random password of so many characters, or of more where the operator wants more.
+    ///
+    /// # Errors
+    /// `Random`.
+    pub fn random_password(&self, chars: usize) -> Result<String, AdminError> {
+        let wanted = chars.max(self.password_chars_min()).min(auth::PASSWORD_BYTES_MAX);
+        let mut password = String::new();
+        while password.len() < wanted {
+            password.push_str(&auth::random_password()?);
+        }
+        // Letters are ASCII.
+        password.truncate(wanted);
+        Ok(password)
+    }
+
     /// Passwords as the table will hold them, in order. Call it while no change is held.
     pub(super) fn stored_passwords(
         &self,
@@ -226,6 +312,41 @@ mod tests {
         admin.rehearse(|admin| admin.set_password("a.test", "old", b"new")).unwrap();
         assert_eq!(count.load(Ordering::SeqCst), 0);
         assert!(!format!("{new:?}").contains("pw-anna"), "nor does a trace");
+    }
+
+    /// JD-43, JD-44: every log-in takes what has no fault.
+    #[test]
+    fn a_password_without_fault_is_one_that_pop3_takes() {
+        for (password, expected) in [
+            ("", Some(PasswordFault::Empty)),
+            ("a b", Some(PasswordFault::Blank)),
+            (" ab", Some(PasswordFault::Blank)),
+            ("a\tb", Some(PasswordFault::Blank)),
+            ("a\u{7}b", Some(PasswordFault::Control)),
+            ("a\u{7f}b", Some(PasswordFault::Control)),
+            ("a\r\nb", Some(PasswordFault::Control)),
+            ("p\u{e4}ss", Some(PasswordFault::NotAscii { character: '\u{e4}' })),
+            ("密码123", Some(PasswordFault::NotAscii { character: '密' })),
+            ("a\u{a0}b", Some(PasswordFault::NotAscii { character: '\u{a0}' })),
+            ("abc", Some(PasswordFault::TooShort { needed: 4 })),
+            ("abcd", None),
+            ("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", None),
+        ] {
+            assert_eq!(PasswordFault::of(password, 4), expected, "{password:?}");
+        }
+        assert_eq!(PasswordFault::of(&"x".repeat(255), 0), None);
+        assert_eq!(PasswordFault::of(&"x".repeat(256), 0), Some(PasswordFault::TooLong { limit: 255 }));
+    }
+
+    #[test]
+    fn random_passwords_are_as_long_as_the_operator_wants() {
+        let (directory, admin) = house(counting(&Arc::default()));
+        assert_eq!(admin.random_password(RANDOM_PASSWORD_CHARS).unwrap().len(), 8);
+        let table = "\"PasswordMinLength\"\t\"40\"\n";
+        fs::write(directory.path().join("server.tab"), table).unwrap();
+        admin.reload_tables(crate::admin::Reload::Now);
+        let password = admin.random_password(RANDOM_PASSWORD_CHARS).unwrap();
+        assert_eq!((password.len(), admin.password_fault(&password)), (40, None));
     }
 
     #[test]

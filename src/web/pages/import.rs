@@ -5,10 +5,9 @@ use axum::response::Response;
 use bstr::BString;
 use serde::Serialize;
 
-use super::domains;
-use crate::admin::import::{self, Import, ImportFault, ImportRow, Known, RANDOM_PASSWORD_CHARS};
-use crate::admin::{NewUser, NewUsers};
-use crate::auth;
+use super::{domains, users};
+use crate::admin::import::{self, Import, ImportFault, ImportRow, Known};
+use crate::admin::{NewUser, NewUsers, RANDOM_PASSWORD_CHARS};
 use crate::mailroot::schema::user as variables;
 use crate::mailroot::{AccountKind, Snapshot};
 use crate::web::deed::Deed;
@@ -93,7 +92,7 @@ fn reason(visit: &Visit, fault: &ImportFault) -> String {
         ImportFault::Exists => visit.say("error.user_exists", &[]),
         ImportFault::Alias => visit.say("error.alias_exists", &[]),
         ImportFault::Twice { first } => visit.say("import.twice", &[("line", &first.to_string())]),
-        ImportFault::PasswordTooLong => visit.say("error.password_too_long", &[]),
+        ImportFault::Password(fault) => users::password_problem(visit, *fault),
     }
 }
 
@@ -120,12 +119,17 @@ struct Here<'a> {
     tables: &'a Snapshot,
     domain: &'a str,
     is_system: bool,
+    password_chars_min: usize,
 }
 
 impl Known for Here<'_> {
     fn takes_domain(&self, domain: &str) -> bool {
         let is_allowed = self.is_system || domain.eq_ignore_ascii_case(self.domain);
         is_allowed && self.tables.domains.get(domain).is_some()
+    }
+
+    fn password_chars_min(&self) -> usize {
+        self.password_chars_min
     }
 
     fn obstacle(&self, domain: &str, name: &str) -> Option<ImportFault> {
@@ -140,8 +144,13 @@ impl Known for Here<'_> {
 pub(in crate::web) fn submit(visit: &Visit) -> Result<Response, WebError> {
     let (domain, tables) = (visit.domain()?, visit.tables());
     let text = visit.raw_field("text");
-    let is_system = visit.is_system();
-    let import = import::read(text, &domain, &Here { tables: &tables, domain: &domain, is_system });
+    let here = Here {
+        tables: &tables,
+        domain: &domain,
+        is_system: visit.is_system(),
+        password_chars_min: visit.app.services.admin.password_chars_min(),
+    };
+    let import = import::read(text, &domain, &here);
     let is_small = import.rows.len() <= LINES_MAX;
     let is_sure = visit.field("act") == "import" && (import.faults.is_empty() || visit.field("skip") == "1");
     if !is_sure || import.rows.is_empty() || !is_small {
@@ -161,7 +170,7 @@ fn propose(visit: &Visit, domain: String, rows: Vec<ImportRow>) -> Result<Respon
     let is_within = rows.iter().all(|row| row.domain.eq_ignore_ascii_case(&domain));
     for row in rows {
         let password = match row.password.is_empty() {
-            true => auth::random_password()?[..RANDOM_PASSWORD_CHARS].to_owned(),
+            true => visit.app.services.admin.random_password(RANDOM_PASSWORD_CHARS)?,
             false => row.password.clone(),
         };
         if row.password.is_empty() {

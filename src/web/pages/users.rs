@@ -9,8 +9,7 @@ use serde::Serialize;
 
 use super::profile::{self, Owner, Submitted};
 use super::{Paging, domains};
-use crate::admin::{AccountUsage, NewUser, NewUsers, Relay, RelayOf};
-use crate::auth;
+use crate::admin::{AccountUsage, AdminError, NewUser, NewUsers, PasswordFault, Relay, RelayOf};
 use crate::mailroot::schema::user as variables;
 use crate::mailroot::{Account, AccountKind, MailRoot, Snapshot, UserSettings};
 use crate::tab::TabFile;
@@ -51,8 +50,41 @@ pub(in crate::web) fn find<'a>(
     accounts.filter(|account| account.domain.eq_ignore_ascii_case(domain) && holds(&account.name)).collect()
 }
 
+/// What was typed into the form of a new account or password, and what is wrong with it.
+#[derive(Debug, Default, Serialize)]
+struct Typed {
+    name: String,
+    real_name: String,
+    password: String,
+    greets: bool,
+    name_problem: String,
+    password_problem: String,
+}
+
+/// The text of what is wrong with a password.
+pub(super) fn password_problem(visit: &Visit, fault: PasswordFault) -> String {
+    match fault {
+        PasswordFault::Empty => visit.say("password.empty", &[]),
+        PasswordFault::Blank => visit.say("password.blank", &[]),
+        PasswordFault::Control => visit.say("password.control", &[]),
+        PasswordFault::NotAscii { character } => {
+            visit.say("password.not_ascii", &[("character", &character.to_string())])
+        }
+        PasswordFault::TooLong { limit } => visit.say("password.long", &[("limit", &limit.to_string())]),
+        PasswordFault::TooShort { needed } => visit.say("password.short", &[("needed", &needed.to_string())]),
+    }
+}
+
 /// Lists the users of a domain.
 pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
+    let password = visit.app.services.admin.random_password(SUGGESTED_PASSWORD_CHARS)?;
+    list_with(visit, StatusCode::OK, &Typed { password, greets: true, ..Typed::default() })
+}
+
+/// Characters of a password that a form suggests. Ours: 80 bits.
+const SUGGESTED_PASSWORD_CHARS: usize = 16;
+
+fn list_with(visit: &Visit, status: StatusCode, typed: &Typed) -> Result<Response, WebError> {
     let (domain, tables) = (visit.domain()?, visit.tables());
     let found = find(&tables, &domain, visit.query("q"), false);
     let base = domains::link(&domain);
@@ -76,9 +108,9 @@ pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
         groups => tables.groups(&domain).to_vec(),
         measured => admin.domain_usage(&domain),
         has_welcome => admin.has_welcome(&domain),
-        suggested => auth::random_password()?,
+        typed,
     };
-    visit.page("users.html", context)
+    visit.page_with(status, "users.html", context)
 }
 
 fn row(tables: &Snapshot, account: &Arc<Account>) -> Row {
@@ -130,6 +162,10 @@ fn kind_key(kind: AccountKind) -> &'static str {
 pub(in crate::web) fn add(visit: &Visit) -> Result<Response, WebError> {
     let domain = visit.domain()?;
     let is_list = visit.field("kind") == "M";
+    let password = visit.raw_field("password");
+    if let Some(fault) = visit.app.services.admin.password_fault(password).filter(|_| !is_list) {
+        return refuse_new(visit, String::new(), password_problem(visit, fault));
+    }
     let name = visit.field("name").to_owned();
     let folder = if is_list { "lists" } else { "users" };
     let back = format!("{}/{folder}/{}", domains::link(&domain), segment(&name));
@@ -138,14 +174,35 @@ pub(in crate::web) fn add(visit: &Visit) -> Result<Response, WebError> {
     let user = NewUser {
         domain: domain.clone().into(),
         name: name.into(),
-        password: visit.raw_field("password").into(),
+        // Nobody logs in as a list.
+        password: if is_list { BString::default() } else { password.into() },
         kind: if is_list { AccountKind::List } else { AccountKind::User },
         variables: named.into_iter().collect(),
     };
     let greets = !is_list && visit.field("welcome") == "1";
     let new = NewUsers::new(vec![user]).greeted(greets);
     let deed = Deed::new("deed.add_user", move |admin| admin.add_users(&new));
-    visit.propose(deed.within(domain), &back)
+    match visit.propose(deed.within(domain), &back) {
+        Err(
+            error @ WebError::Admin(
+                AdminError::UserExists | AdminError::AliasExists | AdminError::BadUserName,
+            ),
+        ) if !is_list => refuse_new(visit, visit.error_text(&error), String::new()),
+        result => result,
+    }
+}
+
+/// The form of a new account again.
+fn refuse_new(visit: &Visit, name_problem: String, password_problem: String) -> Result<Response, WebError> {
+    let typed = Typed {
+        name: visit.field("name").to_owned(),
+        real_name: visit.field("real_name").to_owned(),
+        password: visit.raw_field("password").to_owned(),
+        greets: visit.field("welcome") == "1",
+        name_problem,
+        password_problem,
+    };
+    list_with(visit, StatusCode::UNPROCESSABLE_ENTITY, &typed)
 }
 
 /// The account that the path names, in the domain that it names.
@@ -167,11 +224,19 @@ fn owner(account: &Account) -> Owner {
 
 /// One account: its variables, and everything that can be done with it.
 pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
-    let account = account(visit)?;
-    let bytes = visit.app.services.admin.table_text(&MailRoot::user_tab(&account))?;
-    let settings = visit.tables().user_settings(&account);
-    let fields = profile::fields(visit, owner(&account), &TabFile::parse(&bytes), Some(&settings));
-    page(visit, StatusCode::OK, &account, &settings, fields, bytes)
+    show_with(visit, StatusCode::OK, &account(visit)?, &Typed::default())
+}
+
+fn show_with(
+    visit: &Visit,
+    status: StatusCode,
+    account: &Arc<Account>,
+    typed: &Typed,
+) -> Result<Response, WebError> {
+    let bytes = visit.app.services.admin.table_text(&MailRoot::user_tab(account))?;
+    let settings = visit.tables().user_settings(account);
+    let fields = profile::fields(visit, owner(account), &TabFile::parse(&bytes), Some(&settings));
+    page(visit, status, account, &settings, typed, fields, bytes)
 }
 
 fn page(
@@ -179,6 +244,7 @@ fn page(
     status: StatusCode,
     account: &Arc<Account>,
     settings: &UserSettings,
+    typed: &Typed,
     fields: Vec<Field>,
     bytes: Vec<u8>,
 ) -> Result<Response, WebError> {
@@ -209,8 +275,8 @@ fn page(
             outgoing => RelayView::of(admin.outgoing_relay(&account.domain, of)?),
             usage,
             measured => admin.domain_usage(&account.domain),
-            fields, base, groups,
-            suggested => auth::random_password()?,
+            fields, base, groups, typed,
+            suggested => admin.random_password(SUGGESTED_PASSWORD_CHARS)?,
         },
     )
 }
@@ -266,7 +332,8 @@ pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
             visit.propose(deed, &link(&account))
         }
         Submitted::Refused(fields) => {
-            page(visit, StatusCode::UNPROCESSABLE_ENTITY, &account, &settings, fields, base.to_vec())
+            let (status, typed) = (StatusCode::UNPROCESSABLE_ENTITY, Typed::default());
+            page(visit, status, &account, &settings, &typed, fields, base.to_vec())
         }
     }
 }
@@ -275,6 +342,12 @@ pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
 pub(in crate::web) fn set_password(visit: &Visit) -> Result<Response, WebError> {
     let account = account(visit)?;
     let password = visit.raw_field("password").to_owned();
+    let is_needless = account.kind == AccountKind::List && password.is_empty();
+    if let Some(fault) = visit.app.services.admin.password_fault(&password).filter(|_| !is_needless) {
+        let password_problem = password_problem(visit, fault);
+        let typed = Typed { password, password_problem, ..Typed::default() };
+        return show_with(visit, StatusCode::UNPROCESSABLE_ENTITY, &account, &typed);
+    }
     let (domain, back) = (account.domain.to_string(), link(&account));
     let deed = Deed::new("deed.set_password", move |admin| {
         admin.set_password(&account.domain, &account.name, password.as_bytes())

@@ -117,6 +117,55 @@ async fn jd_42_a_domain_has_relays() {
     assert!(!house.exists("domains/a.test/smtpfwd.tab") && !house.exists("domains/a.test/mailproc.tab"));
 }
 
+/// What the owner could not log in with is refused at the field, in both languages; what was typed stays.
+#[tokio::test]
+async fn jd_43_a_password_that_pop3_cannot_carry_is_refused_at_its_field() {
+    let house = house();
+    house.write("server.tab", "\"PasswordScheme\"\t\"xmail\"\n\"PasswordMinLength\"\t\"4\"\n");
+    let table = house.text("mailusers.tab");
+    let long = "x".repeat(256);
+    let mut of_a = logged_in(&house, "of-a").await;
+    let users = format!("{BASE}/users");
+    for (language, why) in [
+        ("en", ["A password is needed", "blank or TAB", "“密”", "at most 255", "at least 4", "control"]),
+        ("zh-CN", ["必须填写密码", "空格或制表符", "“密”", "最多 255", "至少 4", "控制字符"]),
+    ] {
+        of_a.language = language;
+        let passwords = ["", "two words", "密码密码", &long, "abc", "ab\u{1}cd"];
+        for (password, why) in passwords.into_iter().zip(why) {
+            let page = of_a.get(&house, &users).await;
+            let fields = [("name", "bert"), ("real_name", "Bert B."), ("password", password)];
+            let refused = of_a.submit(&house, &page, &users, &fields).await;
+            assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{password}");
+            assert!(refused.text.contains("id=\"password-problem\">"), "{}", refused.text);
+            assert!(refused.text.contains(why) && refused.text.contains("value=\"Bert B.\""), "{why}");
+            let page = of_a.get(&house, ANNA).await;
+            let refused =
+                of_a.submit(&house, &page, &format!("{ANNA}/password"), &[("password", password)]).await;
+            assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{password}");
+            assert!(refused.text.contains("id=\"password-problem\">") && refused.text.contains(why), "{why}");
+        }
+        let page = of_a.get(&house, &format!("{BASE}/import")).await;
+        let text = "bert,,two words\ncarl,,密码密码\nd,,abc\n";
+        let fields = [("text", text), ("act", "preview")];
+        let preview = of_a.submit(&house, &page, &format!("{BASE}/import"), &fields).await;
+        for why in [why[1], why[2], why[4]] {
+            assert!(preview.text.contains(why), "{why}: {}", preview.text);
+        }
+    }
+    assert_eq!(house.text("mailusers.tab"), table);
+    let page = of_a.get(&house, &users).await;
+    let taken = [("name", "boss"), ("password", "good-one")];
+    let refused = of_a.submit(&house, &page, &users, &taken).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.text.contains("id=\"name-problem\">") && refused.text.contains("value=\"good-one\""));
+    let fields = [("name", "bert"), ("password", "p{a}\"s's;")];
+    of_a.change(&house, &page, &users, &fields).await;
+    assert!(house.admin.check_password("a.test", "bert", b"p{a}\"s's;").unwrap());
+    // CTRL stores what XMail would.
+    house.admin.set_password("a.test", "bert", "密码 密码".as_bytes()).unwrap();
+}
+
 #[tokio::test]
 async fn jd_43_users_are_found_in_all_domains_that_are_held() {
     let house = house();
@@ -292,6 +341,7 @@ async fn jd_44_accounts_are_imported_with_a_preview() {
     let passwords = of_a.submit(&house, &page, &format!("{path}/passwords"), &[("file", &file)]).await;
     let (address, password) = passwords.text.trim().split_once('\t').unwrap();
     assert_eq!((address, password.len()), ("carl@a.test", 8));
+    assert_eq!(house.admin.password_fault(password), None);
     assert!(house.admin.check_password("a.test", "carl", password.as_bytes()).unwrap());
     assert!(passwords.headers[header::CONTENT_DISPOSITION].to_str().unwrap().starts_with("attachment"));
     let again = of_a.submit(&house, &page, &format!("{path}/passwords"), &[("file", &file)]).await;
