@@ -37,6 +37,7 @@ mod queue;
 mod rehearsal;
 mod relays;
 mod rename;
+mod scan_mark;
 mod selection;
 mod services;
 mod tables;

@@ -185,6 +185,7 @@ fn change(step: &Planned, context_lines: usize) -> Option<Change> {
             let [before, after] = [before, after].map(|version| version.as_deref().unwrap_or_default());
             Change { lines: diff_lines(file, &unified(before, after, context_lines)), ..of(file, what) }
         }
+        Planned::MakeFile(path) => of(path, "change.make"),
         Planned::MakeDirectory(path) => of(path, "change.make_directory"),
         Planned::RemoveDirectory(path) => of(path, "change.remove_directory"),
         Planned::RemoveFile(path) => of(path, "change.remove"),

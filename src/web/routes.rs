@@ -85,6 +85,7 @@ pub static ROUTES: &[Route] = &[
     get("/jdwa/domains/{domain}", Domain, "nav.domains", domains::show),
     post("/jdwa/domains/{domain}/delete", System, "nav.domains", domains::remove),
     post("/jdwa/domains/{domain}/measure", Domain, "nav.domains", domains::measure),
+    post("/jdwa/domains/{domain}/scan-mark", Domain, "nav.domains", domains::mark),
     post("/jdwa/domains/{domain}/relay", Domain, "nav.domains", domains::relay),
     post("/jdwa/domains/{domain}/outgoing", Domain, "nav.domains", domains::outgoing_relay),
     get("/jdwa/defaults", System, "nav.defaults", domains::defaults),

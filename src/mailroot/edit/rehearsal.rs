@@ -20,6 +20,8 @@ pub enum Planned {
         /// What it would hold.
         after: Option<Vec<u8>>,
     },
+    /// A file that is no table would be made; what it holds is not shown.
+    MakeFile(PathBuf),
     /// A directory would be made.
     MakeDirectory(PathBuf),
     /// A directory would be removed with all that is in it.

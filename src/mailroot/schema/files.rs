@@ -96,7 +96,7 @@ pub static OTHER_FILES: &[OtherFile] = &[
     ours(".tabmail.edit.lock", "Locked while a table is edited. Empty; it stays."),
     jdmail(
         "domains/<domain>/.avscan",
-        "Marks a domain whose mail JDMail scans for viruses. Kept, but nothing is scanned: use filters.in.tab.",
+        "Marks a domain whose mail JDMail scans for viruses; empty. Switched on the domain's page, but this server has no scanner: a program of filters.in.tab may look whether the mark of the domain of @@RRCPT is there.",
     ),
     jdmail(
         "domains/<domain>/<account>/jdwa/",

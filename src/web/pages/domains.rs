@@ -83,7 +83,6 @@ fn row(visit: &Visit, tables: &Snapshot, domain: &str, count: Counts) -> Row {
     let others = tables.alias_domains.rows().iter().filter(|row| row.domain.eq_ignore_ascii_case(domain));
     let administrators = tables.web_admins.rows().iter().filter(|one| !one.is_system() && one.holds(domain));
     let relay = admin.incoming_relay(domain, RelayOf::Domain).ok().flatten();
-    let mark = visit.app.root().path().join(MailRoot::domain_directory(domain)).join(".avscan");
     Row {
         name: domain.to_owned(),
         link: link(domain),
@@ -93,7 +92,7 @@ fn row(visit: &Visit, tables: &Snapshot, domain: &str, count: Counts) -> Row {
         other_names: others.map(|row| row.alias.to_string()).collect(),
         administrators: administrators.map(|one| one.name.to_string()).collect(),
         usage: admin.domain_usage(domain),
-        is_marked: mark.exists(),
+        is_marked: admin.has_scan_mark(domain).unwrap_or(false),
         forward: relay.map(|relay| relay.hosts).unwrap_or_default(),
     }
 }
@@ -159,6 +158,14 @@ pub(in crate::web) fn measure(visit: &Visit) -> Result<Response, WebError> {
     }
     visit.flash("good", visit.say("domain.measuring", &[]));
     Ok(redirect(&link(&domain)))
+}
+
+/// Gives it JDMail's mark for a virus scan, or takes the mark away.
+pub(in crate::web) fn mark(visit: &Visit) -> Result<Response, WebError> {
+    let (domain, is_on) = (visit.domain()?, visit.field("act") == "on");
+    let (key, of) = (if is_on { "deed.mark_domain" } else { "deed.unmark_domain" }, domain.clone());
+    let deed = Deed::new(key, move |admin| admin.set_scan_mark(&of, is_on));
+    visit.propose(deed.within(&*domain), &link(&domain))
 }
 
 /// Sends the mail for all its users on to another server.

@@ -41,6 +41,41 @@ async fn jd_40_domains_show_what_they_hold() {
     assert_eq!(of_b.get(&house, BASE).await.status, StatusCode::FORBIDDEN);
 }
 
+/// A file without content: shown and noted as a file that is made or removed.
+#[tokio::test]
+async fn jd_40_the_mark_for_a_virus_scan_is_switched() {
+    let house = house();
+    let file = "domains/a.test/.avscan";
+    let mut of_a = logged_in(&house, "of-a").await;
+    let path = format!("{BASE}/scan-mark");
+    let page = of_a.get(&house, BASE).await;
+    assert!(
+        page.text.contains("does not have the mark") && page.text.contains("no virus scanner of its own")
+    );
+    let shown = of_a.submit(&house, &page, &path, &[("act", "on")]).await;
+    assert!(shown.text.contains("domains&#x2f;a.test&#x2f;.avscan"), "{}", shown.text);
+    assert!(shown.text.contains("is made") && !house.exists(file), "nothing yet");
+    let draft = shown.hidden("draft");
+    let done = of_a.submit(&house, &shown, "/jdwa/confirm", &[("draft", &draft)]).await;
+    assert_eq!(done.location(), BASE);
+    assert_eq!(house.text(file), "");
+    let page = of_a.get(&house, BASE).await;
+    assert!(page.text.contains("The domain has the mark."), "{}", page.text);
+    let again = of_a.submit(&house, &page, &path, &[("act", "on")]).await;
+    assert_eq!(again.location(), BASE, "nothing to change");
+    of_a.change(&house, &page, &path, &[("act", "off")]).await;
+    assert!(!house.exists(file));
+    let log = house.text("logs/webadmin-202611230000");
+    for deed in ["mark_domain", "unmark_domain"] {
+        let row = format!("\"of-a\"\t\"0.0.0.0\"\t\"{deed}\"\t\"{file}\"\t\"\"\n");
+        assert!(log.contains(&row), "{log}");
+    }
+    assert!(!house.exists("domains/b.test/.avscan"));
+    let mut of_b = logged_in(&house, "of-b").await;
+    let answer = of_b.submit(&house, &of_b.clone().get(&house, "/jdwa/domains").await, &path, &[]).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+}
+
 #[tokio::test]
 async fn jd_41_defaults_are_copied_into_new_accounts() {
     let house = house();
