@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bstr::{BString, ByteSlice};
 
+use super::password_lists::PasswordList;
 use super::passwords::Scheme;
 use super::users::{MAIL_USERS, check_new_user};
 use super::{AccountChange, Admin, AdminError};
@@ -45,19 +46,26 @@ impl std::fmt::Debug for NewUser {
 pub struct NewUsers {
     users: Vec<NewUser>,
     greets: bool,
+    list: Option<PasswordList>,
     hashed: Mutex<Option<(Scheme, Vec<BString>)>>,
 }
 
 impl NewUsers {
     /// These, who get the welcome mail where there is one ([`Admin::has_welcome`]).
     pub fn new(users: Vec<NewUser>) -> Self {
-        Self { users, greets: true, hashed: Mutex::default() }
+        Self { users, greets: true, list: None, hashed: Mutex::default() }
     }
 
     /// The same; `greets`: whether they get the welcome mail.
     #[must_use]
     pub fn greeted(self, greets: bool) -> Self {
         Self { greets, ..self }
+    }
+
+    /// The same, with the list of the passwords that nobody has chosen; it is written before the accounts are made.
+    #[must_use]
+    pub fn listed(self, list: PasswordList) -> Self {
+        Self { list: Some(list).filter(|list| !list.is_empty()), ..self }
     }
 
     /// Bytes in memory, roughly, with what will be stored.
@@ -67,7 +75,8 @@ impl NewUsers {
                 user.variables.iter().map(|(_, value)| value.len() + size_of::<BString>()).sum();
             size_of::<NewUser>() + user.domain.len() + user.name.len() + user.password.len() + values
         };
-        self.users.iter().map(of_user).sum::<usize>() + self.users.len() * HASH_BYTES
+        let of_list = self.list.as_ref().map_or(0, PasswordList::bytes);
+        self.users.iter().map(of_user).sum::<usize>() + self.users.len() * HASH_BYTES + of_list
     }
 }
 
@@ -116,24 +125,39 @@ impl Admin {
         let users = &new.users;
         let accounts: Vec<Account> =
             users.iter().zip(passwords).map(|(user, password)| user.account(password)).collect();
-        let mut begun = 0;
-        let made = self.make_accounts(users, &accounts, &mut begun).and_then(|()| self.add_rows(&accounts));
-        if made.is_err() {
-            let now = self.snapshot();
-            // An edit that failed in its last sync has taken place all the same. Directories without rows are ours, made a
-            // moment ago.
-            let rowless = |account: &&Account| now.users.get(&account.domain, &account.name).is_none();
-            for account in accounts[..begun].iter().filter(rowless) {
-                self.remove_directory(&MailRoot::account_directory(account))?;
+        let list = new.list.as_ref().map(|list| self.write_password_list(list)).transpose()?;
+        if let Err(error) = self.make_all(users, &accounts) {
+            if let Some(path) = list.filter(|_| !self.have_rows(&accounts)) {
+                self.withdraw_password_list(&path);
             }
+            return Err(error);
         }
-        made?;
         for (user, account) in users.iter().zip(&accounts) {
             let directory = &MailRoot::account_directory(account);
             let (domain, name, password) = (&*account.domain, &*account.name, &*user.password);
             self.tell(AccountChange::UserAdded { domain, name, password, directory });
         }
         Ok(())
+    }
+
+    /// Whether accounts are in the table: an edit that failed in its last sync has taken place all the same.
+    fn have_rows(&self, accounts: &[Account]) -> bool {
+        let now = self.snapshot();
+        accounts.iter().any(|account| now.users.get(&account.domain, &account.name).is_some())
+    }
+
+    fn make_all(&self, users: &[NewUser], accounts: &[Account]) -> Result<(), AdminError> {
+        let mut begun = 0;
+        let made = self.make_accounts(users, accounts, &mut begun).and_then(|()| self.add_rows(accounts));
+        if made.is_err() {
+            let now = self.snapshot();
+            // Directories without rows are ours, made a moment ago.
+            let rowless = |account: &&Account| now.users.get(&account.domain, &account.name).is_none();
+            for account in accounts[..begun].iter().filter(rowless) {
+                self.remove_directory(&MailRoot::account_directory(account))?;
+            }
+        }
+        made
     }
 
     /// The welcome mail (JD-62). Lists read none.

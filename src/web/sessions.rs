@@ -58,8 +58,6 @@ pub(super) enum Kept {
     Base(PathBuf, Arc<Vec<u8>>),
     /// A change that waits for its confirmation.
     Draft(Arc<Draft>),
-    /// A file to be handed out once: its name and content.
-    File(String, Arc<[u8]>),
     /// Messages of the queue that something is to be done with, as `level1/level2/name`.
     Messages(Arc<Vec<String>>),
 }
@@ -69,7 +67,6 @@ impl Kept {
         match self {
             Self::Base(_, bytes) => bytes.len(),
             Self::Draft(draft) => draft.deed.bytes(),
-            Self::File(_, bytes) => bytes.len(),
             Self::Messages(paths) => paths.iter().map(|path| path.len() + size_of::<String>()).sum(),
         }
     }

@@ -90,6 +90,10 @@ pub static OTHER_FILES: &[OtherFile] = &[
         "How much mail the accounts of each domain hold, as last measured by the pages of domains. May be deleted.",
     ),
     ours(
+        ".tabmail/passwords/",
+        "Random passwords of accounts that were imported, until the administrator who did it fetches them.",
+    ),
+    ours(
         ".tabmail/rename",
         "The rename of an account that is going on; the next start of the pages finishes one that a crash left.",
     ),

@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::{domains, users};
 use crate::admin::import::{self, Import, ImportFault, ImportRow, Known};
-use crate::admin::{NewUser, NewUsers, RANDOM_PASSWORD_CHARS};
+use crate::admin::{AdminError, NewUser, NewUsers, PasswordList, RANDOM_PASSWORD_CHARS};
 use crate::mailroot::schema::user as variables;
 use crate::mailroot::{AccountKind, Snapshot};
+use crate::web::audit::{self, Note};
 use crate::web::deed::Deed;
 use crate::web::error::WebError;
-use crate::web::sessions::Kept;
 use crate::web::templates::context;
 use crate::web::visit::{Visit, answer};
 
@@ -24,11 +24,7 @@ const SHOWN_MAX: usize = 200;
 
 /// The form.
 pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
-    let domain = visit.domain()?;
-    let passwords = visit.query("passwords");
-    let is_waiting = matches!(visit.kept(passwords), Some(Kept::File(..)));
-    let passwords = if is_waiting { passwords } else { "" };
-    page(visit, StatusCode::OK, &domain, "", None, passwords)
+    page(visit, StatusCode::OK, &visit.domain()?, "", None)
 }
 
 #[derive(Debug, Serialize)]
@@ -102,14 +98,15 @@ fn page(
     domain: &str,
     text: &str,
     preview: Option<Preview>,
-    passwords: &str,
 ) -> Result<Response, WebError> {
+    let admin = &visit.app.services.admin;
     let context = context! {
-        domain, text, preview, passwords,
+        domain, text, preview,
+        lists => admin.password_lists(&visit.administrator()?.name, domain),
         base => domains::link(domain),
         tab => "import",
         greets => visit.field("welcome") == "1",
-        has_welcome => visit.app.services.admin.has_welcome(domain),
+        has_welcome => admin.has_welcome(domain),
     };
     visit.page_with(status, "import.html", context)
 }
@@ -160,13 +157,14 @@ pub(in crate::web) fn submit(visit: &Visit) -> Result<Response, WebError> {
         let is_good = visit.field("act") != "import";
         let status = if is_good { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
         let preview = Preview::of(visit, text, &import);
-        return page(visit, status, &domain, text, Some(preview), "");
+        return page(visit, status, &domain, text, Some(preview));
     }
     propose(visit, domain, import.rows)
 }
 
 fn propose(visit: &Visit, domain: String, rows: Vec<ImportRow>) -> Result<Response, WebError> {
-    let (mut users, mut passwords) = (Vec::new(), String::new());
+    let mut list = PasswordList::new(&visit.administrator()?.name, &domain);
+    let mut users = Vec::new();
     let is_within = rows.iter().all(|row| row.domain.eq_ignore_ascii_case(&domain));
     for row in rows {
         let password = match row.password.is_empty() {
@@ -174,17 +172,13 @@ fn propose(visit: &Visit, domain: String, rows: Vec<ImportRow>) -> Result<Respon
             false => row.password.clone(),
         };
         if row.password.is_empty() {
-            passwords.push_str(&format!("{}@{}\t{password}\r\n", row.name, row.domain));
+            list.push(&format!("{}@{}", row.name, row.domain), &password);
         }
         users.push(new_user(row, &password));
     }
-    let mut back = format!("{}/import", domains::link(&domain));
-    if !passwords.is_empty() {
-        let name = format!("passwords-{domain}.txt");
-        back = format!("{back}?passwords={}", visit.keep(Kept::File(name, passwords.into_bytes().into()))?);
-    }
+    let back = format!("{}/import", domains::link(&domain));
     let greets = visit.field("welcome") == "1";
-    let new = NewUsers::new(users).greeted(greets);
+    let new = NewUsers::new(users).greeted(greets).listed(list);
     let held = new.bytes();
     let deed = Deed::new("deed.import_users", move |admin| admin.add_users(&new)).holding(held);
     visit.propose(if is_within { deed.within(domain) } else { deed }, &back)
@@ -202,15 +196,18 @@ fn new_user(row: ImportRow, password: &str) -> NewUser {
     }
 }
 
-/// Hands out the random passwords of an import, once.
+/// Hands out the random passwords of an import to whom it concerns, once.
 pub(in crate::web) fn passwords(visit: &Visit) -> Result<Response, WebError> {
-    let id = visit.field("file");
-    let Some(Kept::File(name, bytes)) = visit.kept(id) else { return Err(WebError::Stale) };
-    if let Some(session) = &visit.session {
-        visit.app.sessions.peek(session, |session| session.drop_kept(id));
-    }
-    let mut found = answer(StatusCode::OK, "text/plain; charset=utf-8", bytes.to_vec().into());
-    let disposition = format!("attachment; filename=\"{}\"", name.replace(['"', '\\'], "_"));
+    let (domain, who) = (visit.domain()?, visit.administrator()?);
+    let taken = visit.app.services.admin.take_password_list(&who.name, &domain, visit.field("file"));
+    let bytes = match taken {
+        Err(AdminError::NoSuchFile) => return Err(WebError::Stale),
+        taken => taken?,
+    };
+    let note = Note { name: &who.name, peer: visit.peer, deed: &format!("passwords fetched {domain}") };
+    audit::write(&visit.app, &note, &[]);
+    let mut found = answer(StatusCode::OK, "text/plain; charset=utf-8", bytes.into());
+    let disposition = format!("attachment; filename=\"passwords-{}.txt\"", domain.replace(['"', '\\'], "_"));
     if let Ok(value) = disposition.parse() {
         found.headers_mut().insert(header::CONTENT_DISPOSITION, value);
     }

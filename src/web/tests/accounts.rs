@@ -383,6 +383,54 @@ async fn jd_44_accounts_are_imported_with_a_preview() {
     assert_eq!(again.status, StatusCode::CONFLICT, "once");
 }
 
+/// A file for who imported, of mode 0600: it outlives log-out and crash, and is gone when it was fetched.
+#[tokio::test]
+async fn jd_44_random_passwords_wait_for_who_imported() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let house = house();
+    let (path, fetch) = (format!("{BASE}/import"), format!("{BASE}/import/passwords"));
+    let directory = house.directory.path().join(".tabmail/passwords");
+    let waiting = || fs::read_dir(&directory).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let mut of_a = logged_in(&house, "of-a").await;
+    let page = of_a.get(&house, &path).await;
+    let fields = [("text", "bert\ncarl,,chosen-one\n"), ("act", "import")];
+    let shown = of_a.submit(&house, &page, &path, &fields).await;
+    assert!(shown.text.contains(".tabmail&#x2f;passwords"), "{}", shown.text);
+    assert_eq!(waiting().count(), 0, "nothing yet");
+    // Somebody makes one of them meanwhile: the list goes with the import.
+    house.add_users(&["bert"]);
+    let draft = shown.hidden("draft");
+    let failed = of_a.submit(&house, &shown, "/jdwa/confirm", &[("draft", &draft)]).await;
+    assert_eq!(failed.status, StatusCode::UNPROCESSABLE_ENTITY);
+    house.admin.remove_user("a.test", "bert").unwrap();
+    assert_eq!(waiting().count(), 0);
+    of_a.change(&house, &page, &path, &fields).await;
+    let list = waiting().next().unwrap();
+    assert_eq!(fs::metadata(&list).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+    let log = house.text("logs/webadmin-202611230000");
+    let text = fs::read_to_string(&list).unwrap();
+    let password = text.trim_end().rsplit('\t').next().unwrap();
+    assert!(!log.contains(password) && !text.contains("chosen-one"), "{log}");
+    let file = list.file_name().unwrap().to_str().unwrap().to_owned();
+    let mut root = logged_in(&house, "root").await;
+    let page = root.get(&house, &path).await;
+    assert!(!page.text.contains(&file), "not for others");
+    for wrong in [&*file, "../../server.tab", ""] {
+        let answer = root.submit(&house, &page, &fetch, &[("file", wrong)]).await;
+        assert_eq!(answer.status, StatusCode::CONFLICT, "{wrong}");
+    }
+    let mut of_a = logged_in(&house, "of-a").await;
+    let page = of_a.get(&house, &path).await;
+    assert!(page.text.contains("1 accounts, 23 Nov 2026"), "{}", page.text);
+    let fetched = of_a.submit(&house, &page, &fetch, &[("file", &file)]).await;
+    assert_eq!(fetched.text, format!("bert@a.test\t{password}\r\n"));
+    assert!(house.admin.check_password("a.test", "bert", password.as_bytes()).unwrap());
+    assert_eq!(waiting().count(), 0);
+    assert!(house.text("logs/webadmin-202611230000").contains("\"passwords fetched a.test\""));
+    assert!(!of_a.get(&house, &path).await.text.contains(&file));
+}
+
 /// One edit of `mailusers.tab`; the page of the change stays one that can be read.
 #[tokio::test]
 async fn jd_44_a_thousand_accounts_are_one_change() {
