@@ -42,6 +42,7 @@ mod scan_mark;
 mod selection;
 mod services;
 mod tables;
+pub mod text_file;
 mod usage;
 mod users;
 mod welcome;

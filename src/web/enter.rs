@@ -16,7 +16,7 @@ use sha2::Sha256;
 
 use super::error::WebError;
 use super::i18n::Language;
-use super::routes::{self, Method, ROUTES, Route, Verdict};
+use super::routes::{self, Method, ROUTES, Route, Takes, Verdict};
 use super::sessions::{hex, token};
 use super::visit::{Pairs, Visit, answer, redirect, with_cookie};
 use super::{App, HOME, cookies, upload};
@@ -112,6 +112,7 @@ fn prepare(
         query: pairs(parts.uri.query().unwrap_or_default().as_bytes()),
         form: Pairs::new(),
         upload: Mutex::default(),
+        text_file: None,
         session: session.filter(|_| signed_in.is_some()),
         who: signed_in.map(|(who, _)| who),
         csrf,
@@ -188,9 +189,12 @@ async fn read_form(
     let content_type = text_of(headers, header::CONTENT_TYPE);
     match content_type.split(';').next() {
         Some("application/x-www-form-urlencoded") => {}
-        Some("multipart/form-data") if route.takes_file => {
+        Some("multipart/form-data") if route.takes == Takes::Archive => {
             let bytes = text_of(headers, header::CONTENT_LENGTH).parse().unwrap_or(0);
             return upload::receive(visit, content_type, bytes, body).await;
+        }
+        Some("multipart/form-data") if route.takes == Takes::TextFile => {
+            return upload::receive_fields(visit, content_type, FORM_BYTES_MAX as u64, body).await;
         }
         _ => return Err(WebError::BadForm),
     }

@@ -39,6 +39,17 @@ pub enum Access {
     System,
 }
 
+/// What a form may carry beside fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// Nothing.
+    Fields,
+    /// A file of any size, which goes to the disk ([`super::upload::receive`]).
+    Archive,
+    /// A small file ([`super::upload::receive_fields`]).
+    TextFile,
+}
+
 /// One route.
 pub struct Route {
     /// The method.
@@ -49,22 +60,27 @@ pub struct Route {
     pub access: Access,
     /// Below which topic of the navigation its page is.
     pub topic: &'static str,
-    /// Whether its form may carry a file.
-    pub(super) takes_file: bool,
+    /// What its form may carry beside fields.
+    pub(super) takes: Takes,
     pub(super) handler: Handler,
 }
 
 const fn get(path: &'static str, access: Access, topic: &'static str, handler: Handler) -> Route {
-    Route { method: Method::Get, path, access, topic, takes_file: false, handler }
+    Route { method: Method::Get, path, access, topic, takes: Takes::Fields, handler }
 }
 
 const fn post(path: &'static str, access: Access, topic: &'static str, handler: Handler) -> Route {
-    Route { method: Method::Post, path, access, topic, takes_file: false, handler }
+    Route { method: Method::Post, path, access, topic, takes: Takes::Fields, handler }
 }
 
-/// A form with a file.
+/// A form with an archive.
 const fn upload(path: &'static str, access: Access, topic: &'static str, handler: Handler) -> Route {
-    Route { takes_file: true, ..post(path, access, topic, handler) }
+    Route { takes: Takes::Archive, ..post(path, access, topic, handler) }
+}
+
+/// A form with a text file among its fields.
+const fn text_upload(path: &'static str, access: Access, topic: &'static str, handler: Handler) -> Route {
+    Route { takes: Takes::TextFile, ..post(path, access, topic, handler) }
 }
 
 use Access::{Anyone, Domain, Password, SignedIn, System};
@@ -107,7 +123,7 @@ pub static ROUTES: &[Route] = &[
     post("/jdwa/domains/{domain}/users/{name}/old-mail", Domain, "nav.domains", users::remove_old_mail),
     post("/jdwa/domains/{domain}/selection", Domain, "nav.domains", users::selection),
     get("/jdwa/domains/{domain}/import", Domain, "nav.domains", import::show),
-    post("/jdwa/domains/{domain}/import", Domain, "nav.domains", import::submit),
+    text_upload("/jdwa/domains/{domain}/import", Domain, "nav.domains", import::submit),
     post("/jdwa/domains/{domain}/import/passwords", Domain, "nav.domains", import::passwords),
     get("/jdwa/domains/{domain}/lists", Domain, "nav.domains", lists::list),
     get("/jdwa/domains/{domain}/lists/{list}", Domain, "nav.domains", lists::show),

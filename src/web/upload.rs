@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! form = csrf archive           ; in this order: nothing is written before the token is ours
+//! form = csrf *( field / file ) ; in memory: a text file of at most TEXT_FILE_BYTES_MAX among fields
 //! ```
 //!
-//! Never more than some pieces of it are in memory. Limits: [`PARTS_BYTES_MAX`] around the file, for the file those of
+//! Of an archive never more than some pieces of it are in memory. Limits: [`PARTS_BYTES_MAX`] around the file, for the file those of
 //! [`crate::admin::backup`], [`PIECE_WAIT_MAX`] between two pieces. A form that ends too early, or whose browser goes
 //! away, leaves nothing.
 
@@ -72,6 +73,76 @@ pub(super) async fn receive(
     }
     visit.upload = Mutex::new(Some(received));
     Ok(())
+}
+
+/// The largest text file, in bytes. Ours: a hundred thousand lines of accounts are less.
+pub(super) const TEXT_FILE_BYTES_MAX: usize = 8 << 20;
+
+/// A small file.
+#[derive(Debug)]
+pub(super) enum TextFile {
+    /// What it holds.
+    Bytes(Vec<u8>),
+    /// It has more than [`TEXT_FILE_BYTES_MAX`] bytes, and is not kept.
+    TooLarge,
+}
+
+/// Reads fields and perhaps a file into the visit; of several files the last. A file that was not chosen is none.
+/// `bytes_max` is for the whole form: what is longer is not read to its end.
+///
+/// # Errors
+/// `BadToken` unless the token comes first, `BadForm`.
+pub(super) async fn receive_fields(
+    visit: &mut Visit,
+    content_type: &str,
+    bytes_max: u64,
+    body: Body,
+) -> Result<(), WebError> {
+    let boundary = multer::parse_boundary(content_type).map_err(|_| WebError::BadForm)?;
+    let left = Arc::new(AtomicU64::new(bytes_max));
+    let body = Body::new(Metered { body, left: Arc::clone(&left), is_rest_due: false });
+    let mut parts = Multipart::new(body.into_data_stream(), boundary);
+    loop {
+        let part = timeout(PIECE_WAIT_MAX, parts.next_field()).await.map_err(|_| WebError::BadForm)?;
+        let Some(part) = part.map_err(|_| WebError::BadForm)? else { break };
+        let name = part.name().unwrap_or_default().to_owned();
+        if name != TOKEN && !visit.has_token() {
+            return Err(WebError::BadToken);
+        }
+        if part.file_name().is_some() {
+            match small(part).await {
+                Ok(file) => visit.text_file = file,
+                Err(_) if left.load(Ordering::Relaxed) == 0 => {
+                    // The rest of the form is not known: the page says why.
+                    visit.text_file = Some(TextFile::TooLarge);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        } else {
+            let text = timeout(PIECE_WAIT_MAX, part.text()).await.map_err(|_| WebError::BadForm)?;
+            visit.form.push((name, text.map_err(|_| WebError::BadForm)?));
+        }
+    }
+    if visit.has_token() { Ok(()) } else { Err(WebError::BadToken) }
+}
+
+/// A small file; what is too much of it is read and forgotten, so that the browser listens to the answer.
+async fn small(mut part: Field<'_>) -> Result<Option<TextFile>, WebError> {
+    let (mut bytes, mut is_too_large) = (Vec::new(), false);
+    loop {
+        let piece = timeout(PIECE_WAIT_MAX, part.chunk()).await.map_err(|_| WebError::BadForm)?;
+        let Some(piece) = piece.map_err(|_| WebError::BadForm)? else { break };
+        is_too_large |= bytes.len() + piece.len() > TEXT_FILE_BYTES_MAX;
+        match is_too_large {
+            true => bytes.clear(),
+            false => bytes.extend_from_slice(&piece),
+        }
+    }
+    Ok(match is_too_large {
+        true => Some(TextFile::TooLarge),
+        false => Some(bytes).filter(|bytes| !bytes.is_empty()).map(TextFile::Bytes),
+    })
 }
 
 /// The next part, when it has the name.

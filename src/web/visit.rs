@@ -14,6 +14,7 @@ use super::error::WebError;
 use super::i18n::Language;
 use super::sessions::{Flash, Kept};
 use super::templates::context;
+use super::upload::TextFile;
 use super::{App, HOME, trouble};
 use crate::admin::backup::Receiving;
 use crate::auth::constant_time_eq;
@@ -33,6 +34,8 @@ pub(super) struct Visit {
     pub(super) form: Pairs,
     /// The file of a form that has one.
     pub(super) upload: Mutex<Option<Receiving>>,
+    /// The small file of a form that has one.
+    pub(super) text_file: Option<TextFile>,
     /// Who is logged in.
     pub(super) who: Option<WebAdmin>,
     /// The id of the session.

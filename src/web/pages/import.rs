@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{domains, users};
 use crate::admin::import::{self, Import, ImportFault, ImportRow, Known};
+use crate::admin::text_file::{NotText, decode};
 use crate::admin::{AdminError, NewUser, NewUsers, PasswordList, RANDOM_PASSWORD_CHARS};
 use crate::mailroot::schema::user as variables;
 use crate::mailroot::{AccountKind, Snapshot};
@@ -14,6 +15,7 @@ use crate::web::audit::{self, Note};
 use crate::web::deed::Deed;
 use crate::web::error::WebError;
 use crate::web::templates::context;
+use crate::web::upload::{TEXT_FILE_BYTES_MAX, TextFile};
 use crate::web::visit::{Visit, answer};
 
 /// Lines that one import takes. Ours: the confirmation holds them all in memory.
@@ -24,7 +26,7 @@ const SHOWN_MAX: usize = 200;
 
 /// The form.
 pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
-    page(visit, StatusCode::OK, &visit.domain()?, "", None)
+    page(visit, StatusCode::OK, &visit.domain()?, &Sent::default(), None)
 }
 
 #[derive(Debug, Serialize)]
@@ -77,6 +79,41 @@ impl Preview {
     }
 }
 
+/// The text that a form holds, typed or as a file.
+#[derive(Debug, Default, Serialize)]
+struct Sent {
+    text: String,
+    /// How the file was written; empty: none was sent.
+    encoding: &'static str,
+    /// Why the file cannot be read; then it is not.
+    problem: String,
+}
+
+impl Sent {
+    /// A file goes before what was typed.
+    fn of(visit: &Visit) -> Self {
+        let typed = || Self { text: unmarked(visit.raw_field("text")), ..Self::default() };
+        let bytes = match &visit.text_file {
+            None => return typed(),
+            Some(TextFile::TooLarge) => {
+                return Self { problem: visit.say("import.file_too_large", &[]), ..typed() };
+            }
+            Some(TextFile::Bytes(bytes)) => bytes,
+        };
+        match decode(bytes) {
+            Ok((text, encoding)) => {
+                Self { text: unmarked(&text), encoding: encoding.name(), ..Self::default() }
+            }
+            Err(NotText) => Self { problem: visit.say("import.file_no_text", &[]), ..typed() },
+        }
+    }
+}
+
+/// Without the byte order mark that comes along when a file is pasted.
+fn unmarked(text: &str) -> String {
+    text.trim_start_matches('\u{feff}').to_owned()
+}
+
 fn reason(visit: &Visit, fault: &ImportFault) -> String {
     match fault {
         ImportFault::Quote => visit.say("import.quote", &[]),
@@ -96,12 +133,13 @@ fn page(
     visit: &Visit,
     status: StatusCode,
     domain: &str,
-    text: &str,
+    sent: &Sent,
     preview: Option<Preview>,
 ) -> Result<Response, WebError> {
     let admin = &visit.app.services.admin;
     let context = context! {
-        domain, text, preview,
+        domain, sent, preview,
+        limit => TEXT_FILE_BYTES_MAX,
         lists => admin.password_lists(&visit.administrator()?.name, domain),
         base => domains::link(domain),
         tab => "import",
@@ -140,24 +178,30 @@ impl Known for Here<'_> {
 /// Shows what the text would make, or makes the good lines of it.
 pub(in crate::web) fn submit(visit: &Visit) -> Result<Response, WebError> {
     let (domain, tables) = (visit.domain()?, visit.tables());
-    let text = visit.raw_field("text");
+    let sent = Sent::of(visit);
+    if !sent.problem.is_empty() {
+        let is_large = matches!(visit.text_file, Some(TextFile::TooLarge));
+        let status = if is_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::UNPROCESSABLE_ENTITY };
+        return page(visit, status, &domain, &sent, None);
+    }
     let here = Here {
         tables: &tables,
         domain: &domain,
         is_system: visit.is_system(),
         password_chars_min: visit.app.services.admin.password_chars_min(),
     };
-    let import = import::read(text, &domain, &here);
+    let import = import::read(&sent.text, &domain, &here);
     let is_small = import.rows.len() <= LINES_MAX;
-    let is_sure = visit.field("act") == "import" && (import.faults.is_empty() || visit.field("skip") == "1");
+    // What stands in a file was not seen yet.
+    let is_asked = visit.field("act") == "import" && sent.encoding.is_empty();
+    let is_sure = is_asked && (import.faults.is_empty() || visit.field("skip") == "1");
     if !is_sure || import.rows.is_empty() || !is_small {
         if !is_small {
             visit.flash("bad", visit.say("import.too_many", &[("max", &LINES_MAX.to_string())]));
         }
-        let is_good = visit.field("act") != "import";
-        let status = if is_good { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-        let preview = Preview::of(visit, text, &import);
-        return page(visit, status, &domain, text, Some(preview));
+        let status = if is_asked { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+        let preview = Preview::of(visit, &sent.text, &import);
+        return page(visit, status, &domain, &sent, Some(preview));
     }
     propose(visit, domain, import.rows)
 }

@@ -431,6 +431,112 @@ async fn jd_44_random_passwords_wait_for_who_imported() {
     assert!(!of_a.get(&house, &path).await.text.contains(&file));
 }
 
+/// A form as browsers send it whose field `list` is a file.
+fn with_file(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, content) in parts {
+        let file = if *name == "list" { "; filename=\"帐号.csv\"\r\nContent-Type: text/csv" } else { "" };
+        let head = format!("--limit\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n");
+        body.extend([head.as_bytes(), content, b"\r\n"].concat());
+    }
+    body.extend(b"--limit--\r\n");
+    body
+}
+
+impl Browser {
+    async fn send_file(&mut self, house: &House, path: &str, parts: &[(&str, &[u8])]) -> Answer {
+        let request = Request::post(path)
+            .header(header::COOKIE, self.cookies.join("; "))
+            .header(header::CONTENT_TYPE, "multipart/form-data; boundary=limit");
+        // In pieces, as from a socket.
+        let form = house.directory.path().join("form");
+        fs::write(&form, with_file(parts)).unwrap();
+        let request = request.body(crate::web::download::body(&form).unwrap().0).unwrap();
+        let (parts, body) = house.app.clone().oneshot(request).await.unwrap().into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        Answer { status: parts.status, headers: parts.headers, text }
+    }
+}
+
+/// A file stands for the text: previewed as such, imported only from there.
+#[tokio::test]
+async fn jd_44_accounts_come_from_a_file_of_any_windows() {
+    let house = house();
+    let mut of_a = logged_in(&house, "of-a").await;
+    let path = format!("{BASE}/import");
+    let page = of_a.get(&house, &path).await;
+    assert!(page.text.contains("enctype=\"multipart/form-data\"") && page.text.contains("type=\"file\""));
+    let csrf = page.hidden("csrf");
+    let csrf = ("csrf", csrf.as_bytes());
+    let gbk = b"bert,,secret-1,\xC0\xEE\xC4\xC8\r\nanna,,x\r\n";
+    let marked = [&b"\xEF\xBB\xBF"[..], "bert,,secret-1,李娜\r\nanna,,x\r\n".as_bytes()].concat();
+    for (file, encoding) in [(&gbk[..], "GB18030 (GBK)"), (&marked, "UTF-8")] {
+        for act in ["preview", "import"] {
+            let parts =
+                [csrf, ("text", b"typed,,before"), ("list", file), ("skip", b"1"), ("act", act.as_bytes())];
+            let shown = of_a.send_file(&house, &path, &parts).await;
+            assert_eq!(shown.status, StatusCode::OK);
+            for part in ["1 lines can be imported", "<td>李娜</td>", "The account exists already.", encoding]
+            {
+                assert!(shown.text.contains(part), "{part}: {}", shown.text);
+            }
+            assert!(shown.text.contains(">bert,,secret-1,李娜\r\n") && !shown.text.contains("typed,,before"));
+            assert!(!shown.text.contains("name=\"draft\""), "not before the text was seen");
+        }
+    }
+    // Without a file, as a browser sends it, the text counts, and what was pasted with a mark too.
+    let parts = [csrf, ("text", "\u{feff}bert,,secret-1,李娜".as_bytes()), ("list", b""), ("act", b"import")];
+    let shown = of_a.send_file(&house, &path, &parts).await;
+    assert_eq!(shown.status, StatusCode::OK, "{}", shown.text);
+    let draft = shown.hidden("draft");
+    of_a.submit(&house, &shown, "/jdwa/confirm", &[("draft", &draft)]).await;
+    assert_eq!(house.text("domains/a.test/bert/user.tab"), "\"RealName\"\t\"李娜\"\n");
+}
+
+#[tokio::test]
+async fn jd_44_a_file_that_cannot_be_imported_is_refused_at_its_field() {
+    let house = house();
+    let table = house.text("mailusers.tab");
+    let mut of_a = logged_in(&house, "of-a").await;
+    let path = format!("{BASE}/import");
+    let csrf = of_a.get(&house, &path).await.hidden("csrf");
+    let csrf = ("csrf", csrf.as_bytes());
+    let act = ("act", &b"preview"[..]);
+    let typed = ("text", &b"carl,,typed-one"[..]);
+    let large = vec![b'#'; (8 << 20) + 1];
+    for (file, status, why) in [
+        (&large[..], StatusCode::PAYLOAD_TOO_LARGE, "The file is too large"),
+        (b"PK\x03\x04\x14\0\x06\0", StatusCode::UNPROCESSABLE_ENTITY, "workbooks such as .xlsx"),
+        (b"Jos\xE9,,secret-1", StatusCode::UNPROCESSABLE_ENTITY, "neither UTF-8"),
+    ] {
+        let refused = of_a.send_file(&house, &path, &[csrf, typed, ("list", file), act]).await;
+        assert_eq!(refused.status, status, "{why}");
+        assert!(
+            refused.text.contains("id=\"list-problem\"") && refused.text.contains(why),
+            "{}",
+            refused.text
+        );
+        assert!(refused.text.contains(">carl,,typed-one<"), "what was typed stays: {}", refused.text);
+    }
+    // Larger than any form.
+    let huge = vec![b'#'; 49 << 20];
+    let refused = of_a.send_file(&house, &path, &[csrf, ("list", &huge), act]).await;
+    assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let file = ("list", &b"bert,,secret-1"[..]);
+    for parts in
+        [vec![file, act], vec![("csrf", &b"0000"[..]), file, act], vec![file, csrf, act], vec![act, csrf]]
+    {
+        let refused = of_a.send_file(&house, &path, &parts).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    }
+    let mut of_b = logged_in(&house, "of-b").await;
+    let own = of_b.get(&house, "/jdwa/domains").await.hidden("csrf");
+    let refused = of_b.send_file(&house, &path, &[("csrf", own.as_bytes()), file, act]).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert_eq!(house.text("mailusers.tab"), table);
+}
+
 /// One edit of `mailusers.tab`; the page of the change stays one that can be read.
 #[tokio::test]
 async fn jd_44_a_thousand_accounts_are_one_change() {
