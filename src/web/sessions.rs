@@ -172,6 +172,11 @@ impl Session {
         self.kept.iter().find(|(known, _)| known == id).map(|(_, kept)| kept.clone())
     }
 
+    /// Keeps something again under the name that it had.
+    pub(super) fn put_back(&mut self, id: &str, kept: Kept) {
+        self.kept.push_back((id.to_owned(), kept));
+    }
+
     /// Forgets it.
     pub(super) fn drop_kept(&mut self, id: &str) {
         self.kept.retain(|(known, _)| known != id);

@@ -31,8 +31,22 @@ pub(in crate::web) fn confirm(visit: &Visit) -> Result<Response, WebError> {
             Ok(redirect(&draft.back))
         }
         Err(AdminError::Edit(EditError::Conflict(conflict))) => show_conflict(visit, &draft, &conflict),
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            if is_passing(&error)
+                && let Some(session) = &visit.session
+            {
+                // The page behind can be confirmed once more, and what was hashed for it is not hashed again.
+                let kept = Kept::Draft(Arc::clone(&draft));
+                visit.app.sessions.peek(session, |session| session.put_back(id, kept));
+            }
+            Err(error.into())
+        }
     }
+}
+
+/// Whether nothing was done because somebody else works on a table, which passes.
+fn is_passing(error: &AdminError) -> bool {
+    matches!(error, AdminError::Edit(EditError::Busy { .. } | EditError::OpenForWriting { .. }))
 }
 
 /// Whether the administrator may still do it.

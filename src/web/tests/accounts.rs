@@ -431,6 +431,37 @@ async fn jd_44_random_passwords_wait_for_who_imported() {
     assert!(!of_a.get(&house, &path).await.text.contains(&file));
 }
 
+/// Somebody has the table open for writing: nothing is made, and the same page can be confirmed when he is gone.
+#[tokio::test]
+async fn jd_44_an_import_that_was_in_the_way_of_others_is_confirmed_again() {
+    let house = house();
+    let mut root = logged_in(&house, "root").await;
+    let path = format!("{BASE}/import");
+    let page = root.get(&house, &path).await;
+    let shown = root.submit(&house, &page, &path, &[("text", "bert,,secret-1"), ("act", "import")]).await;
+    let draft = shown.hidden("draft");
+    let draft = [("draft", draft.as_str())];
+    let table = house.directory.path().join("mailusers.tab");
+    let mut editor = std::process::Command::new("/bin/sh")
+        .args(["-c", "exec 3>>\"$0\"; echo open; read line"])
+        .arg(table)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Read::read_exact(editor.stdout.as_mut().unwrap(), &mut [0; 5]).unwrap();
+    let busy = root.submit(&house, &shown, "/jdwa/confirm", &draft).await;
+    assert_eq!(busy.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", busy.text);
+    assert!(!house.text("mailusers.tab").contains("bert") && !house.exists("domains/a.test/bert"));
+    drop(editor.stdin.take());
+    editor.wait().unwrap();
+    let done = root.submit(&house, &shown, "/jdwa/confirm", &draft).await;
+    assert_eq!(done.location(), path, "{}", done.text);
+    assert!(house.text("mailusers.tab").contains("\"bert\""));
+    let again = root.submit(&house, &shown, "/jdwa/confirm", &draft).await;
+    assert_eq!(again.status, StatusCode::CONFLICT, "not a third time");
+}
+
 /// A form as browsers send it whose field `list` is a file.
 fn with_file(parts: &[(&str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
