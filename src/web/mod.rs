@@ -31,6 +31,7 @@ mod error;
 mod form;
 mod i18n;
 mod jobs;
+mod linger;
 mod pages;
 pub mod routes;
 mod rows;
