@@ -38,7 +38,18 @@ impl FileLock {
     /// # Errors
     /// What the system says.
     pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
-        let file = open(path)?;
+        Self::try_of(open(path)?)
+    }
+
+    /// The lock of a file that is there, which is not made; None when somebody else holds it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn try_existing(path: &Path) -> io::Result<Option<Self>> {
+        Self::try_of(File::open(path)?)
+    }
+
+    fn try_of(file: File) -> io::Result<Option<Self>> {
         match fs2::FileExt::try_lock_exclusive(&file) {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(error) if error.kind() == fs2::lock_contended_error().kind() => Ok(None),

@@ -23,7 +23,7 @@ mod writers;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -329,6 +329,21 @@ impl DiskFile {
     /// What the system says.
     pub fn set_modified(&self, time: SystemTime) -> io::Result<()> {
         self.file.set_modified(time)
+    }
+
+    /// Holds an exclusive lock on it until it is closed, so that others can tell it from one that a crash left
+    /// ([`FileLock::try_existing`]). False: somebody else has it, or there is another file of its name by now.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn try_lock(&self) -> io::Result<bool> {
+        match fs2::FileExt::try_lock_exclusive(&self.file) {
+            Ok(()) => {}
+            Err(error) if error.kind() == fs2::lock_contended_error().kind() => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        let ours = self.file.metadata()?;
+        Ok(fs::metadata(&self.path).is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())))
     }
 
     /// The file itself, for reading.

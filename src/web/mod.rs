@@ -202,6 +202,7 @@ impl App {
         if let Err(error) = services.admin.finish_rename() {
             tracing::error!(%error, "an interrupted rename of an account is not finished");
         }
+        services.admin.remove_unfinished_backups(&services.backups);
         let (sessions, bans) = (Sessions::default(), Bans::default());
         let (checks, jobs, traffic) = (Checks::default(), Jobs::default(), Traffic::default());
         Ok(Self {

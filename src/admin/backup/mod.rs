@@ -22,6 +22,7 @@
 //! Limits: [`TABLES_BYTES_MAX`] for the part that is of one moment. A disk with less than [`FREE_BYTES_MIN`] left ends it.
 
 mod archive;
+mod parts;
 mod receive;
 mod restore;
 mod walk;
@@ -171,8 +172,8 @@ pub fn find_backup(directory: &Path, name: &str) -> Option<PathBuf> {
 }
 
 impl Admin {
-    /// Makes a backup in `directory`, which is made when it is missing, and returns its file. A crash leaves a file whose
-    /// name begins with a dot.
+    /// Makes a backup in `directory`, which is made when it is missing, and returns its file. A crash leaves a file that
+    /// [`Admin::remove_unfinished_backups`] removes.
     ///
     /// # Errors
     /// `Archive` with a [`BackupError`]; `Edit` when the tables stay locked.
@@ -189,10 +190,11 @@ impl Admin {
         self.disk.create_dir_all(directory).map_err(of(directory))?;
         let kind = if scope == Scope::System { "system" } else { "mail" };
         let stem = format!("tabmail-{}-{kind}", self.clock.zoned().strftime("%Y%m%d-%H%M%S"));
-        let (unfinished, path) =
-            (directory.join(format!(".{stem}.part")), directory.join(format!("{stem}{ENDING}")));
-        let file = self.disk.create_new(&unfinished, BACKUP_MODE).map_err(of(&unfinished))?;
-        let made = self.write_backup(file, directory, scope, progress).and_then(|()| {
+        let path = directory.join(format!("{stem}{ENDING}"));
+        let file = parts::begin(&self.disk, directory, &stem).map_err(of(directory))?;
+        let unfinished = file.path().to_owned();
+        // Its lock is held until it has its name.
+        let made = self.write_backup(file, directory, scope, progress).and_then(|_locked| {
             // Never over another one.
             self.disk.hard_link(&unfinished, &path).map_err(of(&path))?;
             Ok(self.disk.sync_dir(directory).map_err(of(directory))?)
@@ -208,7 +210,7 @@ impl Admin {
         directory: &Path,
         scope: Scope,
         progress: OnProgress<'_>,
-    ) -> Result<(), AdminError> {
+    ) -> Result<DiskFile, AdminError> {
         let path = file.path().to_owned();
         let failed = |source| BackupError::Archive { path: path.clone(), source };
         let output = GzEncoder::new(BufWriter::new(file), Compression::fast());
@@ -229,7 +231,7 @@ impl Admin {
         let buffered = making.archive.finish().and_then(GzEncoder::finish).map_err(failed)?;
         let mut file = buffered.into_inner().map_err(|error| failed(error.into_error()))?;
         file.flush().and_then(|()| file.sync()).map_err(failed)?;
-        Ok(())
+        Ok(file)
     }
 
     /// All files outside `domains/`, of one moment.

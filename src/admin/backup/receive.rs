@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::restore::safe_path;
-use super::{BACKUP_MODE, BackupError, ENDING, OnProgress, Progress, look_for_room, read};
+use super::{BackupError, ENDING, OnProgress, Progress, look_for_room, parts, read};
 use crate::admin::{Admin, AdminError};
 use crate::durable::{Disk, DiskFile};
 
@@ -77,8 +77,8 @@ impl Admin {
         self.disk.create_dir_all(directory).map_err(failed)?;
         look_for_room(directory, expected_bytes)?;
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let name = format!(".tabmail-received-{}-{serial}.part", std::process::id());
-        let file = self.disk.create_new(&directory.join(name), BACKUP_MODE).map_err(failed)?;
+        let stem = format!("tabmail-received-{}-{serial}", std::process::id());
+        let file = parts::begin(&self.disk, directory, &stem).map_err(failed)?;
         let (disk, directory) = (self.disk.clone(), directory.to_owned());
         Ok(Receiving { disk, directory, file, bytes: 0, unlooked: 0 })
     }
