@@ -152,26 +152,30 @@ impl Glance {
 }
 
 /// Some messages of a part of the queue, in the order of their places, and how many there are in all. Each one shown
-/// costs two small reads; with `fits`, each message of the part does.
+/// costs two small reads.
 ///
 /// # Errors
 /// When `spool/` cannot be read.
 pub fn list(
     root: &MailRoot,
     part: Part,
-    fits: Option<&dyn Fn(&Glance) -> bool>,
     wanted: impl FnOnce(usize) -> std::ops::Range<usize>,
 ) -> Result<(usize, Vec<Glance>), SpoolError> {
-    let (total, shown) = match fits {
-        Some(_) => {
-            let mut found = fitting(root, part, fits)?;
-            let (total, range) = (found.len(), wanted(found.len()));
-            found.truncate(range.end);
-            (total, found.split_off(range.start.min(found.len())))
-        }
-        None => names_in(root, part, wanted)?,
-    };
-    Ok((total, shown.iter().filter_map(|(name, state)| glance(root, name, *state)).collect()))
+    let (total, shown) = names_in(root, part, wanted)?;
+    Ok((total, glances(root, &shown)))
+}
+
+/// These messages as they are now, without those that are gone.
+pub fn glances(root: &MailRoot, found: &[Found]) -> Vec<Glance> {
+    found.iter().filter_map(|found| glance(root, &found.name, found.state)).collect()
+}
+
+/// Where a message of the queue was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Name and split directory.
+    pub name: Name,
+    state: State,
 }
 
 /// The names in a range, and how many there are. Only the names of the directories that the range meets are held.
@@ -179,7 +183,7 @@ fn names_in(
     root: &MailRoot,
     part: Part,
     wanted: impl FnOnce(usize) -> std::ops::Range<usize>,
-) -> Result<(usize, Vec<(Name, State)>), SpoolError> {
+) -> Result<(usize, Vec<Found>), SpoolError> {
     let counted: Vec<_> = directories(root, part)?
         .map(|(state, place, directory)| (state, place, count_at(&directory), directory))
         .collect();
@@ -193,12 +197,12 @@ fn names_in(
             continue;
         }
         let names = names_at(&directory, place).into_iter().skip(range.start.saturating_sub(begin));
-        shown.extend(names.take(range.end - begin.max(range.start)).map(|name| (name, state)));
+        shown.extend(names.take(range.end - begin.max(range.start)).map(|name| Found { name, state }));
     }
     Ok((total, shown))
 }
 
-/// The names of all messages of a part that fit.
+/// All messages of a part that fit; without `fits`, all. With it, each message of the part costs two small reads.
 ///
 /// # Errors
 /// When `spool/` cannot be read.
@@ -206,21 +210,14 @@ pub fn matching(
     root: &MailRoot,
     part: Part,
     fits: Option<&dyn Fn(&Glance) -> bool>,
-) -> Result<Vec<Name>, SpoolError> {
-    Ok(fitting(root, part, fits)?.into_iter().map(|(name, _)| name).collect())
-}
-
-fn fitting(
-    root: &MailRoot,
-    part: Part,
-    fits: Option<&dyn Fn(&Glance) -> bool>,
-) -> Result<Vec<(Name, State)>, SpoolError> {
+) -> Result<Vec<Found>, SpoolError> {
     let mut found = Vec::new();
     for (state, place, directory) in directories(root, part)? {
         let is_meant = |name: &Name| {
             fits.is_none_or(|fits| glance(root, name, state).is_some_and(|glance| fits(&glance)))
         };
-        found.extend(names_at(&directory, place).into_iter().filter(is_meant).map(|name| (name, state)));
+        let names = names_at(&directory, place).into_iter().filter(is_meant);
+        found.extend(names.map(|name| Found { name, state }));
     }
     Ok(found)
 }
@@ -240,8 +237,11 @@ fn directories(
 /// `None` when the message is gone meanwhile.
 fn glance(root: &MailRoot, name: &Name, state: State) -> Option<Glance> {
     let path = root.path().join(relative(name, state));
-    let bytes = fs::metadata(&path).ok()?.len();
-    let (from, to) = match header_of(&path) {
+    let (bytes, header) = match fs::File::open(&path) {
+        Ok(file) => (file.metadata().ok()?.len(), header_in(file)),
+        Err(_) => (fs::metadata(&path).ok()?.len(), None),
+    };
+    let (from, to) = match header {
         Some(header) => {
             let from = header.reverse_path().ok();
             let from = from.and_then(|path| path.path().map(ToString::to_string)).unwrap_or_default();
@@ -321,10 +321,23 @@ fn is_meant(name: &Name, wanted: &str, header: impl FnOnce() -> Option<Header>) 
 }
 
 fn header_of(path: &Path) -> Option<Header> {
-    let mut head = Vec::new();
-    fs::File::open(path).ok()?.take(HEADER_BYTES_MAX as u64).read_to_end(&mut head).ok()?;
+    header_in(fs::File::open(path).ok()?)
+}
+
+/// Most headers are there with the first read: one system call for each of 100,000 messages counts.
+fn header_in(mut file: fs::File) -> Option<Header> {
+    let mut head = vec![0; HEADER_BYTES_MOSTLY];
+    let bytes = file.read(&mut head).ok()?;
+    head.truncate(bytes);
+    if let Ok((header, _)) = Header::parse(&head) {
+        return Some(header);
+    }
+    file.take((HEADER_BYTES_MAX - bytes) as u64).read_to_end(&mut head).ok()?;
     Header::parse(&head).ok().map(|(header, _)| header)
 }
+
+/// Bytes of a spool file that are read first. Ours: its six lines have some hundred.
+const HEADER_BYTES_MOSTLY: usize = 1024;
 
 /// The file of a state, relative to the MailRoot.
 fn relative(name: &Name, state: State) -> PathBuf {

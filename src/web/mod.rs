@@ -48,7 +48,7 @@ mod visit;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 
@@ -170,6 +170,8 @@ pub(crate) struct App {
     checks: Checks,
     jobs: Jobs,
     traffic: Traffic,
+    /// The last search in the queue.
+    queue_search: Mutex<Option<Arc<pages::queue::Search>>>,
     templates: Templates,
     catalogs: Arc<Catalogs>,
     /// Proves that forms of people who are not logged in are ours.
@@ -212,6 +214,7 @@ impl App {
             checks,
             jobs,
             traffic,
+            queue_search: Mutex::default(),
             templates,
             catalogs,
             secret,

@@ -2,9 +2,9 @@
 //! done with messages is done by the server that has the spool open.
 //!
 //! A page costs the names of all messages, and two small reads for each one shown; a search costs these for each message
-//! of the part. What is done to all that match is done to those that matched when the question was asked.
+//! of the part, once for all pages of what it finds. What is done to all that match is done to those that matched when the question was asked.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::response::Response;
 use bstr::ByteSlice as _;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::Paging;
 use crate::admin::AdminError;
 use crate::spool::Name;
-use crate::spool::inspect::{self, Glance, Part, Standing};
+use crate::spool::inspect::{self, Found, Glance, Part, Standing};
 use crate::web::audit::{self, Note};
 use crate::web::error::WebError;
 use crate::web::sessions::Kept;
@@ -93,25 +93,62 @@ fn fits(wanted: &str) -> impl Fn(&Glance) -> bool {
     }
 }
 
+/// What the last search found, so that its other pages need not read all messages again.
+#[derive(Debug)]
+pub(in crate::web) struct Search {
+    part: Part,
+    q: String,
+    unix_secs: i64,
+    found: Vec<Found>,
+}
+
+/// How long the pages of a search show what it found, in seconds. Ours: the page says when that was.
+const SEARCH_FRESH_SECS: i64 = 60;
+
+/// What the search finds, or found a moment ago. The first page always searches.
+fn search(visit: &Visit, part: Part, q: &str) -> Result<Arc<Search>, WebError> {
+    let now = visit.app.services.clock.unix_secs();
+    let kept = || visit.app.queue_search.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_this = |search: &&Arc<Search>| {
+        (search.part, search.q.as_str()) == (part, q)
+            && (0..SEARCH_FRESH_SECS).contains(&(now - search.unix_secs))
+    };
+    let is_later_page = visit.query("page").parse().is_ok_and(|page: usize| page > 1);
+    if let Some(known) = kept().as_ref().filter(is_this).filter(|_| is_later_page) {
+        return Ok(Arc::clone(known));
+    }
+    let fits = fits(q);
+    let found = inspect::matching(visit.tables().root(), part, Some(&fits)).map_err(AdminError::from)?;
+    let search = Arc::new(Search { part, q: q.to_owned(), unix_secs: now, found });
+    *kept() = Some(Arc::clone(&search));
+    Ok(search)
+}
+
 /// Lists a part of it.
 pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
     let ((part, key), q) = (part(visit.query("part")), visit.query("q"));
-    let (fits, mut paging) = (fits(q), None);
-    let search: Option<&dyn Fn(&Glance) -> bool> = if q.is_empty() { None } else { Some(&fits) };
-    let found = inspect::list(visit.tables().root(), part, search, |total| {
+    let (tables, mut paging, mut searched) = (visit.tables(), None, None);
+    let mut range_of = |total: usize| {
         let (found, range) = Paging::of(visit, PATH, total);
         paging = Some(found);
         range
-    });
-    let (total, messages) = found.map_err(AdminError::from)?;
+    };
+    let (total, messages) = if q.is_empty() {
+        inspect::list(tables.root(), part, range_of).map_err(AdminError::from)?
+    } else {
+        let search = search(visit, part, q)?;
+        searched = Some(search.unix_secs);
+        let shown = &search.found[range_of(search.found.len())];
+        (search.found.len(), inspect::glances(tables.root(), shown))
+    };
     let rows: Vec<Row> = messages.iter().map(row).collect();
     // What was listed need not be counted again.
     let count = |other: Part| match other == part && q.is_empty() {
         true => total,
-        false => inspect::count(visit.tables().root(), other).unwrap_or_default(),
+        false => inspect::count(tables.root(), other).unwrap_or_default(),
     };
     let (waiting, frozen) = (count(Part::Waiting), count(Part::Frozen));
-    visit.page("queue.html", context! { rows, paging, part => key, q, total, waiting, frozen })
+    visit.page("queue.html", context! { rows, paging, part => key, q, total, waiting, frozen, searched })
 }
 
 fn path_of(name: &Name) -> String {
@@ -214,7 +251,7 @@ pub(in crate::web) fn act(visit: &Visit) -> Result<Response, WebError> {
         let fits = fits(q);
         let search: Option<&dyn Fn(&Glance) -> bool> = if q.is_empty() { None } else { Some(&fits) };
         let names = inspect::matching(visit.tables().root(), part, search).map_err(AdminError::from)?;
-        names.iter().map(path_of).collect()
+        names.iter().map(|found| path_of(&found.name)).collect()
     } else {
         let chosen = visit.form.iter().filter(|(name, _)| name == "m");
         chosen.map(|(_, path)| path.clone()).collect()

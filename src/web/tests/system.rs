@@ -59,7 +59,7 @@ pub(super) fn beside() -> (House, Arc<Beside>) {
 }
 
 /// Loads a page until something is in it that a thread of ours puts there.
-async fn until(browser: &mut Browser, house: &House, path: &str, wanted: &str) -> Answer {
+pub(super) async fn until(browser: &mut Browser, house: &House, path: &str, wanted: &str) -> Answer {
     for _ in 0..20_000 {
         let page = browser.get(house, path).await;
         if page.text.contains(wanted) {
@@ -70,7 +70,7 @@ async fn until(browser: &mut Browser, house: &House, path: &str, wanted: &str) -
     panic!("{path} never has {wanted}: {}", browser.get(house, path).await.text);
 }
 
-fn spooled(to: &str) -> String {
+pub(super) fn spooled(to: &str) -> String {
     format!(
         "[192.0.2.1]:1;[127.0.0.1]:25;Mon, 23 Nov 2026 10:00:00 +0000\r\nmx.a.test\r\nS1\r\nMAIL FROM:<s@b.test>\r\n\
          RCPT TO:<{to}>\r\n<<MAIL-DATA>>\r\nSubject: hello\r\n\r\nbody\r\n"
@@ -127,6 +127,41 @@ async fn the_dashboard_shows_mail_by_hours_and_what_the_check_found_with_links_t
         tokio::task::yield_now().await;
     }
     panic!("the check does not see the repair");
+}
+
+/// JD-61. The pages of a search are of one moment; its first page looks anew.
+#[tokio::test]
+async fn jd61_a_search_is_made_once_for_all_its_pages() {
+    let house = house();
+    for n in 0..120 {
+        house.write(
+            &format!("spool/0/1/rsnd/{}.a.b.{n}.mx", 1_795_427_000_000_u64 + n),
+            spooled("wanted@c.test"),
+        );
+    }
+    let mut root = logged_in(&house, "root").await;
+    let first = root.get(&house, "/jdwa/queue?q=wanted").await;
+    assert!(first.text.contains("Found as of 23 Nov 2026"), "{}", first.text);
+    let spool = house.directory.path().join("spool/0/1/rsnd");
+    let gone = spool.join("1795427000119.a.b.119.mx");
+    fs::remove_file(gone).unwrap();
+    house.write("spool/0/1/rsnd/1795427000200.a.b.200.mx", spooled("wanted@c.test"));
+    let rows = |page: &Answer| page.text.matches("name=\"m\"").count();
+    let last = root.get(&house, "/jdwa/queue?q=wanted&page=3").await;
+    assert_eq!(
+        (rows(&last), last.text.contains("a.b.200")),
+        (19, false),
+        "what is gone is not shown: {}",
+        last.text
+    );
+    // Another search, another part, or a later one is not mixed up with it.
+    assert_eq!(rows(&root.get(&house, "/jdwa/queue?q=wanted&part=frozen&page=2").await), 0);
+    assert_eq!(rows(&root.get(&house, "/jdwa/queue?q=nobody&page=2").await), 0);
+    root.get(&house, "/jdwa/queue?q=wanted").await;
+    house.write("spool/0/1/rsnd/1795427000201.a.b.201.mx", spooled("wanted@c.test"));
+    house.clock.advance(std::time::Duration::from_secs(61));
+    let later = root.get(&house, "/jdwa/queue?q=wanted&page=3").await;
+    assert_eq!((rows(&later), later.text.contains("a.b.201")), (21, true), "{}", later.text);
 }
 
 /// JD-59.
