@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use super::users::Addresses;
 use super::{Admin, AdminError};
 use crate::address::Mailbox;
-use crate::mailroot::Account;
 use crate::mailroot::accounts::{AliasRow, ExtAliasRow};
 use crate::tab::wildcard;
 
@@ -78,14 +78,11 @@ impl Admin {
             .collect()
     }
 
-    /// The aliases that lead to an account, in its domain or as its full address.
-    pub(super) fn remove_aliases_of(&self, account: &Account) -> Result<(), AdminError> {
-        let address = account.address();
+    /// The aliases that lead to one of the accounts, in its domain or as its full address.
+    pub(super) fn remove_aliases_of(&self, accounts: &Addresses) -> Result<(), AdminError> {
         self.editor.remove_rows(Path::new(ALIASES), |row| {
-            let in_domain = row.has_key(&[&*account.domain]);
-            let target = row.value(2);
-            target.eq_ignore_ascii_case(address.as_bytes())
-                || (in_domain && target.eq_ignore_ascii_case(account.name.as_bytes()))
+            let (domain, target) = (row.value(0), row.value(2));
+            accounts.hold_address(target) || accounts.hold(domain, target)
         })?;
         Ok(())
     }
@@ -148,12 +145,9 @@ impl Admin {
             .collect())
     }
 
-    /// The outside addresses for which this account's address is shown.
-    pub(super) fn remove_ext_aliases_of(&self, account: &Account) -> Result<(), AdminError> {
-        self.editor.remove_rows(Path::new(EXT_ALIASES), |row| {
-            row.value(2).eq_ignore_ascii_case(account.domain.as_bytes())
-                && row.value(3).eq_ignore_ascii_case(account.name.as_bytes())
-        })?;
+    /// The outside addresses for which the address of one of the accounts is shown.
+    pub(super) fn remove_ext_aliases_of(&self, accounts: &Addresses) -> Result<(), AdminError> {
+        self.editor.remove_rows(Path::new(EXT_ALIASES), |row| accounts.hold(row.value(2), row.value(3)))?;
         Ok(())
     }
 }

@@ -48,10 +48,9 @@ impl Admin {
         let tables = self.snapshot();
         let domain = &*tables.domains.get(domain).ok_or(AdminError::DomainNotHandled)?.domain.clone();
         let accounts = tables.users.rows().iter();
-        let accounts = accounts.filter(|account| account.domain.eq_ignore_ascii_case(domain));
-        for account in accounts.clone() {
-            self.drop_account_rows(&tables, account)?;
-        }
+        let accounts: Vec<_> =
+            accounts.filter(|account| account.domain.eq_ignore_ascii_case(domain)).cloned().collect();
+        self.drop_account_rows(&tables, &accounts)?;
         self.editor.remove_rows(Path::new(ALIASES), |row| row.has_key(&[domain]))?;
         self.editor.remove_rows(Path::new(EXT_ALIASES), |row| {
             row.value(2).eq_ignore_ascii_case(domain.as_bytes())
@@ -67,7 +66,7 @@ impl Admin {
         }
         // The accounts are not told of one by one (golden `pop3_extauth`).
         self.tell(AccountChange::DomainRemoved { domain });
-        for account in accounts {
+        for account in &accounts {
             self.remove_directory(&MailRoot::account_directory(account))?;
         }
         if is_directory_name(domain) {

@@ -1,7 +1,8 @@
 //! Groups of accounts (`jdmail.md` JD-45): `groups/<domain>/<group>/` with `members.tab` and `user.tab`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::{Admin, AdminError, is_directory_name};
 use crate::mailroot::groups::MEMBERS_TAB;
@@ -75,10 +76,20 @@ impl Admin {
         Ok(())
     }
 
-    /// Takes an account that goes out of all groups.
-    pub(super) fn leave_groups(&self, tables: &Snapshot, account: &Account) -> Result<(), AdminError> {
-        for file in member_files(tables, account) {
-            self.editor.remove_rows(&file, |row| row.has_key(&[&*account.name]))?;
+    /// Takes accounts that go out of all groups.
+    pub(super) fn leave_groups(
+        &self,
+        tables: &Snapshot,
+        accounts: &[Arc<Account>],
+    ) -> Result<(), AdminError> {
+        let mut leaving: BTreeMap<PathBuf, HashSet<Vec<u8>>> = BTreeMap::new();
+        for account in accounts {
+            for file in member_files(tables, account) {
+                leaving.entry(file).or_default().insert(account.name.to_ascii_lowercase().into_bytes());
+            }
+        }
+        for (file, gone) in leaving {
+            self.editor.remove_rows(&file, |row| gone.contains(&row.value(0).to_ascii_lowercase()))?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bstr::{BString, ByteSlice};
 
+use super::users::Addresses;
 use super::{Admin, AdminError, is_directory_name};
 use crate::address::PathError;
 use crate::auth;
@@ -11,7 +12,7 @@ use crate::durable::FILE_MODE;
 use crate::mailroot::edit::Planned;
 use crate::mailroot::links::{LinkTarget, Pop3Link};
 use crate::mailroot::routing::HostPort;
-use crate::mailroot::{Account, MailRoot, Snapshot};
+use crate::mailroot::{MailRoot, Snapshot};
 
 const POP3_LINKS: &str = "pop3links.tab";
 
@@ -173,24 +174,26 @@ impl Admin {
         written.map_err(|source| AdminError::Disk { action: "write", path, source })
     }
 
-    /// All links of an account that goes.
-    pub(super) fn remove_links_of(&self, tables: &Snapshot, account: &Account) -> Result<(), AdminError> {
-        let key = [&*account.domain, &*account.name];
-        self.drop_links(tables, &key)
+    /// All links of accounts that go.
+    pub(super) fn remove_links_of(&self, tables: &Snapshot, accounts: &Addresses) -> Result<(), AdminError> {
+        self.drop_links(tables, |domain, name| accounts.hold(domain, name))
     }
 
     /// All links of a domain that goes.
     pub(super) fn remove_links_of_domain(&self, tables: &Snapshot, domain: &str) -> Result<(), AdminError> {
-        self.drop_links(tables, &[domain])
+        self.drop_links(tables, |of, _| of.eq_ignore_ascii_case(domain.as_bytes()))
     }
 
-    fn drop_links(&self, tables: &Snapshot, key: &[&str]) -> Result<(), AdminError> {
-        self.editor.remove_rows(Path::new(POP3_LINKS), |row| row.has_key(key))?;
-        let links = tables.pop3_links.rows().iter().filter(|link| {
-            let columns = [&*link.local_domain, &*link.local_name];
-            key.iter().zip(columns).all(|(want, column)| want.eq_ignore_ascii_case(column))
-        });
-        links.into_iter().try_for_each(|link| self.forget_link(tables, link))
+    fn drop_links(
+        &self,
+        tables: &Snapshot,
+        is_gone: impl Fn(&[u8], &[u8]) -> bool,
+    ) -> Result<(), AdminError> {
+        self.editor.remove_rows(Path::new(POP3_LINKS), |row| is_gone(row.value(0), row.value(1)))?;
+        let links = tables.pop3_links.rows().iter();
+        links
+            .filter(|link| is_gone(link.local_domain.as_bytes(), link.local_name.as_bytes()))
+            .try_for_each(|link| self.forget_link(tables, link))
     }
 }
 

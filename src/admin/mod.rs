@@ -76,6 +76,7 @@ pub use password_lists::{PasswordList, WaitingList};
 pub use passwords::{PasswordFault, RANDOM_PASSWORD_CHARS};
 pub use programs::{AccountChange, AccountPrograms, ExternalPrograms};
 pub use relays::{Relay, RelayOf};
+pub use selection::Switched;
 pub use services::{Board, ListenState, Listening};
 pub use tables::{Reload, TableReport};
 pub use usage::{AccountUsage, DomainUsage};

@@ -7,17 +7,44 @@ use crate::mailroot::schema::user as variables;
 use crate::mailroot::schema::{Flag, Variable};
 use crate::mailroot::{Account, MailRoot, Snapshot};
 
-/// What switches an account off and on.
-const SWITCHES: [&Flag; 4] =
-    [&variables::RECEIVE_ENABLE, &variables::SMTP_ENABLE, &variables::POP_ENABLE, &variables::IMAP_ENABLE];
+/// What of an account is switched off and on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switched {
+    /// All of it: receiving and the three ways to log in.
+    Account,
+    /// Log-in for sending.
+    Smtp,
+    /// Log-in with POP3.
+    Pop3,
+    /// Log-in with IMAP.
+    Imap,
+}
+
+impl Switched {
+    fn switches(self) -> Vec<&'static Flag> {
+        match self {
+            Self::Account => vec![
+                &variables::RECEIVE_ENABLE,
+                &variables::SMTP_ENABLE,
+                &variables::POP_ENABLE,
+                &variables::IMAP_ENABLE,
+            ],
+            Self::Smtp => vec![&variables::SMTP_ENABLE],
+            Self::Pop3 => vec![&variables::POP_ENABLE],
+            Self::Imap => vec![&variables::IMAP_ENABLE],
+        }
+    }
+}
 
 impl Admin {
-    /// Switches accounts off: they receive no mail and nobody can log in to them. Their mail stays.
+    /// Switches accounts off, or one way to log in to them. A whole account that is off receives no mail and nobody
+    /// can log in to it; its mail stays.
     ///
     /// # Errors
     /// `UserNotFound` for the first name that is no account of the domain, `Edit`.
-    pub fn disable_users(&self, domain: &str, names: &[String]) -> Result<(), AdminError> {
-        let off = SWITCHES.map(|switch| (&**switch, Some("0")));
+    pub fn disable_users(&self, domain: &str, names: &[String], what: Switched) -> Result<(), AdminError> {
+        let off: Vec<(&Variable, _)> =
+            what.switches().into_iter().map(|switch| (&**switch, Some("0"))).collect();
         self.set_variables_of(domain, names, &off)
     }
 
@@ -26,13 +53,13 @@ impl Admin {
     ///
     /// # Errors
     /// As [`Admin::disable_users`].
-    pub fn enable_users(&self, domain: &str, names: &[String]) -> Result<(), AdminError> {
+    pub fn enable_users(&self, domain: &str, names: &[String], what: Switched) -> Result<(), AdminError> {
         let _changing = self.changing();
         let tables = self.snapshot();
         for account in accounts_of(&tables, domain, names)? {
             let settings = tables.user_settings(&account);
             let mut edit = self.editor.begin(&MailRoot::user_tab(&account))?;
-            for switch in SWITCHES {
+            for switch in what.switches() {
                 let groups = settings.files().iter().filter(|file| file.group.is_some());
                 let by_group = groups.map(|file| &file.variables).find(|variables| variables.has(switch));
                 let is_off = by_group.is_some_and(|variables| !variables.flag(switch));
@@ -65,13 +92,20 @@ impl Admin {
         Ok(())
     }
 
-    /// Removes accounts one after the other, as [`Admin::remove_user`].
+    /// Removes accounts, as [`Admin::remove_user`]: each table is written once.
     ///
     /// # Errors
-    /// `UserNotFound` before anything is removed; then as [`Admin::remove_user`]: those before the failure are gone.
+    /// `UserNotFound` before anything is removed; then as [`Admin::remove_user`].
     pub fn remove_users(&self, domain: &str, names: &[String]) -> Result<(), AdminError> {
-        accounts_of(&self.snapshot(), domain, names)?;
-        names.iter().try_for_each(|name| self.remove_user(domain, name))
+        let _changing = self.changing();
+        let tables = self.snapshot();
+        self.remove_accounts(&tables, &accounts_of(&tables, domain, names)?)
+    }
+
+    /// Those of some names that are accounts of a domain now.
+    pub fn still_accounts(&self, domain: &str, names: &[String]) -> Vec<String> {
+        let tables = self.snapshot();
+        names.iter().filter(|name| tables.users.get(domain, name).is_some()).cloned().collect()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Accounts: `mailusers.tab`, the account's directory, `user.tab` (`mailroot.md` 7.3, 9).
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bstr::{BString, ByteSlice as _};
 
@@ -62,11 +64,6 @@ impl Admin {
         }]))
     }
 
-    /// Whether the table has the account now: an edit that failed in its last sync has taken place all the same.
-    fn has_row(&self, domain: &str, name: &str) -> bool {
-        self.snapshot().users.get(domain, name).is_some()
-    }
-
     /// Removes an account (`userdel`) with its aliases, links and directory.
     ///
     /// # Errors
@@ -78,33 +75,49 @@ impl Admin {
             return Err(AdminError::DomainNotHandled);
         }
         let account = tables.users.get(domain, name).ok_or(AdminError::UserNotFound)?;
-        let dropped = self.drop_account_rows(&tables, account);
-        let (domain, name) = (&*account.domain, &*account.name);
-        if dropped.is_err() && self.has_row(domain, name) {
-            return dropped;
+        self.remove_accounts(&tables, std::slice::from_ref(account))
+    }
+
+    /// Removes accounts: all of their rows with one edit of each table, then their directories.
+    pub(super) fn remove_accounts(
+        &self,
+        tables: &Snapshot,
+        accounts: &[Arc<Account>],
+    ) -> Result<(), AdminError> {
+        let dropped = self.drop_account_rows(tables, accounts);
+        if dropped.is_err() {
+            // An edit that failed in its last sync has taken place all the same.
+            let now = self.snapshot();
+            let stays = |account: &Arc<Account>| now.users.get(&account.domain, &account.name).is_some();
+            if accounts.iter().any(stays) {
+                return dropped;
+            }
         }
-        self.leave_groups(&tables, account)?;
-        let directory = &MailRoot::account_directory(account);
-        self.tell(AccountChange::UserRemoved { domain, name, directory });
-        let is_shared = tables.users.rows().iter().any(|other| {
-            !std::ptr::eq(&**other, &**account) && MailRoot::account_directory(other) == *directory
-        });
-        if is_shared {
-            // A hand-edited table: the directory is another account's as well.
-            return dropped;
+        self.leave_groups(tables, accounts)?;
+        let shared = directories_of_others(tables, accounts);
+        for account in accounts {
+            let (domain, name) = (&*account.domain, &*account.name);
+            let directory = &MailRoot::account_directory(account);
+            self.tell(AccountChange::UserRemoved { domain, name, directory });
+            if !shared.contains(directory) {
+                self.remove_directory(directory)?;
+            }
         }
-        self.remove_directory(directory)?;
         dropped
     }
 
-    /// Removes a row of `mailusers.tab` and all rows that hang on it; its own last, so that a removal that failed in the
-    /// middle can be repeated.
-    pub(super) fn drop_account_rows(&self, tables: &Snapshot, account: &Account) -> Result<(), AdminError> {
-        let key = [&*account.domain, &*account.name];
-        self.remove_aliases_of(account)?;
-        self.remove_ext_aliases_of(account)?;
-        self.remove_links_of(tables, account)?;
-        self.editor.remove_rows(Path::new(MAIL_USERS), |row| row.has_key(&key))?;
+    /// Removes rows of `mailusers.tab` and all rows that hang on them; their own last, so that a removal that failed in
+    /// the middle can be repeated.
+    pub(super) fn drop_account_rows(
+        &self,
+        tables: &Snapshot,
+        accounts: &[Arc<Account>],
+    ) -> Result<(), AdminError> {
+        let accounts = Addresses::of(accounts);
+        self.remove_aliases_of(&accounts)?;
+        self.remove_ext_aliases_of(&accounts)?;
+        self.remove_links_of(tables, &accounts)?;
+        self.editor.remove_rows(Path::new(MAIL_USERS), |row| accounts.hold(row.value(0), row.value(1)))?;
         Ok(())
     }
 
@@ -211,6 +224,38 @@ impl Admin {
         }
         Ok(edit.commit()?)
     }
+}
+
+/// Names of accounts, for looking at all rows of a table once.
+#[derive(Debug)]
+pub(super) struct Addresses(HashSet<Vec<u8>>);
+
+impl Addresses {
+    fn of(accounts: &[Arc<Account>]) -> Self {
+        Self(accounts.iter().map(|account| account.address().to_ascii_lowercase().into_bytes()).collect())
+    }
+
+    /// Whether one of them is of this domain and has this name, in any case.
+    pub(super) fn hold(&self, domain: &[u8], name: &[u8]) -> bool {
+        self.hold_address(&[name, b"@", domain].concat())
+    }
+
+    /// Whether one of them has this address.
+    pub(super) fn hold_address(&self, address: &[u8]) -> bool {
+        self.0.contains(&address.to_ascii_lowercase())
+    }
+}
+
+/// Directories of these accounts that are others' as well: a hand-edited table.
+fn directories_of_others(tables: &Snapshot, accounts: &[Arc<Account>]) -> HashSet<PathBuf> {
+    let gone: HashSet<*const Account> = accounts.iter().map(Arc::as_ptr).collect();
+    let theirs: HashSet<PathBuf> =
+        accounts.iter().map(|account| MailRoot::account_directory(account)).collect();
+    let others = tables.users.rows().iter().filter(|other| !gone.contains(&Arc::as_ptr(other)));
+    others
+        .map(|other| MailRoot::account_directory(other))
+        .filter(|directory| theirs.contains(directory))
+        .collect()
 }
 
 pub(super) fn check_new_user(tables: &Snapshot, domain: &str, name: &str) -> Result<(), AdminError> {

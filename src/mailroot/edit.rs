@@ -359,7 +359,7 @@ impl Edit {
     /// Removes all rows that `wanted` names and returns how many there were. The last row leaves an empty file.
     pub fn remove_where(&mut self, mut wanted: impl FnMut(&EditRow) -> bool) -> usize {
         let found: Vec<usize> = self.rows().filter(|row| wanted(row)).map(|row| row.index).collect();
-        found.iter().rev().for_each(|&index| self.content.remove(index));
+        self.content.remove_all(&found);
         found.len()
     }
 

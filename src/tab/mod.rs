@@ -62,6 +62,16 @@ impl TabFile {
         }
     }
 
+    /// Removes the lines at `indexes`, which ascend: many at the cost of one.
+    pub fn remove_all(&mut self, indexes: &[usize]) {
+        let (mut index, mut gone) = (0, indexes.iter().peekable());
+        self.lines.retain(|_| {
+            let is_gone = gone.next_if(|&&next| next == index).is_some();
+            index += 1;
+            !is_gone
+        });
+    }
+
     /// Appends a record. A last line without a line end gets one first (decision 20).
     pub fn push(&mut self, record: &Record) {
         // A CR alone does not end a line.

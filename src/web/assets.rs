@@ -64,7 +64,9 @@ embedded!(
     "templates/_control.html",
     "templates/_department.html",
     "templates/_domain.html",
+    "templates/_faults.html",
     "templates/_field.html",
+    "templates/_job.html",
     "templates/_log_rows.html",
     "templates/_mail_of_account.html",
     "templates/_pages.html",
@@ -114,6 +116,7 @@ embedded!(
     "templates/users.html",
     "templates/users_all.html",
     "templates/welcome.html",
+    "templates/work.html",
 );
 
 impl Assets {

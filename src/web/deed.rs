@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::bulk::Bulk;
 use crate::admin::{Admin, AdminError};
 use crate::mailroot::edit::Planned;
 use crate::mailroot::line_diff::unified;
@@ -19,6 +20,7 @@ pub(super) struct Deed {
     is_grave: bool,
     tables: Vec<(PathBuf, Arc<Vec<u8>>)>,
     held_bytes: usize,
+    bulk: Option<Arc<Bulk>>,
     run: Box<Run>,
 }
 
@@ -46,8 +48,25 @@ impl Deed {
         key: &'static str,
         run: impl Fn(&Admin) -> Result<(), AdminError> + Send + Sync + 'static,
     ) -> Self {
-        let run = Box::new(run);
-        Self { key, domain: None, is_grave: false, tables: Vec::new(), held_bytes: size_of::<Self>(), run }
+        Self {
+            key,
+            domain: None,
+            is_grave: false,
+            tables: Vec::new(),
+            held_bytes: size_of::<Self>(),
+            bulk: None,
+            run: Box::new(run),
+        }
+    }
+
+    /// A change of accounts of a domain, for who administers it. Of very many, [`Deed::run`] does some only, to be shown;
+    /// [`Deed::bulk`] does all.
+    pub(super) fn for_accounts(key: &'static str, bulk: Bulk) -> Self {
+        let bulk = Arc::new(bulk);
+        let shown = Arc::clone(&bulk);
+        let deed = Self::new(key, move |admin| shown.run_shown(admin)).within(bulk.domain.clone());
+        let deed = deed.holding(bulk.bytes());
+        Self { bulk: bulk.is_long().then_some(bulk), ..deed }
     }
 
     /// Gives a table the content that was made from `base`.
@@ -94,6 +113,11 @@ impl Deed {
     /// The tables that it writes as a whole, with their contents.
     pub(super) fn tables(&self) -> &[(PathBuf, Arc<Vec<u8>>)] {
         &self.tables
+    }
+
+    /// The whole of a change of very many accounts.
+    pub(super) fn bulk(&self) -> Option<&Arc<Bulk>> {
+        self.bulk.as_ref()
     }
 
     /// Bytes it holds in memory, roughly.

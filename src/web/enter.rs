@@ -111,6 +111,7 @@ fn prepare(
         params,
         query: pairs(parts.uri.query().unwrap_or_default().as_bytes()),
         form: Pairs::new(),
+        shown: Mutex::default(),
         upload: Mutex::default(),
         text_file: None,
         session: session.filter(|_| signed_in.is_some()),

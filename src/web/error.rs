@@ -1,5 +1,7 @@
 //! Why a page is not shown or a change not made, and how people are told.
 
+use std::io::{self, ErrorKind};
+
 use axum::http::StatusCode;
 
 use crate::admin::AdminError;
@@ -50,14 +52,34 @@ impl WebError {
     /// The status of the answer.
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::History(HistoryError::None { .. } | HistoryError::NoSuchState { .. }) => {
+                StatusCode::NOT_FOUND
+            }
             Self::Forbidden | Self::BadToken => StatusCode::FORBIDDEN,
             Self::BadForm => StatusCode::BAD_REQUEST,
             Self::Stale => StatusCode::CONFLICT,
+            _ if self.disk_key().is_some() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Admin(AdminError::Edit(EditError::Conflict(_))) => StatusCode::CONFLICT,
             Self::Admin(error) if is_answer(error) => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+
+    /// The key for a disk that takes no change, whatever was to be changed.
+    fn disk_key(&self) -> Option<&'static str> {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                return match error.kind() {
+                    ErrorKind::ReadOnlyFilesystem => Some("error.read_only"),
+                    ErrorKind::PermissionDenied => Some("error.no_permission"),
+                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some("error.disk_full"),
+                    _ => None,
+                };
+            }
+            cause = error.source();
+        }
+        None
     }
 
     /// The key of what the page is called.
@@ -71,6 +93,9 @@ impl WebError {
 
     /// The key of its text; `error.other` shows the error's own words.
     pub(super) fn key(&self) -> &'static str {
+        if let Some(key) = self.disk_key() {
+            return key;
+        }
         match self {
             Self::NotFound => "error.not_found",
             Self::Forbidden => "error.forbidden",

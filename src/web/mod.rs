@@ -21,6 +21,7 @@
 pub mod assets;
 mod audit;
 mod bans;
+mod bulk;
 mod certificate;
 mod checks;
 mod cookies;
@@ -206,7 +207,8 @@ impl App {
         }
         services.admin.remove_unfinished_backups(&services.backups);
         let (sessions, bans) = (Sessions::default(), Bans::default());
-        let (checks, jobs, traffic) = (Checks::default(), Jobs::default(), Traffic::default());
+        let jobs = Jobs::open(services.tables.current().root().path());
+        let (checks, traffic) = (Checks::default(), Traffic::default());
         Ok(Self {
             services,
             sessions,

@@ -122,6 +122,7 @@ pub static ROUTES: &[Route] = &[
     post("/jdwa/domains/{domain}/users/{name}/outgoing", Domain, "nav.domains", users::outgoing_relay),
     post("/jdwa/domains/{domain}/users/{name}/old-mail", Domain, "nav.domains", users::remove_old_mail),
     post("/jdwa/domains/{domain}/selection", Domain, "nav.domains", users::selection),
+    get("/jdwa/domains/{domain}/work", Domain, "nav.domains", users::work),
     get("/jdwa/domains/{domain}/import", Domain, "nav.domains", import::show),
     text_upload("/jdwa/domains/{domain}/import", Domain, "nav.domains", import::submit),
     post("/jdwa/domains/{domain}/import/passwords", Domain, "nav.domains", import::passwords),
@@ -188,6 +189,9 @@ pub static ROUTES: &[Route] = &[
     get("/jdwa/raw/{table}", System, "nav.tables", raw::show),
     post("/jdwa/raw/{table}", System, "nav.tables", raw::save),
     post("/jdwa/raw/{table}/check", System, "nav.tables", raw::check),
+    get("/jdwa/text/{base}", System, "nav.tables", raw::show),
+    post("/jdwa/text/{base}", System, "nav.tables", raw::save),
+    post("/jdwa/text/{base}/check", System, "nav.tables", raw::check),
     get("/jdwa/check", System, "nav.dashboard", dashboard::problems),
     post("/jdwa/check", System, "nav.dashboard", dashboard::check),
     get("/jdwa/services", System, "nav.services", services::show),
@@ -266,57 +270,20 @@ impl Access {
 /// order in which they are shown. A topic that is not here comes last in the last group.
 const GROUPS: &[(&str, &[&str])] = &[
     ("", &["dashboard"]),
+    ("topics.accounts", &["domains", "defaults", "users", "addressbook", "welcome", "administrators"]),
+    ("topics.mail", &["queue", "explain", "aliases", "forwarding", "smtpauth", "pulls"]),
+    ("topics.protection", &["access", "spammers", "filters", "passwords"]),
     (
-        "topics.accounts",
-        &[
-            "domains",
-            "defaults",
-            "users",
-            "groups",
-            "import",
-            "lists",
-            "addressbook",
-            "welcome",
-            "administrators",
-        ],
+        "topics.system",
+        &["services", "settings", "certificates", "logs", "backup", "tables", "history", "about"],
     ),
-    (
-        "topics.mail",
-        &[
-            "queue",
-            "explain",
-            "mailproc",
-            "processing",
-            "aliases",
-            "external",
-            "forwarding",
-            "smtpfwd",
-            "gateways",
-            "smtpgw",
-            "relay",
-            "smtpauth",
-            "pulls",
-            "pop3links",
-            "custom",
-        ],
-    ),
-    (
-        "topics.protection",
-        &[
-            "access",
-            "allowlist",
-            "ipprop",
-            "ipmap",
-            "spammers",
-            "senders",
-            "filters",
-            "rules",
-            "passwords",
-            "bans",
-        ],
-    ),
-    ("topics.system", &["services", "settings", "certificates", "logs", "backup", "tables", "history"]),
 ];
+
+/// All topics that have a place, without their `nav.`.
+#[cfg(test)]
+pub(super) fn placed() -> impl Iterator<Item = &'static str> {
+    GROUPS.iter().flat_map(|(_, topics)| topics.iter().copied())
+}
 
 /// A group of the navigation.
 #[derive(Debug, PartialEq, Serialize)]

@@ -15,7 +15,7 @@ use super::deed::Draft;
 const SESSIONS_MAX: usize = 1000;
 
 /// Versions of tables and drafts that one session keeps; older ones are forgotten. Ours: tabs open at once.
-const KEPT_MAX: usize = 12;
+const KEPT_MAX: usize = 24;
 
 /// Bytes that they may hold together, in one session. Ours: three times the largest table of 100,000 accounts.
 const KEPT_BYTES_MAX: usize = 64 << 20;

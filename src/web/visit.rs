@@ -1,7 +1,7 @@
 //! One request as handlers see it: who asks, in which language, with which form; and how they answer.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
@@ -25,6 +25,15 @@ use crate::net::tls::SERVER_KEY;
 /// Names and values of a query or a form, in order.
 pub(super) type Pairs = Vec<(String, String)>;
 
+/// A table that a page shows.
+#[derive(Debug)]
+pub(super) struct ShownTable {
+    /// The name that this version is kept under.
+    pub(super) id: String,
+    pub(super) file: PathBuf,
+    pub(super) bytes: Arc<Vec<u8>>,
+}
+
 /// One request.
 pub(super) struct Visit {
     pub(super) app: Arc<App>,
@@ -32,6 +41,8 @@ pub(super) struct Visit {
     pub(super) params: Pairs,
     pub(super) query: Pairs,
     pub(super) form: Pairs,
+    /// Tables that the page shows.
+    pub(super) shown: Mutex<Vec<ShownTable>>,
     /// The file of a form that has one.
     pub(super) upload: Mutex<Option<Receiving>>,
     /// The small file of a form that has one.
@@ -144,14 +155,42 @@ impl Visit {
         }
     }
 
+    /// Says whether work has begun, or something else is being done.
+    pub(super) fn flash_begun(&self, has_begun: bool) {
+        match has_begun {
+            true => self.flash("good", self.say("backup.begun", &[])),
+            false => self.flash("bad", self.say("backup.busy", &[])),
+        }
+    }
+
     /// Keeps something for when the page comes back.
     ///
     /// # Errors
     /// Nobody is logged in, or no random numbers.
     pub(super) fn keep(&self, kept: Kept) -> Result<String, WebError> {
         let id = self.session.as_ref().ok_or(WebError::Forbidden)?;
-        let kept = self.app.sessions.peek(id, |session| session.keep(kept));
-        Ok(kept.ok_or(WebError::Forbidden)??)
+        let base = match &kept {
+            Kept::Base(file, bytes) => Some((file.clone(), Arc::clone(bytes))),
+            _ => None,
+        };
+        let id = self.app.sessions.peek(id, |session| session.keep(kept)).ok_or(WebError::Forbidden)??;
+        if let Some((file, bytes)) = base {
+            self.shown.lock().unwrap_or_else(PoisonError::into_inner).push(ShownTable {
+                id: id.clone(),
+                file,
+                bytes,
+            });
+        }
+        Ok(id)
+    }
+
+    /// Has the page tell what is wrong with a table that it shows without a form for it.
+    ///
+    /// # Errors
+    /// The table cannot be read, and as [`Visit::keep`].
+    pub(super) fn shows(&self, file: PathBuf) -> Result<(), WebError> {
+        let bytes = self.app.services.admin.table_text(&file)?;
+        self.keep(Kept::Base(file, Arc::new(bytes))).map(drop)
     }
 
     /// The version of a file that the form was made from, named by its field `base`.
@@ -177,7 +216,9 @@ impl Visit {
     pub(super) fn propose(&self, deed: Deed, back: &str) -> Result<Response, WebError> {
         let planned = self.app.services.admin.rehearse(|admin| deed.run(admin))?;
         let mut changes = deed::changes(&planned, self.context_lines());
-        if changes.is_empty() {
+        let bulk =
+            deed.bulk().map(|bulk| context! { count => bulk.names.len(), shown => bulk.shown().len() });
+        if changes.is_empty() && bulk.is_none() {
             self.flash("good", self.say("confirm.nothing", &[]));
             return Ok(redirect(back));
         }
@@ -193,7 +234,10 @@ impl Visit {
         let title = self.say(deed.key(), &[]);
         let grave = deed.is_grave();
         let id = self.keep(Kept::Draft(Arc::new(Draft { deed, back: back.to_owned() })))?;
-        self.page("confirm.html", context! { title, changes, unshown, problems, grave, draft => id, back })
+        self.page(
+            "confirm.html",
+            context! { title, changes, unshown, problems, grave, bulk, draft => id, back },
+        )
     }
 
     /// Unchanged rows around a change belong to other domains as well.
@@ -224,7 +268,9 @@ impl Visit {
             .as_ref()
             .and_then(|id| self.app.sessions.peek(id, |session| std::mem::take(&mut session.flash)));
         let nav = super::routes::navigation(self.who.as_ref(), super::rows::topic(self));
+        let shown = std::mem::take(&mut *self.shown.lock().unwrap_or_else(PoisonError::into_inner));
         let base = context! {
+            faults => super::pages::raw::faults(self, template, &shown),
             lang => self.language.tag(),
             theme => self.theme,
             csrf => self.csrf,

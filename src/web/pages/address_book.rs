@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Paging, domains};
 use crate::admin::Admin;
+use crate::mailroot::MailRoot;
 use crate::mailroot::address_book::{BookRow, Department, SEPARATOR};
 use crate::web::deed::Deed;
 use crate::web::error::WebError;
@@ -67,6 +68,7 @@ pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
 pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
     let domain = visit.domain()?;
     let book = visit.app.services.admin.address_book(&domain)?;
+    visit.shows(MailRoot::domain_directory(&domain).join("addressbook.tab"))?;
     let tree = book.tree();
     let rows = format!("{}/rows/addressbook.tab", domains::link(&domain));
     let mut paths = Vec::new();

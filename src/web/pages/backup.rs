@@ -15,7 +15,7 @@ use crate::web::audit::{self, Note};
 use crate::web::deed::Deed;
 use crate::web::download;
 use crate::web::error::WebError;
-use crate::web::jobs::Jobs;
+use crate::web::jobs::{self, Jobs};
 use crate::web::templates::context;
 use crate::web::trouble;
 use crate::web::visit::{Visit, answer, redirect, segment};
@@ -24,9 +24,6 @@ const PATH: &str = "/jdwa/backup";
 
 /// Tables that are listed one by one. Ours.
 const TABLES_SHOWN_MAX: usize = 200;
-
-/// How often a page with running work is loaded anew, in seconds.
-const RELOAD_SECS: &str = "2";
 
 #[derive(Debug, Serialize)]
 struct Row {
@@ -58,14 +55,11 @@ pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
     let is_running = job.as_ref().is_some_and(|job| job.is_running);
     let free_bytes = crate::durable::free_space(&directory).ok();
     let directory = directory.display().to_string();
-    let mut page = visit.page(
+    let page = visit.page(
         "backup.html",
         context! { rows, job, is_running, directory, free_bytes, received_bytes_max => RECEIVED_BYTES_MAX },
     )?;
-    if is_running {
-        page.headers_mut().insert(header::REFRESH, HeaderValue::from_static(RELOAD_SECS));
-    }
-    Ok(page)
+    Ok(jobs::reloading(page, is_running))
 }
 
 fn note(visit: &Visit, deed: &str) -> Result<(), WebError> {
@@ -93,16 +87,9 @@ fn make(visit: &Visit) -> Result<Response, WebError> {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(done.replace("{name}", &name))
     });
-    say_begun(visit, has_begun);
+    visit.flash_begun(has_begun);
     note(visit, "backup")?;
     Ok(redirect(PATH))
-}
-
-fn say_begun(visit: &Visit, has_begun: bool) {
-    match has_begun {
-        true => visit.flash("good", visit.say("backup.begun", &[])),
-        false => visit.flash("bad", visit.say("backup.busy", &[])),
-    }
 }
 
 /// Takes one that a browser sent.
@@ -121,7 +108,7 @@ pub(in crate::web) fn receive(visit: &Visit) -> Result<Response, WebError> {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(done.replace("{name}", &name))
     });
-    say_begun(visit, has_begun);
+    visit.flash_begun(has_begun);
     Ok(redirect(PATH))
 }
 
@@ -229,7 +216,7 @@ fn restore_files(visit: &Visit, name: &str, path: PathBuf) -> Result<Response, W
         let counts = [("{made}", restored.made), ("{kept}", restored.kept), ("{refused}", restored.refused)];
         Ok(counts.iter().fold(done, |text, (hole, count)| text.replace(hole, &count.to_string())))
     });
-    say_begun(visit, has_begun);
+    visit.flash_begun(has_begun);
     note(visit, &format!("restore files {name} {}", visit.field("within")))?;
     Ok(redirect(PATH))
 }

@@ -7,12 +7,15 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
+use super::domains;
 use crate::admin::AdminError;
 use crate::mailroot::edit::{Conflict, EditError, LineVersion};
 use crate::mailroot::history::with_origin;
 use crate::web::audit::{self, Note};
+use crate::web::bulk::{Bulk, Outcome};
 use crate::web::deed::{self, Deed, Draft};
 use crate::web::error::WebError;
+use crate::web::jobs::{Jobs, Task};
 use crate::web::sessions::Kept;
 use crate::web::visit::{Visit, redirect};
 
@@ -21,6 +24,9 @@ pub(in crate::web) fn confirm(visit: &Visit) -> Result<Response, WebError> {
     let id = visit.field("draft");
     let Some(Kept::Draft(draft)) = visit.kept(id) else { return Err(WebError::Stale) };
     allow(visit, &draft.deed)?;
+    if let Some(bulk) = draft.deed.bulk() {
+        return begin(visit, id, &draft, Arc::clone(bulk));
+    }
     if let Some(session) = &visit.session {
         // First of all: a second click must not do it twice.
         visit.app.sessions.peek(session, |session| session.drop_kept(id));
@@ -47,6 +53,37 @@ pub(in crate::web) fn confirm(visit: &Visit) -> Result<Response, WebError> {
 /// Whether nothing was done because somebody else works on a table, which passes.
 fn is_passing(error: &AdminError) -> bool {
     matches!(error, AdminError::Edit(EditError::Busy { .. } | EditError::OpenForWriting { .. }))
+}
+
+/// Begins what takes too long for a page; a draft that must wait for other work stays.
+fn begin(visit: &Visit, id: &str, draft: &Draft, bulk: Arc<Bulk>) -> Result<Response, WebError> {
+    let (name, peer, said) =
+        (visit.administrator()?.name.to_string(), visit.peer, visit.say("bulk.ended", &[]));
+    let deed = draft.deed.key().trim_start_matches("deed.");
+    let task =
+        Task { what: draft.deed.key(), domain: Some(bulk.domain.clone()), total: bulk.names.len() as u64 };
+    let back = format!("{}/work", domains::link(&bulk.domain));
+    let has_begun = Jobs::begin(&visit.app, task, move |app, tell| {
+        let note = Note { name: &name, peer, deed };
+        let outcome = bulk.run_all(app, &note, tell);
+        let text = ended(&said, &outcome);
+        if outcome.failed == 0 { Ok(text) } else { Err(format!("{text} {}", outcome.first)) }
+    });
+    if has_begun && let Some(session) = &visit.session {
+        visit.app.sessions.peek(session, |session| session.drop_kept(id));
+    }
+    visit.flash_begun(has_begun);
+    Ok(redirect(&back))
+}
+
+fn ended(text: &str, outcome: &Outcome) -> String {
+    let counts = [
+        ("{done}", outcome.done),
+        ("{gone}", outcome.gone),
+        ("{failed}", outcome.failed),
+        ("{left}", outcome.left),
+    ];
+    counts.iter().fold(text.to_owned(), |text, (hole, count)| text.replace(hole, &count.to_string()))
 }
 
 /// Whether the administrator may still do it.

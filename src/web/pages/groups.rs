@@ -11,6 +11,7 @@ use super::profile::{self, Owner, Submitted};
 use super::users::ticked;
 use super::{Paging, domains};
 use crate::mailroot::MailRoot;
+use crate::mailroot::groups::MEMBERS_TAB;
 use crate::tab::TabFile;
 use crate::web::deed::Deed;
 use crate::web::error::WebError;
@@ -100,6 +101,7 @@ fn page(
     let found: Vec<_> =
         members.rows().iter().filter(|row| row.name.to_ascii_lowercase().contains(&wanted)).collect();
     let action = link(domain, group);
+    visit.shows(MailRoot::group_directory(domain, group).join(MEMBERS_TAB))?;
     let (paging, range) = Paging::of(visit, &action, found.len());
     let base = domains::link(domain);
     let rows: Vec<Member> = found[range]

@@ -104,6 +104,7 @@ fn page(
         posts_as_login: perms.contains(&b'A'),
     };
     let rows: Vec<Member> = found[range].iter().map(member).collect();
+    visit.shows(MailRoot::account_directory(list).join("mlusers.tab"))?;
     let path = MailRoot::user_tab(list);
     let file = path.display().to_string();
     let base_id = visit.keep(Kept::Base(path, Arc::new(bytes)))?;

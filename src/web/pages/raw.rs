@@ -1,6 +1,6 @@
-//! Any root table as text, with what the loaders say about each line under it.
+//! Any table as text, with what the loaders say about each line under it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::web::templates::context;
@@ -11,12 +11,14 @@ use serde::Serialize;
 
 use super::dashboard::severity_key;
 use super::rows::table;
+use crate::mailroot::Severity;
 use crate::mailroot::schema::table::of_file;
+use crate::mailroot::snapshot::ROOT_TABLES;
 use crate::web::deed::Deed;
 use crate::web::error::WebError;
 use crate::web::schema_text;
 use crate::web::sessions::Kept;
-use crate::web::visit::Visit;
+use crate::web::visit::{ShownTable, Visit};
 
 /// Problems shown under a text; the first ones. Ours.
 const PROBLEMS_MAX: usize = 100;
@@ -55,9 +57,61 @@ pub(in crate::web) fn problems(visit: &Visit, file: &Path, content: &[u8]) -> Ve
     shown.collect()
 }
 
+/// What is wrong with a table that a page shows as fields.
+#[derive(Debug, Serialize)]
+pub(in crate::web) struct Faults {
+    file: String,
+    /// The editor of its text, for who may use it.
+    link: String,
+    problems: Vec<Shown>,
+    more: usize,
+}
+
+/// Problems of one table that a page shows above its fields. Ours: the editor shows the others.
+const FAULTS_MAX: usize = 5;
+
+/// Larger tables are not looked through once more for a page: lists of rows tell the problems of each row. Ours.
+const FAULTS_BYTES_MAX: usize = 1 << 20;
+
+/// What is wrong with the tables that a page shows, unless it is a page of problems itself.
+pub(in crate::web) fn faults(visit: &Visit, template: &str, shown: &[ShownTable]) -> Vec<Faults> {
+    if template == "raw.html" {
+        return Vec::new();
+    }
+    let of = |table: &ShownTable| {
+        let mut problems = problems(visit, &table.file, &table.bytes);
+        problems.retain(|problem| problem.severity != severity_key(Severity::Note));
+        let more = problems.len().saturating_sub(FAULTS_MAX);
+        problems.truncate(FAULTS_MAX);
+        let link = if visit.is_system() { link(visit, &table.file, &table.id) } else { String::new() };
+        let file = table.file.display().to_string();
+        (!problems.is_empty()).then_some(Faults { file, link, problems, more })
+    };
+    shown.iter().filter(|table| table.bytes.len() <= FAULTS_BYTES_MAX).filter_map(of).collect()
+}
+
+fn link(visit: &Visit, path: &Path, base: &str) -> String {
+    match path.to_str().filter(|name| ROOT_TABLES.contains(name)) {
+        Some(name) => format!("/jdwa/raw/{name}"),
+        None => format!("/jdwa/text/{}", if base.is_empty() { visit.param("base") } else { base }),
+    }
+}
+
+/// The table that the path names: a root table, or one that a page of this session has shown.
+fn place(visit: &Visit) -> Result<PathBuf, WebError> {
+    if visit.param("base").is_empty() {
+        return table(visit).map(|(path, _)| path.to_owned());
+    }
+    match visit.kept(visit.param("base")) {
+        Some(Kept::Base(path, _)) => Ok(path),
+        _ => Err(WebError::Stale),
+    }
+}
+
 /// The editor.
 pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
-    let (path, _) = table(visit)?;
+    let path = place(visit)?;
+    let path = path.as_path();
     let bytes = visit.app.services.admin.table_text(path)?;
     let (text, is_editable) = match bytes.to_str() {
         Ok(text) if bytes.len() <= TEXT_BYTES_MAX => (text.to_owned(), true),
@@ -81,7 +135,7 @@ fn editor(
     let columns: Vec<_> = table.columns.iter().map(|column| column.name).collect();
     let file = path.display().to_string();
     let summary = visit.app.catalogs.schema(visit.language, table.name, table.summary).to_owned();
-    let context = context! { file, base, text, is_editable, problems, columns, summary, is_editor => true };
+    let context = context! { file, action => link(visit, path, ""), base, text, is_editable, problems, columns, summary, is_editor => true };
     visit.page("raw.html", context)
 }
 
@@ -94,7 +148,8 @@ fn typed(visit: &Visit, base: &[u8]) -> Vec<u8> {
 
 /// Looks at the text without saving it: the whole page, or for the script only the list.
 pub(in crate::web) fn check(visit: &Visit) -> Result<Response, WebError> {
-    let (path, _) = table(visit)?;
+    let path = place(visit)?;
+    let path = path.as_path();
     let base = visit.base(path)?;
     let text = typed(visit, &base);
     let problems = problems(visit, path, &text);
@@ -108,9 +163,9 @@ pub(in crate::web) fn check(visit: &Visit) -> Result<Response, WebError> {
 
 /// Saves the text.
 pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
-    let (path, _) = table(visit)?;
-    let base = visit.base(path)?;
+    let path = place(visit)?;
+    let base = visit.base(&path)?;
     let content = typed(visit, &base);
-    let deed = Deed::save_table(path.to_owned(), base, content);
-    visit.propose(deed, &format!("/jdwa/raw/{}", path.display()))
+    let back = link(visit, &path, "");
+    visit.propose(Deed::save_table(path, base, content), &back)
 }

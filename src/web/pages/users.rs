@@ -9,19 +9,20 @@ use serde::Serialize;
 
 use super::profile::{self, Owner, Submitted};
 use super::{Paging, domains};
-use crate::admin::{AccountUsage, AdminError, NewUser, NewUsers, PasswordFault, Relay, RelayOf};
+use crate::admin::{
+    AccountUsage, Admin, AdminError, NewUser, NewUsers, PasswordFault, Relay, RelayOf, Switched,
+};
 use crate::mailroot::schema::user as variables;
 use crate::mailroot::{Account, AccountKind, MailRoot, Snapshot, UserSettings};
 use crate::tab::TabFile;
+use crate::web::bulk::{Bulk, FILES_AT_ONCE, ROWS_AT_ONCE};
 use crate::web::deed::Deed;
 use crate::web::error::WebError;
 use crate::web::form::Field;
+use crate::web::jobs;
 use crate::web::sessions::Kept;
 use crate::web::templates::context;
 use crate::web::visit::{Visit, segment};
-
-/// Accounts that one change touches at most. Ours: each is a file with a diff.
-const SELECTED_MAX: usize = 1000;
 
 #[derive(Debug, Serialize)]
 struct Row {
@@ -107,6 +108,7 @@ fn list_with(visit: &Visit, status: StatusCode, typed: &Typed) -> Result<Respons
         found => found.len(),
         groups => tables.groups(&domain).to_vec(),
         measured => admin.domain_usage(&domain),
+        job => visit.app.jobs.last_of(&domain),
         has_welcome => admin.has_welcome(&domain),
         typed,
     };
@@ -457,8 +459,7 @@ pub(in crate::web) fn selection(visit: &Visit) -> Result<Response, WebError> {
     let (domain, tables) = (visit.domain()?, visit.tables());
     let back = format!("{}/users", domains::link(&domain));
     let refuse = |key: &'static str| {
-        let max = SELECTED_MAX.to_string();
-        visit.flash("bad", visit.say(key, &[("max", &max)]));
+        visit.flash("bad", visit.say(key, &[]));
         Ok(crate::web::visit::redirect(&back))
     };
     let names = match visit.field("all") {
@@ -471,30 +472,62 @@ pub(in crate::web) fn selection(visit: &Visit) -> Result<Response, WebError> {
     if names.is_empty() {
         return refuse("users.none_selected");
     }
-    if names.len() > SELECTED_MAX {
-        return refuse("users.too_many");
+    match selected_deed(visit, domain, names) {
+        Some(deed) => visit.propose(deed, &back),
+        None => refuse("users.bad_limit"),
     }
-    let Some(deed) = selected_deed(visit, domain.clone(), names) else { return refuse("users.bad_limit") };
-    visit.propose(deed.within(domain), &back)
+}
+
+fn switched(visit: &Visit) -> Switched {
+    match visit.field("service") {
+        "smtp" => Switched::Smtp,
+        "pop3" => Switched::Pop3,
+        "imap" => Switched::Imap,
+        _ => Switched::Account,
+    }
 }
 
 fn selected_deed(visit: &Visit, domain: String, names: Vec<String>) -> Option<Deed> {
-    let group = visit.field("group").to_owned();
+    let (of, group, what) = (domain.clone(), visit.field("group").to_owned(), switched(visit));
     Some(match visit.field("act") {
-        "enable" => Deed::new("deed.enable_users", move |admin| admin.enable_users(&domain, &names)),
-        "disable" => Deed::new("deed.disable_users", move |admin| admin.disable_users(&domain, &names)),
-        "join" => Deed::new("deed.join_group", move |admin| admin.add_to_group(&domain, &group, &names)),
-        "leave" => {
-            Deed::new("deed.leave_group", move |admin| admin.remove_from_group(&domain, &group, &names))
+        "enable" => {
+            let run = move |admin: &Admin, names: &[String]| admin.enable_users(&of, names, what);
+            Deed::for_accounts("deed.enable_users", Bulk::new(domain, names, FILES_AT_ONCE, run))
         }
-        "delete" => Deed::new("deed.remove_users", move |admin| admin.remove_users(&domain, &names)).grave(),
+        "disable" => {
+            let run = move |admin: &Admin, names: &[String]| admin.disable_users(&of, names, what);
+            Deed::for_accounts("deed.disable_users", Bulk::new(domain, names, FILES_AT_ONCE, run))
+        }
+        "join" => {
+            let run = move |admin: &Admin, names: &[String]| admin.add_to_group(&of, &group, names);
+            Deed::for_accounts("deed.join_group", Bulk::new(domain, names, ROWS_AT_ONCE, run))
+        }
+        "leave" => {
+            let run = move |admin: &Admin, names: &[String]| admin.remove_from_group(&of, &group, names);
+            Deed::for_accounts("deed.leave_group", Bulk::new(domain, names, ROWS_AT_ONCE, run))
+        }
+        "delete" => {
+            let run = move |admin: &Admin, names: &[String]| admin.remove_users(&of, names);
+            Deed::for_accounts("deed.remove_users", Bulk::new(domain, names, ROWS_AT_ONCE, run)).grave()
+        }
         _ => {
             let typed = visit.field("limit");
             let kilobytes =
                 if typed.is_empty() { None } else { Some(profile::kilobytes(typed)?.to_string()) };
-            Deed::new("deed.limit_users", move |admin| {
-                admin.set_variables_of(&domain, &names, &[(&variables::MAX_MB_SIZE, kilobytes.as_deref())])
-            })
+            let run = move |admin: &Admin, names: &[String]| {
+                admin.set_variables_of(&of, names, &[(&variables::MAX_MB_SIZE, kilobytes.as_deref())])
+            };
+            Deed::for_accounts("deed.limit_users", Bulk::new(domain, names, FILES_AT_ONCE, run))
         }
     })
+}
+
+/// How far a change of very many accounts of the domain is, or what came of the last one.
+pub(in crate::web) fn work(visit: &Visit) -> Result<Response, WebError> {
+    let domain = visit.domain()?;
+    let job = visit.app.jobs.last_of(&domain);
+    let is_running = job.as_ref().is_some_and(|job| job.is_running);
+    let page =
+        visit.page("work.html", context! { base => domains::link(&domain), domain, job, tab => "users" })?;
+    Ok(jobs::reloading(page, is_running))
 }

@@ -58,9 +58,13 @@ pub(super) fn beside() -> (House, Arc<Beside>) {
     (house_with(Arc::<Beside>::clone(&roof)), roof)
 }
 
+/// How long a test waits for work of a thread: many edits, each of them synced, on a busy disk.
+const WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(180);
+
 /// Loads a page until something is in it that a thread of ours puts there.
 pub(super) async fn until(browser: &mut Browser, house: &House, path: &str, wanted: &str) -> Answer {
-    for _ in 0..20_000 {
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < WAIT_MAX {
         let page = browser.get(house, path).await;
         if page.text.contains(wanted) {
             return page;
