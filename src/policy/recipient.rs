@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::address::Mailbox;
 use crate::mailroot::schema::user as variables;
-use crate::mailroot::{Account, AccountKind, Citation, Fact, MailRoot, Snapshot, Step, Trail};
+use crate::mailroot::{Account, AccountKind, Citation, Fact, MailRoot, Snapshot, Step, Trail, UserSettings};
 
 /// Who asks for a recipient.
 #[derive(Clone, Debug)]
@@ -85,17 +85,28 @@ pub fn recipient(
     if user.flag(&variables::CLOSED_ML) {
         let members = snapshot.list_members(&account);
         let poster = members.poster(&asker.sender, asker.login.as_deref());
+        let is_open = poster.is_none() && is_open_to(snapshot, &account, &user, asker);
         trail.note(|| {
             let file = || MailRoot::account_directory(&account).join("mlusers.tab");
-            Step::new(Fact::ClosedList { may_post: poster.is_some() })
+            Step::new(Fact::ClosedList { may_post: is_open || poster.is_some() })
                 .by_all(user.citation(&variables::CLOSED_ML))
+                .by_all(user.citation(&variables::DOMAIN_MAY_POST).filter(|_| is_open))
                 .by_all(poster.map(|member| Citation::new(file(), member.line)))
         });
-        if poster.is_none() {
+        if poster.is_none() && !is_open {
             return Err(RecipientRefusal::ListClosed);
         }
     }
     Ok(Recipient::Local { account, mailbox_bytes_max: None })
+}
+
+/// Whether a list takes mail of its whole domain, and the asker has logged in to an account there (JD-47). An address in
+/// MAIL FROM is no proof of that.
+fn is_open_to(snapshot: &Snapshot, list: &Account, settings: &UserSettings, asker: &Asker) -> bool {
+    let login = asker.login.as_deref().filter(|_| settings.flag(&variables::DOMAIN_MAY_POST));
+    let named = login.and_then(|login| login.rsplit_once('@'));
+    let found = named.and_then(|(name, domain)| snapshot.resolve(domain, name));
+    found.is_some_and(|found| found.account.domain.eq_ignore_ascii_case(&list.domain))
 }
 
 /// Permission `R`, a custom domain, or `smtprelay.tab`. May block.
@@ -154,10 +165,14 @@ mod tests {
         let user = |name: &str, kind: &str| {
             format!("\"home.test\"\t\"{name}\"\t\"00\"\t1\t\"{name}\"\t\"{kind}\"\n")
         };
-        write("mailusers.tab", &[user("anna", "U"), user("off", "U"), user("list", "M")].concat());
+        write(
+            "mailusers.tab",
+            &[user("anna", "U"), user("off", "U"), user("list", "M"), user("open", "M")].concat(),
+        );
         write("domains/home.test/anna/user.tab", "\"MaxMBSize\"\t\"2\"\n");
         write("domains/home.test/off/user.tab", "\"ReceiveEnable\"\t\"0\"\n");
         write("domains/home.test/list/user.tab", "\"ClosedML\"\t\"1\"\n");
+        write("domains/home.test/open/user.tab", "\"ClosedML\"\t\"1\"\n\"DomainMayPost\"\t\"1\"\n");
         write(
             "domains/home.test/list/mlusers.tab",
             "\"w@x.test\"\t\"RW\"\n\"a@x.test\"\t\"RA\"\n\"r@x.test\"\t\"R\"\n",
@@ -220,6 +235,20 @@ mod tests {
         check("list@home.test", &Asker { sender: "w@x.test".into(), ..asker() }, "list@home.test None");
         check("list@home.test", &Asker { sender: "r@x.test".into(), ..asker() }, "Err(ListClosed)");
         check("list@home.test", &Asker { login: Some("a@x.test".into()), ..asker() }, "list@home.test None");
+    }
+
+    /// JD-47.
+    #[test]
+    fn a_list_may_be_open_to_who_has_logged_in_to_its_domain() {
+        let with_login = |login: &str| Asker { login: Some(login.into()), ..asker() };
+        check("open@home.test", &with_login("anna@home.test"), "open@home.test None");
+        check("open@home.test", &with_login("anna@alias.test"), "open@home.test None");
+        check("open@home.test", &with_login("carl@far.test"), "Err(ListClosed)");
+        check("open@home.test", &with_login("nobody@home.test"), "Err(ListClosed)");
+        check("open@home.test", &with_login("anna"), "Err(ListClosed)");
+        // Anybody can write an address of the domain into MAIL FROM.
+        check("open@home.test", &Asker { sender: "anna@home.test".into(), ..asker() }, "Err(ListClosed)");
+        check("list@home.test", &with_login("anna@home.test"), "Err(ListClosed)");
     }
 
     #[test]

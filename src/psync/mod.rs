@@ -50,6 +50,7 @@ use crate::dns::Resolver;
 use crate::durable::Disk;
 use crate::logs::{LogKind, Logs};
 use crate::mailroot::links::{LinkTarget, Pop3Link};
+use crate::mailroot::schema::server as variables;
 use crate::mailroot::{Snapshot, Tables};
 use crate::spool::Spool;
 use client::{Plan, Tally};
@@ -93,7 +94,7 @@ pub struct Services {
 /// `-Yi`, `-Yt`, `-YT`.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
-    /// From one run to the next; zero = only by `.psync-trigger`.
+    /// From one run to the next unless `Pop3SyncInterval` of `server.tab` says another; zero = only by `.psync-trigger`.
     pub interval: Duration,
     /// Links worked at the same time.
     pub links_at_once: usize,
@@ -108,11 +109,11 @@ pub async fn run(services: Services) {
     lock::remove_stale(&root);
     let slots = Arc::new(Semaphore::new(services.schedule.links_at_once.max(1)));
     let (mut sessions, mut reported) = (JoinSet::new(), None);
-    let mut timer = Timer::new(services.schedule.interval);
+    let mut timer = Timer::new();
     loop {
         tokio::select! {
             () = services.stop.cancelled() => break,
-            () = timer.due(&trigger, &services.disk) => {}
+            () = timer.due(&trigger, &services) => {}
         }
         tokio::select! {
             () = services.stop.cancelled() => break,
@@ -138,30 +139,31 @@ pub(crate) async fn run_once(services: &Services) {
 
 /// Says when the next run is due.
 struct Timer {
-    interval: Duration,
-    next: Instant,
+    /// The last run by the timer, or the start.
+    last: Instant,
     poll: tokio::time::Interval,
     /// The trigger cannot be removed, and that has been said.
     is_stuck: bool,
 }
 
 impl Timer {
-    fn new(interval: Duration) -> Self {
+    fn new() -> Self {
         let mut poll = tokio::time::interval(TRIGGER_POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { interval, next: Instant::now() + interval, poll, is_stuck: false }
+        Self { last: Instant::now(), poll, is_stuck: false }
     }
 
-    /// Waits until a run is due by the timer or asked for by the trigger file, which is removed.
-    async fn due(&mut self, trigger: &std::path::Path, disk: &Disk) {
+    /// Waits until a run is due by the timer or asked for by the trigger file, which is removed. Another interval counts
+    /// at the next look for the trigger.
+    async fn due(&mut self, trigger: &std::path::Path, services: &Services) {
         loop {
-            let is_timed = !self.interval.is_zero();
+            let interval = interval(&services.tables.current(), services.schedule);
             tokio::select! {
-                () = tokio::time::sleep_until(self.next), if is_timed => {
-                    self.next = Instant::now() + self.interval;
+                () = tokio::time::sleep_until(self.last + interval), if !interval.is_zero() => {
+                    self.last = Instant::now();
                     return;
                 }
-                _ = self.poll.tick() => match disk.remove(trigger) {
+                _ = self.poll.tick() => match services.disk.remove(trigger) {
                     Ok(()) => return,
                     Err(error) if error.kind() == io::ErrorKind::NotFound => self.is_stuck = false,
                     // It would start a run every second.
@@ -173,6 +175,12 @@ impl Timer {
             }
         }
     }
+}
+
+/// From one run to the next, now.
+fn interval(tables: &Snapshot, schedule: Schedule) -> Duration {
+    let secs = tables.server.integer(&variables::POP3_SYNC_INTERVAL);
+    u64::try_from(secs).map_or(schedule.interval, Duration::from_secs)
 }
 
 /// Starts every link of the present table, waiting for free slots. `reported` is the generation of the tables whose

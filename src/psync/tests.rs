@@ -232,6 +232,20 @@ const M1: &str = "Return-Path: <orig@sender.test>|Subject: m1||body1|..dot|";
 const M2: &str = "From: \"F N\" <f@sender.test>|To: Bob <bob@m.test>, <nobody@m.test>|Subject: m2||body2|";
 
 /// Golden `psync_at_domain`: the spool file; dots stay stuffed.
+/// JD-57: the table goes over the command line, also while the server runs.
+#[test]
+fn the_interval_is_that_of_the_table() {
+    let check = |server_tab: &str, expected: u64| {
+        let bench = Bench::new(server_tab);
+        let schedule = Schedule { interval: Duration::from_secs(90), ..bench.services.schedule };
+        let found = interval(&bench.services.tables.current(), schedule);
+        assert_eq!(found, Duration::from_secs(expected), "{server_tab}");
+    };
+    check("", 90);
+    check("\"Pop3SyncInterval\"\t\"30\"\n", 30);
+    check("\"Pop3SyncInterval\"\t\"0\"\n", 0);
+}
+
 #[tokio::test]
 async fn messages_arrive_in_the_queue() {
     let bench = Bench::new("");

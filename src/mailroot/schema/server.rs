@@ -135,6 +135,10 @@ variables! {
     POP3_MIN_VIRT_MEM_SPACE: Kilobytes = kilobytes("Pop3MinVirtMemSpace").without("not looked at");
     /// Passwords in the POP3 and IMAP logs. 0: none. 1: those of failed log-ins. 2: all.
     POP3_LOG_PASSWD: Integer = integer("Pop3LogPasswd", 0, (0, 2), "");
+    /// How often mail is fetched for `pop3links.tab`; 0: only when `.psync-trigger` appears.
+    POP3_SYNC_INTERVAL: Integer = integer("Pop3SyncInterval", -1, (0, 86_400), "seconds")
+        .without("what -Yi says, 120 seconds unless it is given")
+        .from(Origin::Tabmail, "jdmail.md JD-57");
     /// Gets fetched mail of `?` and `&` links for which no recipient is found.
     POP3_SYNC_ERROR_ACCOUNT: Text = text("Pop3SyncErrorAccount", Kind::Address, "such mail stays on its server");
     /// The header fields in which `?` and `&` links look for recipients, in order; after a field with `+` in front that

@@ -23,6 +23,15 @@ variables! {
     /// The department of the company.
     DEPARTMENT: Text =
         text("Department", Kind::Text, "none").ignored(FOR_PEOPLE).from(Origin::JDMail, "jdmail.md JD-41");
+    /// The secrecy level: which papers of the company the person may see.
+    SECRECY_LEVEL: Text =
+        text("SecrecyLevel", Kind::Text, "none").ignored(FOR_PEOPLE).from(Origin::Tabmail, "jdmail.md JD-41");
+    /// The person's number in the company.
+    EMPLOYEE_ID: Text =
+        text("EmployeeId", Kind::Text, "none").ignored(FOR_PEOPLE).from(Origin::Tabmail, "jdmail.md JD-41");
+    /// The number of the person's identity card or passport.
+    PERSON_ID: Text =
+        text("PersonId", Kind::Text, "none").ignored(FOR_PEOPLE).from(Origin::Tabmail, "jdmail.md JD-41");
     /// How much mail the mailbox may hold. For users.
     MAX_MB_SIZE: Kilobytes = kilobytes("MaxMBSize");
     /// The largest message that the user may send when logged in; 0: any size. For users.
@@ -48,6 +57,8 @@ variables! {
         flag("DisableEmitAuthUser", false).without("DisableEmitAuthUser of server.tab");
     /// Only members with the right to post may. For lists.
     CLOSED_ML: Flag = flag("ClosedML", false);
+    /// With `ClosedML`: who has logged in to an account of the list's domain may post, too, a member or not. For lists.
+    DOMAIN_MAY_POST: Flag = flag("DomainMayPost", false).from(Origin::Tabmail, "jdmail.md JD-47");
     /// The envelope sender of the copies that members get, who then answers for bounces. For lists.
     LIST_SENDER: Text = text("ListSender", Kind::Address, "the sender of the original");
     /// Copies get a `Reply-To` with the list's address. For lists.

@@ -114,7 +114,7 @@ pub(in crate::web) fn topics() -> Vec<Topic> {
                 &FINGER_LISTEN,
             ],
         ),
-        topic("settings.fetching", &[&POP3_SYNC_ERROR_ACCOUNT, &FETCH_HDR_TAGS]),
+        topic("settings.fetching", &[&POP3_SYNC_INTERVAL, &POP3_SYNC_ERROR_ACCOUNT, &FETCH_HDR_TAGS]),
         topic(
             "settings.storage",
             &[
