@@ -71,6 +71,19 @@ impl Admin {
     /// # Errors
     /// `AdministratorNotFound`, `PasswordTooShort`, `PasswordTooLong`, `Hash`, `Edit`.
     pub fn set_administrator_password(&self, name: &str, password: &str) -> Result<(), AdminError> {
+        let today = format!("{CHANGED}{}", self.clock.zoned().date());
+        self.write_administrator_password(name, password, &today)
+    }
+
+    /// Gives an administrator a password for one log-in, at which another one has to be chosen.
+    ///
+    /// # Errors
+    /// `AdministratorNotFound`, `PasswordTooShort`, `PasswordTooLong`, `Hash`, `Edit`.
+    pub fn reset_administrator_password(&self, name: &str, password: &str) -> Result<(), AdminError> {
+        self.write_administrator_password(name, password, MUST_CHANGE)
+    }
+
+    fn write_administrator_password(&self, name: &str, password: &str, flag: &str) -> Result<(), AdminError> {
         let hash = self.administrator_hash(password)?;
         let _changing = self.changing();
         let mut edit = self.editor.begin(Path::new(WEBADMIN_TAB))?;
@@ -78,8 +91,7 @@ impl Admin {
         let mut values: Vec<Vec<u8>> =
             (0..COLUMNS.max(row.fields.len())).map(|column| row.value(column).to_vec()).collect();
         values[PASSWORD] = hash.into_bytes();
-        let today = format!("{CHANGED}{}", self.clock.zoned().date());
-        values[FLAGS] = with_flag(&values[FLAGS], &today).into_bytes();
+        values[FLAGS] = with_flag(&values[FLAGS], flag).into_bytes();
         edit.set(row.index, &values)?;
         Ok(edit.commit()?)
     }
@@ -152,7 +164,7 @@ fn row_of(edit: &Edit, name: &str) -> Option<EditRow> {
     edit.find(|row| row.has_key(&[name]))
 }
 
-/// The flags with that of a chosen password in the place of older ones, and without the demand to choose one.
+/// The flags with that of another password in the place of older ones, and without the demand to choose one.
 fn with_flag(flags: &[u8], chosen: &str) -> String {
     let text = flags.to_str_lossy();
     let kept = text.split(',').map(str::trim).filter(|flag| !flag.is_empty());

@@ -121,6 +121,8 @@ fn prepare(
         theme: theme(cookie(cookies::THEME)),
         peer: parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0),
         here: here(route, parts),
+        path: parts.uri.path().to_owned(),
+        refused: None,
         topic: route.topic,
         app,
     };
@@ -206,13 +208,26 @@ async fn read_form(
 }
 
 async fn run(visit: Visit, route: &'static Route) -> Response {
-    let done = tokio::task::spawn_blocking(move || {
-        (route.handler)(&visit).unwrap_or_else(|error| visit.error_page(&error))
-    });
+    let done = tokio::task::spawn_blocking(move || handle(visit, route));
     done.await.unwrap_or_else(|error| {
         tracing::error!("web administration: {}: {error}", route.path);
         answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", "500\n".into())
     })
+}
+
+/// What the use-case refuses comes back with the page of the form, where there is one.
+fn handle(mut visit: Visit, route: &Route) -> Response {
+    let error = match (route.handler)(&visit) {
+        Ok(response) => return response,
+        Err(error) => error,
+    };
+    if let Some(page) = route.form.filter(|_| error.status() == StatusCode::UNPROCESSABLE_ENTITY) {
+        visit.refused = Some(visit.error_text(&error));
+        if let Ok(response) = page(&visit) {
+            return response;
+        }
+    }
+    visit.error_page(&error)
 }
 
 /// Headers of every answer.

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 
 use axum::http::StatusCode;
 
+use crate::address::PathError;
 use crate::admin::AdminError;
 use crate::mailroot::edit::EditError;
 use crate::mailroot::history::HistoryError;
@@ -144,6 +145,9 @@ fn admin_key(error: &AdminError) -> &'static str {
         AdminError::ExternalAliasNotFound => "error.alias_not_found",
         AdminError::LinkExists => "error.link_exists",
         AdminError::LinkNotFound => "error.link_not_found",
+        AdminError::Address(PathError::Host) => "error.bad_host",
+        AdminError::Address(PathError::TooLong) => "error.address_too_long",
+        AdminError::Address(PathError::NonAscii) => "error.not_ascii",
         AdminError::Address(_) => "error.bad_address",
         AdminError::FileRefused => "error.file_refused",
         AdminError::FrozenNotFound => "error.frozen_not_found",

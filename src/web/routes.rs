@@ -4,11 +4,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::error::WebError;
-use super::pages::{
-    about, address_book, administrators, aliases, backup, certificates, dashboard, deeds, domains, explain,
-    files, groups, history, import, links, lists, log_in, logs, queue, raw, rows, services, settings, users,
-    welcome,
-};
+use super::pages::{about, address_book, administrators, aliases, backup, certificates, dashboard, deeds, domains, explain, files, groups, history, import, links, lists, log_in, logs, queue, raw, rows, services, settings, users, welcome};
 use super::visit::Visit;
 use crate::mailroot::webadmin::WebAdmin;
 
@@ -63,14 +59,27 @@ pub struct Route {
     /// What its form may carry beside fields.
     pub(super) takes: Takes,
     pub(super) handler: Handler,
+    /// The page of the form: what is refused comes back there, as it was typed.
+    pub(super) form: Option<Handler>,
 }
 
 const fn get(path: &'static str, access: Access, topic: &'static str, handler: Handler) -> Route {
-    Route { method: Method::Get, path, access, topic, takes: Takes::Fields, handler }
+    Route { method: Method::Get, path, access, topic, takes: Takes::Fields, handler, form: None }
 }
 
 const fn post(path: &'static str, access: Access, topic: &'static str, handler: Handler) -> Route {
-    Route { method: Method::Post, path, access, topic, takes: Takes::Fields, handler }
+    Route { method: Method::Post, path, access, topic, takes: Takes::Fields, handler, form: None }
+}
+
+/// A form that comes back, as it was typed, when its use-case refuses.
+const fn form(
+    path: &'static str,
+    access: Access,
+    topic: &'static str,
+    handler: Handler,
+    page: Handler,
+) -> Route {
+    Route { form: Some(page), ..post(path, access, topic, handler) }
 }
 
 /// A form with an archive.
@@ -97,13 +106,13 @@ pub static ROUTES: &[Route] = &[
     post("/jdwa/password", Password, "", log_in::change_password),
     post("/jdwa/confirm", SignedIn, "", deeds::confirm),
     get("/jdwa/domains", SignedIn, "nav.domains", domains::list),
-    post("/jdwa/domains", System, "nav.domains", domains::add),
+    form("/jdwa/domains", System, "nav.domains", domains::add, domains::list),
     get("/jdwa/domains/{domain}", Domain, "nav.domains", domains::show),
     post("/jdwa/domains/{domain}/delete", System, "nav.domains", domains::remove),
     post("/jdwa/domains/{domain}/measure", Domain, "nav.domains", domains::measure),
     post("/jdwa/domains/{domain}/scan-mark", Domain, "nav.domains", domains::mark),
-    post("/jdwa/domains/{domain}/relay", Domain, "nav.domains", domains::relay),
-    post("/jdwa/domains/{domain}/outgoing", Domain, "nav.domains", domains::outgoing_relay),
+    form("/jdwa/domains/{domain}/relay", Domain, "nav.domains", domains::relay, domains::show),
+    form("/jdwa/domains/{domain}/outgoing", Domain, "nav.domains", domains::outgoing_relay, domains::show),
     get("/jdwa/defaults", System, "nav.defaults", domains::defaults),
     post("/jdwa/defaults", System, "nav.defaults", domains::save_defaults),
     get("/jdwa/domains/{domain}/defaults", Domain, "nav.domains", domains::defaults),
@@ -111,15 +120,33 @@ pub static ROUTES: &[Route] = &[
     post("/jdwa/domains/{domain}/defaults/delete", Domain, "nav.domains", domains::remove_defaults),
     get("/jdwa/users", SignedIn, "nav.users", users::search),
     get("/jdwa/domains/{domain}/users", Domain, "nav.domains", users::list),
-    post("/jdwa/domains/{domain}/users", Domain, "nav.domains", users::add),
+    form("/jdwa/domains/{domain}/users", Domain, "nav.domains", users::add, users::list_of_kind),
     get("/jdwa/domains/{domain}/users/{name}", Domain, "nav.domains", users::show),
     post("/jdwa/domains/{domain}/users/{name}", Domain, "nav.domains", users::save),
-    post("/jdwa/domains/{domain}/users/{name}/password", Domain, "nav.domains", users::set_password),
+    form(
+        "/jdwa/domains/{domain}/users/{name}/password",
+        Domain,
+        "nav.domains",
+        users::set_password,
+        users::show,
+    ),
     post("/jdwa/domains/{domain}/users/{name}/delete", Domain, "nav.domains", users::remove),
-    post("/jdwa/domains/{domain}/users/{name}/rename", Domain, "nav.domains", users::rename),
-    post("/jdwa/domains/{domain}/users/{name}/groups", Domain, "nav.domains", users::set_groups),
-    post("/jdwa/domains/{domain}/users/{name}/relay", Domain, "nav.domains", users::relay),
-    post("/jdwa/domains/{domain}/users/{name}/outgoing", Domain, "nav.domains", users::outgoing_relay),
+    form(
+        "/jdwa/domains/{domain}/users/{name}/rename",
+        Domain,
+        "nav.domains",
+        users::rename,
+        users::show_of_kind,
+    ),
+    form("/jdwa/domains/{domain}/users/{name}/groups", Domain, "nav.domains", users::set_groups, users::show),
+    form("/jdwa/domains/{domain}/users/{name}/relay", Domain, "nav.domains", users::relay, users::show),
+    form(
+        "/jdwa/domains/{domain}/users/{name}/outgoing",
+        Domain,
+        "nav.domains",
+        users::outgoing_relay,
+        users::show,
+    ),
     post("/jdwa/domains/{domain}/users/{name}/old-mail", Domain, "nav.domains", users::remove_old_mail),
     post("/jdwa/domains/{domain}/selection", Domain, "nav.domains", users::selection),
     get("/jdwa/domains/{domain}/work", Domain, "nav.domains", users::work),
@@ -129,28 +156,40 @@ pub static ROUTES: &[Route] = &[
     get("/jdwa/domains/{domain}/lists", Domain, "nav.domains", lists::list),
     get("/jdwa/domains/{domain}/lists/{list}", Domain, "nav.domains", lists::show),
     post("/jdwa/domains/{domain}/lists/{list}", Domain, "nav.domains", lists::save),
-    post("/jdwa/domains/{domain}/lists/{list}/members", Domain, "nav.domains", lists::members),
+    form("/jdwa/domains/{domain}/lists/{list}/members", Domain, "nav.domains", lists::members, lists::show),
     get("/jdwa/domains/{domain}/groups", Domain, "nav.domains", groups::list),
-    post("/jdwa/domains/{domain}/groups", Domain, "nav.domains", groups::add),
+    form("/jdwa/domains/{domain}/groups", Domain, "nav.domains", groups::add, groups::list),
     get("/jdwa/domains/{domain}/groups/{group}", Domain, "nav.domains", groups::show),
     post("/jdwa/domains/{domain}/groups/{group}", Domain, "nav.domains", groups::save),
-    post("/jdwa/domains/{domain}/groups/{group}/members", Domain, "nav.domains", groups::members),
+    form(
+        "/jdwa/domains/{domain}/groups/{group}/members",
+        Domain,
+        "nav.domains",
+        groups::members,
+        groups::show,
+    ),
     post("/jdwa/domains/{domain}/groups/{group}/delete", Domain, "nav.domains", groups::remove),
     get("/jdwa/domains/{domain}/welcome", Domain, "nav.domains", welcome::show),
     post("/jdwa/domains/{domain}/welcome", Domain, "nav.domains", welcome::save),
     get("/jdwa/welcome", System, "nav.welcome", welcome::show),
     post("/jdwa/welcome", System, "nav.welcome", welcome::save),
     get("/jdwa/domains/{domain}/aliases", Domain, "nav.domains", aliases::list),
-    post("/jdwa/domains/{domain}/aliases", Domain, "nav.domains", aliases::add),
-    post("/jdwa/domains/{domain}/aliases/change", Domain, "nav.domains", aliases::change),
+    form("/jdwa/domains/{domain}/aliases", Domain, "nav.domains", aliases::add, aliases::list),
+    form("/jdwa/domains/{domain}/aliases/change", Domain, "nav.domains", aliases::change, aliases::list),
     post("/jdwa/domains/{domain}/aliases/delete", Domain, "nav.domains", aliases::remove),
-    post("/jdwa/domains/{domain}/other-names", System, "nav.domains", aliases::add_domain),
+    form("/jdwa/domains/{domain}/other-names", System, "nav.domains", aliases::add_domain, aliases::list),
     post("/jdwa/domains/{domain}/other-names/delete", System, "nav.domains", aliases::remove_domain),
     get("/jdwa/settings", System, "nav.settings", settings::show),
     post("/jdwa/settings", System, "nav.settings", settings::save),
     get("/jdwa/addressbook", SignedIn, "nav.addressbook", address_book::list),
     get("/jdwa/domains/{domain}/addressbook", Domain, "nav.addressbook", address_book::show),
-    post("/jdwa/domains/{domain}/addressbook", Domain, "nav.addressbook", address_book::change),
+    form(
+        "/jdwa/domains/{domain}/addressbook",
+        Domain,
+        "nav.addressbook",
+        address_book::change,
+        address_book::show,
+    ),
     get("/jdwa/access", System, "nav.access", rows::family),
     get("/jdwa/spam", System, "nav.spammers", rows::family),
     get("/jdwa/routing", System, "nav.forwarding", rows::family),
@@ -215,9 +254,22 @@ pub static ROUTES: &[Route] = &[
     get("/jdwa/certificates", System, "nav.certificates", certificates::show),
     post("/jdwa/certificates", System, "nav.certificates", certificates::replace),
     get("/jdwa/administrators", System, "nav.administrators", administrators::list),
-    post("/jdwa/administrators", System, "nav.administrators", administrators::add),
+    form("/jdwa/administrators", System, "nav.administrators", administrators::add, administrators::list),
     post("/jdwa/administrators/delete", System, "nav.administrators", administrators::remove),
-    post("/jdwa/administrators/role", System, "nav.administrators", administrators::set_role),
+    form(
+        "/jdwa/administrators/password",
+        System,
+        "nav.administrators",
+        administrators::reset_password,
+        administrators::list,
+    ),
+    form(
+        "/jdwa/administrators/role",
+        System,
+        "nav.administrators",
+        administrators::set_role,
+        administrators::list,
+    ),
     get("/jdwa/about", SignedIn, "nav.about", about::show),
 ];
 

@@ -1,7 +1,8 @@
 //! minijinja behind one door: templates by name, HTML escaped, unknown names an error.
 //!
 //! Functions for templates: `t(key, name=value)` a text, `number(n)`, `size(bytes)`, `moment(unix_secs)`, all in the
-//! language of the page, which is the variable `lang`. The filter `code` sets what stands in backticks as code.
+//! language of the page, which is the variable `lang`. `as_typed(action, name, value)` is what a refused form of that action
+//! held, else the value, and `refusal_of(action)` why it was refused, else nothing. The filter `code` sets what stands in backticks as code.
 
 use std::sync::Arc;
 
@@ -65,12 +66,39 @@ fn add_functions(environment: &mut Environment<'static>, catalogs: &Arc<Catalogs
             Ok(catalogs.text(language(state), key, &pairs))
         },
     );
+    environment.add_function("as_typed", |state: &State<'_, '_>, action: &str, name: &str, value: Value| {
+        refused(state, action).map_or(value, |form| typed(&form, name))
+    });
+    environment.add_function("refusal_of", |state: &State<'_, '_>, action: &str| {
+        let text = refused(state, action).and_then(|form| form.get_attr("text").ok());
+        let said = |text: Value| {
+            Value::from_safe_string(format!("<p class=\"problem\">{}</p>", HtmlEscape(&text.to_string())))
+        };
+        text.map_or_else(|| Value::from(""), said)
+    });
     environment.add_filter("code", |text: &str| code(text));
     environment.add_function("number", |value: i64| i18n::number(value));
     environment.add_function("size", |state: &State<'_, '_>, bytes: u64| i18n::size(language(state), bytes));
     environment.add_function("moment", move |state: &State<'_, '_>, unix_secs: i64| {
         i18n::moment(language(state), &zone, unix_secs)
     });
+}
+
+/// The refused form, if it is that of this action.
+fn refused(state: &State<'_, '_>, action: &str) -> Option<Value> {
+    let form = state.lookup("refusal")?;
+    let is_it = form.get_attr("action").is_ok_and(|path| path.as_str() == Some(action));
+    is_it.then_some(form)
+}
+
+/// The first value of a name; empty where there is none, as with boxes that are not ticked.
+fn typed(form: &Value, name: &str) -> Value {
+    let pairs = form.get_attr("values").and_then(|pairs| pairs.try_iter().map(Iterator::collect::<Vec<_>>));
+    let named = |pair: &Value| {
+        let known = pair.get_item_by_index(0).ok()?;
+        if known.as_str() == Some(name) { pair.get_item_by_index(1).ok() } else { None }
+    };
+    pairs.unwrap_or_default().iter().find_map(named).unwrap_or_else(|| Value::from(""))
 }
 
 /// Text as HTML, with what stands in backticks as code.

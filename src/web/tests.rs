@@ -33,6 +33,7 @@ use crate::mailroot::{MailRoot, Tables};
 use crate::net::TlsStore;
 
 mod accounts;
+mod forms;
 
 struct NoRoof;
 

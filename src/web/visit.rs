@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::Response;
 use minijinja::Value;
+use serde::Serialize;
 
 use super::deed::{self, Deed, Draft};
 use super::error::WebError;
@@ -59,8 +60,20 @@ pub(super) struct Visit {
     pub(super) peer: IpAddr,
     /// Path and query.
     pub(super) here: String,
+    /// The path that was asked for: of a form its action.
+    pub(super) path: String,
+    /// Why the form was refused whose page is shown again.
+    pub(super) refused: Option<String>,
     /// Below which topic the page is.
     pub(super) topic: &'static str,
+}
+
+/// A refused form, for the page that shows it again.
+#[derive(Debug, Serialize)]
+struct Refusal<'a> {
+    text: &'a str,
+    action: &'a str,
+    values: &'a Pairs,
 }
 
 /// Rows on one page of a list. Ours.
@@ -280,7 +293,9 @@ impl Visit {
             home => HOME,
             flashes => flashes.unwrap_or_default(),
             nav,
+            refusal => self.refused.as_ref().map(|text| Refusal { text, action: &self.path, values: &self.form }),
         };
+        let status = if self.refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { status };
         let html = self.app.templates.render(template, minijinja::context! { ..context, ..base })?;
         Ok(answer(status, "text/html; charset=utf-8", html.into()))
     }

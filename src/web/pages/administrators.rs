@@ -70,6 +70,15 @@ pub(in crate::web) fn remove(visit: &Visit) -> Result<Response, WebError> {
     visit.propose(deed, PATH)
 }
 
+/// Gives one who has forgotten it a password for the next log-in.
+pub(in crate::web) fn reset_password(visit: &Visit) -> Result<Response, WebError> {
+    let (name, password) = (visit.field("name").to_owned(), visit.raw_field("password").to_owned());
+    let deed = Deed::new("deed.reset_administrator_password", move |admin| {
+        admin.reset_administrator_password(&name, &password)
+    });
+    visit.propose(deed, PATH)
+}
+
 /// Gives one another role.
 pub(in crate::web) fn set_role(visit: &Visit) -> Result<Response, WebError> {
     let (name, role) = (visit.field("name").to_owned(), role(visit)?);

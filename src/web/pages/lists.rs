@@ -13,7 +13,7 @@ use super::{Paging, domains};
 use crate::address::Mailbox;
 use crate::admin::ImportedMember;
 use crate::mailroot::schema::user as variables;
-use crate::mailroot::{Account, AccountKind, MailRoot};
+use crate::mailroot::{Account, AccountKind, MailRoot, UserSettings};
 use crate::tab::TabFile;
 use crate::web::deed::Deed;
 use crate::web::error::WebError;
@@ -27,7 +27,8 @@ struct Row {
     name: String,
     link: String,
     members: usize,
-    is_closed: bool,
+    /// The key of who may post.
+    posters: &'static str,
 }
 
 fn link(list: &Account) -> String {
@@ -46,10 +47,20 @@ pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
             name: list.name.to_string(),
             link: link(list),
             members: tables.list_members(list).rows().len(),
-            is_closed: tables.user_settings(list).flag(&variables::CLOSED_ML),
+            posters: posters(&tables.user_settings(list)),
         })
         .collect();
     visit.page("lists.html", context! { domain, base, rows, paging, tab => "lists", q => visit.query("q") })
+}
+
+/// The key of who may post to a list.
+fn posters(settings: &UserSettings) -> &'static str {
+    let flags = [&variables::CLOSED_ML, &variables::DOMAIN_MAY_POST].map(|flag| settings.flag(flag));
+    match flags {
+        [false, _] => "lists.open",
+        [true, false] => "lists.closed",
+        [true, true] => "lists.of_domain",
+    }
 }
 
 /// The list that the path names.

@@ -42,6 +42,9 @@ fn person() -> Vec<Labelled> {
         (&user::ADDRESS, "profile.address"),
         (&user::DEPARTMENT, "profile.department"),
         (&user::HOME_PAGE, "profile.home_page"),
+        (&user::SECRECY_LEVEL, "profile.secrecy_level"),
+        (&user::EMPLOYEE_ID, "profile.employee_id"),
+        (&user::PERSON_ID, "profile.person_id"),
     ]
 }
 
@@ -66,6 +69,7 @@ fn of_list() -> Vec<Labelled> {
         (&user::HOME_PAGE, "profile.home_page"),
         (&user::RECEIVE_ENABLE, "profile.receive"),
         (&user::CLOSED_ML, "profile.closed"),
+        (&user::DOMAIN_MAY_POST, "profile.domain_may_post"),
         (&user::LIST_SENDER, "profile.list_sender"),
         (&user::USE_REPLY_TO, "profile.reply_to"),
     ]
@@ -142,16 +146,23 @@ fn inherited(visit: &Visit, tables: &Snapshot, variable: &Variable) -> (String, 
         let value = shown(visit, variable, &row.value.to_string());
         return (value, visit.say("profile.of_server", &[]));
     }
-    (built_in(visit, variable), visit.say("profile.built_in", &[]))
+    let value = match of_server(variable) {
+        Some(counts) => built_in(visit, "server", counts),
+        None => built_in(visit, "user", variable),
+    };
+    (value, visit.say("profile.built_in", &[]))
 }
 
-fn built_in(visit: &Visit, variable: &Variable) -> String {
+fn built_in(visit: &Visit, table: &str, variable: &Variable) -> String {
     match variable.default {
+        DefaultValue::Number(number) if variable.name == user::POP3_SCAN_CUR.name => {
+            on_off(visit, number > 0)
+        }
         DefaultValue::Flag(on) => on_off(visit, on),
         DefaultValue::Number(number) => number.to_string(),
         DefaultValue::Text(text) => text.to_owned(),
         DefaultValue::Absent(effect) => {
-            let key = format!("user.{}.without", variable.name);
+            let key = format!("{table}.{}.without", variable.name);
             visit.app.catalogs.schema(visit.language, &key, effect).to_owned()
         }
     }

@@ -399,7 +399,7 @@ pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
     }
     let command = old.values.first().map_or(visit.field("command"), String::as_str);
     let shape = shape(visit, &place, command)?;
-    let filled = typed(visit, &shape, &old);
+    let filled = typed(visit, place.table.name, &shape, &old);
     if filled.problems.iter().any(Option::is_some) {
         return show_form(
             visit,
@@ -436,7 +436,7 @@ fn keep_row(visit: &Visit, place: &Place) -> Result<Response, WebError> {
 }
 
 /// What the form holds, and what is wrong with what was changed in it.
-fn typed(visit: &Visit, shape: &Shape, old: &FoundRow) -> Filled {
+fn typed(visit: &Visit, table: &str, shape: &Shape, old: &FoundRow) -> Filled {
     let before = slots::spread(&shape.slots, shape.arguments(&old.values));
     let none = Vec::new();
     let (mut parts, mut problems) = (Vec::new(), Vec::new());
@@ -446,7 +446,10 @@ fn typed(visit: &Visit, shape: &Shape, old: &FoundRow) -> Filled {
         // What stood there before is not the visitor's fault.
         let is_new = old.line == 0 || part != *before;
         let problem = is_new.then(|| slot.problem(&part)).flatten();
-        problems.push(problem.map(|kind| schema_text::problem(&visit.app.catalogs, visit.language, &kind)));
+        let problem = problem.map(|kind| schema_text::problem(&visit.app.catalogs, visit.language, &kind));
+        // A pattern for addresses that has none of their parts is a slip, or it means all the world (JD-55).
+        let lacks_at = is_new && table == "spam-address.tab" && !part.concat().contains('@');
+        problems.push(problem.or_else(|| lacks_at.then(|| visit.say("row.needs_at", &[]))));
         parts.push(part);
     }
     let has_remark = visit.form.iter().any(|(name, _)| name == "remark");

@@ -3,6 +3,8 @@
 //! The server is asked and told through [`crate::admin`] where it runs in this process, else through its local CTRL socket. What is
 //! started is a command that the operator has allowed (`tabmail web --may-start`); nothing of it comes from a form.
 
+use std::time::{Duration, Instant};
+
 use axum::response::Response;
 use serde::Serialize;
 
@@ -92,6 +94,7 @@ pub(in crate::web) fn act(visit: &Visit) -> Result<Response, WebError> {
         "reload" => reload(visit),
         "stop" => tell(visit, crate::admin::Admin::stop_server, &["srvstop"]),
         "start" => visit.app.services.roof.start_server(),
+        "restart" => restart(visit),
         _ => return Err(WebError::BadForm),
     };
     let deed = format!("service {act} {service}");
@@ -105,6 +108,29 @@ pub(in crate::web) fn act(visit: &Visit) -> Result<Response, WebError> {
         Err(error) => visit.flash("bad", visit.say("services.refused", &[("reason", &visit.phrase(&error))])),
     }
     Ok(redirect(PATH))
+}
+
+/// How long a server may take to stop, for a restart: deliveries under way are ended first. Ours.
+const STOP_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// How often it is asked whether it still runs. Ours.
+const STOP_PACE: Duration = Duration::from_millis(100);
+
+/// Stops the server that runs beside this process, and starts it with the command that the operator has allowed.
+fn restart(visit: &Visit) -> Result<(), String> {
+    let roof = &visit.app.services.roof;
+    if !matches!(roof.start(), Start::Here(_)) {
+        return Err(visit.say("services.no_restart", &[]));
+    }
+    tell(visit, crate::admin::Admin::stop_server, &["srvstop"])?;
+    let begun = Instant::now();
+    while roof.is_serving() {
+        if begun.elapsed() > STOP_TIME_MAX {
+            return Err(visit.say("services.still_runs", &[]));
+        }
+        std::thread::sleep(STOP_PACE);
+    }
+    roof.start_server()
 }
 
 fn reload(visit: &Visit) -> Result<(), String> {

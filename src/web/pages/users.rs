@@ -160,6 +160,16 @@ fn kind_key(kind: AccountKind) -> &'static str {
     }
 }
 
+/// The page of the form that adds an account of a kind.
+pub(in crate::web) fn list_of_kind(visit: &Visit) -> Result<Response, WebError> {
+    if visit.field("kind") == "M" { super::lists::list(visit) } else { list(visit) }
+}
+
+/// The page of an account, also where its path is that of a list.
+pub(in crate::web) fn show_of_kind(visit: &Visit) -> Result<Response, WebError> {
+    if account(visit)?.kind == AccountKind::List { super::lists::show(visit) } else { show(visit) }
+}
+
 /// Adds an account.
 pub(in crate::web) fn add(visit: &Visit) -> Result<Response, WebError> {
     let domain = visit.domain()?;

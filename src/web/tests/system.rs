@@ -13,7 +13,7 @@ pub(super) struct Beside {
 
 impl Roof for Beside {
     fn is_serving(&self) -> bool {
-        true
+        self.told.lock().unwrap().last().is_none_or(|told| told != "srvstop")
     }
 
     fn explain(&self, language: Language, question: &Question<'_>) -> Result<String, String> {
@@ -44,6 +44,7 @@ impl Roof for Beside {
     }
 
     fn start_server(&self) -> Result<(), String> {
+        self.told.lock().unwrap().push("start".into());
         Ok(())
     }
 
@@ -201,6 +202,24 @@ async fn jd59_services_are_shown_opened_and_closed_and_the_server_is_stopped_and
         page.text.contains("tabmail serve -Ms &#x2f;srv&#x2f;mail") && !page.text.contains("value=\"start\"")
     );
     assert!(house.text("logs/webadmin-202611230000").contains("log-in"));
+}
+
+/// JD-59: one click for stop and start, where the start is allowed here.
+#[tokio::test]
+async fn jd59_the_server_is_restarted() {
+    let (house, roof) = beside();
+    let mut root = logged_in(&house, "root").await;
+    let page = root.get(&house, "/jdwa/services").await;
+    assert!(page.text.contains("value=\"restart\""), "{}", page.text);
+    root.submit(&house, &page, "/jdwa/services", &[("act", "restart")]).await;
+    assert_eq!(*roof.told.lock().unwrap(), ["srvstop", "start"]);
+    assert!(house.text("logs/webadmin-202611230000").contains("service restart"));
+    let house = super::house();
+    let mut root = logged_in(&house, "root").await;
+    let page = root.get(&house, "/jdwa/services").await;
+    assert!(!page.text.contains("value=\"restart\""), "{}", page.text);
+    root.submit(&house, &page, "/jdwa/services", &[("act", "restart")]).await;
+    assert!(root.get(&house, "/jdwa/services").await.text.contains("not started with a command"));
 }
 
 /// JD-60.

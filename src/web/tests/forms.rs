@@ -1,0 +1,226 @@
+//! Forms that come back when they are refused, and what `jdmail.md` 4 promises of fields (JD-41, JD-43, JD-47, JD-55, JD-63).
+
+use super::*;
+
+const BASE: &str = "/jdwa/domains/a.test";
+
+/// A page, the action of a form there, its fields, what must stand in the answer: what was typed, and why it is refused.
+type Refused<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, [&'a str; 2]);
+
+const REFUSED: &[Refused<'_>] = &[
+    ("/jdwa/domains", "/jdwa/domains", &[("domain", "b.test")], "value=\"b.test\"", ["exists", "已存在"]),
+    (
+        "/jdwa/domains",
+        "/jdwa/domains",
+        &[("domain", "a b")],
+        "value=\"a b\"",
+        ["no valid domain", "不是有效的域名"],
+    ),
+    (
+        "/jdwa/domains/a.test/users",
+        "/jdwa/domains/a.test/users",
+        &[("name", "anna"), ("kind", "U"), ("password", "my own one"), ("real_name", "Anna B.")],
+        "value=\"Anna B.\"",
+        ["exists", "已存在"],
+    ),
+    (
+        "/jdwa/domains/a.test/lists",
+        "/jdwa/domains/a.test/users",
+        &[("name", "anna"), ("kind", "M"), ("password", ""), ("real_name", "All of us")],
+        "value=\"All of us\"",
+        ["exists", "已存在"],
+    ),
+    (
+        "/jdwa/domains/a.test/users/anna",
+        "/jdwa/domains/a.test/users/anna/relay",
+        &[("hosts", "no host"), ("options", "NeedTLS=1"), ("too", "1")],
+        "value=\"no host\"",
+        ["is not a host", "不是主机"],
+    ),
+    (
+        "/jdwa/domains/a.test",
+        "/jdwa/domains/a.test/outgoing",
+        &[("hosts", "no host"), ("options", "")],
+        "value=\"no host\"",
+        ["is not a host", "不是主机"],
+    ),
+    (
+        "/jdwa/domains/a.test/users/anna",
+        "/jdwa/domains/a.test/users/anna/rename",
+        &[("new", "boss"), ("alias", "1")],
+        "value=\"boss\"",
+        ["exists", "已存在"],
+    ),
+    (
+        "/jdwa/domains/a.test/groups",
+        "/jdwa/domains/a.test/groups",
+        &[("group", "x/y")],
+        "value=\"x&#x2f;y\"",
+        ["cannot be the name", "不能作为"],
+    ),
+    (
+        "/jdwa/domains/a.test/aliases",
+        "/jdwa/domains/a.test/aliases",
+        &[("alias", "info"), ("target", "nobody")],
+        "value=\"nobody\"",
+        ["no such account", "没有此帐号"],
+    ),
+    (
+        "/jdwa/domains/a.test/aliases",
+        "/jdwa/domains/a.test/other-names",
+        &[("alias", "c.test")],
+        "value=\"c.test\"",
+        ["exists", "已存在"],
+    ),
+    (
+        "/jdwa/administrators",
+        "/jdwa/administrators",
+        &[("name", "fresh"), ("password", "short"), ("role", "system"), ("domains", "")],
+        "value=\"fresh\"",
+        ["too short", "过短"],
+    ),
+];
+
+#[tokio::test]
+async fn a_refused_form_comes_back_as_it_was_typed_with_the_reason_at_the_field() {
+    let house = house();
+    for (language, tag) in ["en", "zh-CN"].into_iter().enumerate() {
+        let mut root = logged_in(&house, "root").await;
+        root.language = tag;
+        for (page, action, fields, typed, reasons) in REFUSED {
+            let before = root.get(&house, page).await;
+            let answer = root.submit(&house, &before, action, fields).await;
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{action} {fields:?}");
+            assert!(answer.text.contains(typed), "{action} {fields:?}: {}", answer.text);
+            let at_field = answer.text.split("<p class=\"problem\">").nth(1).unwrap_or_default();
+            let reason = at_field.split("</p>").next().unwrap_or_default();
+            assert!(reason.contains(reasons[language]), "{action} {fields:?}: {reason:?}");
+            // The page is the one with the form, ready to be sent again.
+            let form = format!("action=\"{action}\"");
+            assert!(answer.text.replace("&#x2f;", "/").contains(&form), "{form}: {}", answer.text);
+        }
+    }
+}
+
+/// A box that was not ticked is not ticked again by what counts now.
+#[tokio::test]
+async fn a_refused_form_keeps_its_boxes() {
+    let house = house();
+    house.write("domains/a.test/anna/mailproc.tab", "\"smtprelay\"\t\"next.test\"\n\"mailbox\"\n");
+    let mut root = logged_in(&house, "root").await;
+    let path = format!("{BASE}/users/anna");
+    let page = root.get(&house, &path).await;
+    let box_of = |answer: &Answer| answer.text.contains("name=\"too\" value=\"1\" checked");
+    assert!(box_of(&page), "{}", page.text);
+    let answer = root.submit(&house, &page, &format!("{path}/relay"), &[("hosts", "no host")]).await;
+    assert!(!box_of(&answer), "{}", answer.text);
+    assert_eq!(house.text("domains/a.test/anna/mailproc.tab"), "\"smtprelay\"\t\"next.test\"\n\"mailbox\"\n");
+}
+
+/// JD-41, JD-43: the secrecy level and the two numbers of a person; no such thing for a group.
+#[tokio::test]
+async fn jd_41_jd_43_a_person_has_a_secrecy_level_and_numbers() {
+    let house = house();
+    house.admin.add_group("a.test", "all").unwrap();
+    let mut of_a = logged_in(&house, "of-a").await;
+    let fields = [("v.SecrecyLevel", "2"), ("v.EmployeeId", "0042"), ("v.PersonId", "110101199003070000")];
+    for (path, file) in [
+        (format!("{BASE}/defaults"), "domains/a.test/userdef.tab"),
+        (format!("{BASE}/users/anna"), "domains/a.test/anna/user.tab"),
+    ] {
+        let page = of_a.get(&house, &path).await;
+        let base = page.hidden("base");
+        let fields: Vec<_> = fields.into_iter().chain([("base", base.as_str())]).collect();
+        of_a.change(&house, &page, &path, &fields).await;
+        let text = house.text(file);
+        for row in [
+            "\"SecrecyLevel\"\t\"2\"\n",
+            "\"EmployeeId\"\t\"0042\"\n",
+            "\"PersonId\"\t\"110101199003070000\"\n",
+        ] {
+            assert!(text.contains(row), "{file}: {text}");
+        }
+    }
+    let page = of_a.get(&house, &format!("{BASE}/groups/all")).await;
+    assert!(!page.text.contains("EmployeeId"), "{}", page.text);
+}
+
+/// JD-43: what is refused is said in the language of the page.
+#[tokio::test]
+async fn jd_43_a_wrong_limit_is_refused_in_chinese() {
+    let house = house();
+    let mut root = logged_in(&house, "root").await;
+    root.language = "zh-CN";
+    let path = format!("{BASE}/users/anna");
+    let page = root.get(&house, &path).await;
+    let base = page.hidden("base");
+    let fields = [("base", base.as_str()), ("v.MaxMessageSize", "abc")];
+    let answer = root.submit(&house, &page, &path, &fields).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(answer.text.contains("不是十进制数"), "{}", answer.text);
+}
+
+/// JD-47: who may post to a list is a choice of the form, and of the overview.
+#[tokio::test]
+async fn jd_47_a_list_may_be_open_to_its_domain() {
+    let house = house();
+    house.admin.add_user("a.test", "team", b"", "M").unwrap();
+    let mut of_a = logged_in(&house, "of-a").await;
+    let (list, lists) = (format!("{BASE}/lists/team"), format!("{BASE}/lists"));
+    assert!(of_a.get(&house, &lists).await.text.contains("<td>everybody</td>"));
+    let page = of_a.get(&house, &list).await;
+    let base = page.hidden("base");
+    let fields = [("base", base.as_str()), ("v.ClosedML", "1"), ("v.DomainMayPost", "1")];
+    of_a.change(&house, &page, &list, &fields).await;
+    let rows = house.text("domains/a.test/team/user.tab");
+    assert_eq!(rows, "\"ClosedML\"\t\"1\"\n\"DomainMayPost\"\t\"1\"\n");
+    let page = of_a.get(&house, &lists).await;
+    assert!(page.text.contains("<td>members, and everybody of the domain</td>"), "{}", page.text);
+}
+
+/// JD-55: `@` is obligatory in what is added; what a shell wrote stays.
+#[tokio::test]
+async fn jd_55_a_pattern_for_senders_needs_an_at() {
+    let house = house();
+    house.write("spam-address.tab", "\"bulk*\"\n");
+    let mut root = logged_in(&house, "root").await;
+    let row = "/jdwa/tables/spam-address.tab/row";
+    let page = root.get(&house, row).await;
+    let base = page.hidden("base");
+    let new = |pattern| [("base", base.as_str()), ("line", "0"), ("c0", pattern)];
+    let answer = root.submit(&house, &page, row, &new("nobody")).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        answer.text.contains("needs an @") && answer.text.contains("value=\"nobody\""),
+        "{}",
+        answer.text
+    );
+    root.change(&house, &page, row, &new("*@bulk.test")).await;
+    assert_eq!(house.text("spam-address.tab"), "\"bulk*\"\n\"*@bulk.test\"\n");
+}
+
+/// JD-63: who has forgotten the password gets one for a single log-in; his sessions end, and so does the old password.
+#[tokio::test]
+async fn jd_63_an_administrator_gets_another_password() {
+    let house = house();
+    let (mut root, mut of_a) = (logged_in(&house, "root").await, logged_in(&house, "of-a").await);
+    let path = "/jdwa/administrators";
+    let page = root.get(&house, path).await;
+    let action = "/jdwa/administrators/password";
+    let fields = [("name", "of-a"), ("password", "short")];
+    let answer = root.submit(&house, &page, action, &fields).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    root.change(&house, &page, action, &[("name", "of-a"), ("password", "another long one")]).await;
+    assert_eq!(of_a.get(&house, BASE).await.location(), "/jdwa/login");
+    let mut again = Browser::default();
+    again.try_log_in(&house, "of-a", PASSWORD).await;
+    assert_eq!(again.get(&house, BASE).await.location(), "/jdwa/login");
+    let mut again = Browser::default();
+    again.try_log_in(&house, "of-a", "another long one").await;
+    assert_eq!(again.get(&house, BASE).await.location(), "/jdwa/password");
+    // Not for those who administer a domain.
+    let mut of_b = logged_in(&house, "of-b").await;
+    let page = of_b.get(&house, "/jdwa/domains/b.test").await;
+    let answer = of_b.submit(&house, &page, action, &[("name", "root"), ("password", "mine all mine")]).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+}
