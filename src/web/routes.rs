@@ -226,7 +226,7 @@ pub static ROUTES: &[Route] = &[
     post("/jdwa/tables/{table}/row", System, "nav.tables", rows::save),
     post("/jdwa/tables/{table}/move", System, "nav.tables", rows::shift),
     get("/jdwa/raw/{table}", System, "nav.tables", raw::show),
-    post("/jdwa/raw/{table}", System, "nav.tables", raw::save),
+    form("/jdwa/raw/{table}", System, "nav.tables", raw::save, raw::check),
     post("/jdwa/raw/{table}/check", System, "nav.tables", raw::check),
     get("/jdwa/text/{base}", System, "nav.tables", raw::show),
     post("/jdwa/text/{base}", System, "nav.tables", raw::save),

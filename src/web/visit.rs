@@ -17,9 +17,11 @@ use super::sessions::{Flash, Kept};
 use super::templates::context;
 use super::upload::TextFile;
 use super::{App, HOME, trouble};
+use crate::admin::AdminError;
 use crate::admin::backup::Receiving;
 use crate::auth::constant_time_eq;
 use crate::mailroot::Snapshot;
+use crate::mailroot::edit::EditError;
 use crate::mailroot::webadmin::WebAdmin;
 use crate::net::tls::SERVER_KEY;
 
@@ -227,7 +229,12 @@ impl Visit {
     /// # Errors
     /// Those of the use-case.
     pub(super) fn propose(&self, deed: Deed, back: &str) -> Result<Response, WebError> {
-        let planned = self.app.services.admin.rehearse(|admin| deed.run(admin))?;
+        let planned = match self.app.services.admin.rehearse(|admin| deed.run(admin)) {
+            Err(AdminError::Edit(EditError::Conflict(conflict))) => {
+                return super::pages::deeds::show_conflict(self, back, &conflict);
+            }
+            planned => planned?,
+        };
         let mut changes = deed::changes(&planned, self.context_lines());
         let bulk =
             deed.bulk().map(|bulk| context! { count => bulk.names.len(), shown => bulk.shown().len() });

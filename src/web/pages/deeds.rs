@@ -36,7 +36,7 @@ pub(in crate::web) fn confirm(visit: &Visit) -> Result<Response, WebError> {
             visit.flash("good", visit.say("confirm.done", &[("deed", &visit.say(draft.deed.key(), &[]))]));
             Ok(redirect(&draft.back))
         }
-        Err(AdminError::Edit(EditError::Conflict(conflict))) => show_conflict(visit, &draft, &conflict),
+        Err(AdminError::Edit(EditError::Conflict(conflict))) => show_conflict(visit, &draft.back, &conflict),
         Err(error) => {
             if is_passing(&error)
                 && let Some(session) = &visit.session
@@ -114,7 +114,12 @@ struct Row {
     theirs: Option<String>,
 }
 
-fn show_conflict(visit: &Visit, draft: &Draft, conflict: &Conflict) -> Result<Response, WebError> {
+/// The rows that were changed here and elsewhere; `back` leads to where the change is made anew.
+pub(in crate::web) fn show_conflict(
+    visit: &Visit,
+    back: &str,
+    conflict: &Conflict,
+) -> Result<Response, WebError> {
     let text = |version: &Option<LineVersion>| {
         let line = version.as_ref().map(|version| format!(" {}", version.text))?;
         deed::diff_lines(&conflict.file, &line).pop().map(|line| line.text)
@@ -130,6 +135,6 @@ fn show_conflict(visit: &Visit, draft: &Draft, conflict: &Conflict) -> Result<Re
         })
         .collect();
     let file = conflict.file.display().to_string();
-    let context = context! { file, rows, back => draft.back };
+    let context = context! { file, rows, back };
     visit.page_with(StatusCode::CONFLICT, "conflict.html", context)
 }

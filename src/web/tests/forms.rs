@@ -224,3 +224,41 @@ async fn jd_63_an_administrator_gets_another_password() {
     let answer = of_b.submit(&house, &page, action, &[("name", "root"), ("password", "mine all mine")]).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
 }
+
+/// A text that would lose rows comes back whole, with what is wrong under it.
+#[tokio::test]
+async fn a_refused_text_comes_back_as_it_was_typed() {
+    let house = house();
+    let mut root = logged_in(&house, "root").await;
+    let path = "/jdwa/raw/aliases.tab";
+    let page = root.get(&house, path).await;
+    let base = page.hidden("base");
+    let text = "\"a.test\"\t\"boss\"\t\"anna\"\n\"a.test\"\t\"half\"\n";
+    let answer = root.submit(&house, &page, path, &[("base", &base), ("text", text)]).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let shown = answer.text.replace("&quot;", "\"");
+    assert!(shown.contains(text) && shown.contains("needs 3 columns, has 2"), "{shown}");
+    // And is saved once it is right.
+    let text = "\"a.test\"\t\"boss\"\t\"anna\"\n\"a.test\"\t\"half\"\t\"anna\"\n";
+    root.change(&house, &answer, path, &[("base", &base), ("text", text)]).await;
+    assert_eq!(house.text("aliases.tab"), text);
+}
+
+/// The same row changed in a shell while the form was open: its three versions, before anything is to be confirmed.
+#[tokio::test]
+async fn a_row_that_a_shell_has_changed_meanwhile_is_a_conflict_at_once() {
+    let house = house();
+    let mut root = logged_in(&house, "root").await;
+    let row = "/jdwa/tables/spammers.tab/row";
+    let page = root.get(&house, &format!("{row}?line=1")).await;
+    let base = page.hidden("base");
+    house.write("spammers.tab", "\"192.0.2.0/24\"\t\"code=0\"\n");
+    let fields = [("base", base.as_str()), ("line", "1"), ("c0", "198.51.100.0/24"), ("c2.what", "refuse")];
+    let answer = root.submit(&house, &page, row, &fields).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    for version in ["192.0.2.0&#x2f;24", "198.51.100.0", "code=0"] {
+        assert!(answer.text.contains(version), "{version}: {}", answer.text);
+    }
+    assert!(answer.text.contains("class=\"versions\""), "{}", answer.text);
+    assert_eq!(house.text("spammers.tab"), "\"192.0.2.0/24\"\t\"code=0\"\n");
+}
