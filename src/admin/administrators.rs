@@ -28,15 +28,16 @@ const DOMAINS: usize = 3;
 const FLAGS: usize = 4;
 
 impl Admin {
-    /// Makes the first administrator where `webadmin.tab` has no row, and returns the random password, which is stored
-    /// nowhere in clear.
+    /// Makes the first administrator where `webadmin.tab` has nobody of the role system (who has lost the password removes
+    /// the row), and returns the random password, which is stored nowhere in clear.
     ///
     /// # Errors
     /// `Hash`, `Random`, `Edit`.
     pub fn ensure_administrator(&self) -> Result<Option<String>, AdminError> {
         let _changing = self.changing();
         let mut edit = self.editor.begin(Path::new(WEBADMIN_TAB))?;
-        if edit.rows().next().is_some() {
+        let is_there = |row: &EditRow| is_system(row) || row.has_key(&[FIRST_ADMINISTRATOR]);
+        if edit.rows().any(|row| is_there(&row)) {
             return Ok(None);
         }
         let password = auth::random_password()?;
@@ -156,8 +157,11 @@ fn role_columns(role: &WebRole) -> (&'static str, String) {
 
 /// Whether nobody else has the role system.
 fn is_last(edit: &Edit, row: &EditRow) -> bool {
-    let is_system = |row: &EditRow| row.value(ROLE).eq_ignore_ascii_case(WEB_ROLE_SYSTEM.as_bytes());
     is_system(row) && edit.rows().filter(is_system).count() == 1
+}
+
+fn is_system(row: &EditRow) -> bool {
+    row.value(ROLE).eq_ignore_ascii_case(WEB_ROLE_SYSTEM.as_bytes())
 }
 
 fn row_of(edit: &Edit, name: &str) -> Option<EditRow> {

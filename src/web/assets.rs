@@ -133,7 +133,12 @@ impl Assets {
                 Err(source) => return Err(AssetError::Read { path, source }),
             }
         }
+        Ok(Self::embedded(name).into())
+    }
+
+    /// The file as it is in the program, whatever lies in the directory.
+    pub(super) fn embedded(name: &str) -> &'static str {
         let found = EMBEDDED.iter().find(|(known, _)| *known == name);
-        Ok(found.map_or("", |(_, text)| text).into())
+        found.map_or("", |(_, text)| text)
     }
 }

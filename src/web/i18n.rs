@@ -1,4 +1,5 @@
-//! Texts in two languages: `webadmin/i18n/en.tab` and `zh.tab`, a key TAB a text a line; `{name}` is replaced.
+//! Texts in two languages: `webadmin/i18n/en.tab` and `zh.tab`, a key TAB a text a line; `{name}` is replaced, and
+//! `{name|one|many}` is the one word where the value is 1, else the other.
 //!
 //! The language is that of the cookie, else the first of the browser's that we have, else English. Help for variables
 //! and columns is English in `mailroot::schema`; `schema.zh.tab` holds the Chinese of it, under `<table>.<name>`,
@@ -27,7 +28,12 @@ impl Catalogs {
     /// # Errors
     /// A line that is none.
     pub(super) fn load(assets: &Assets) -> Result<Self, AssetError> {
-        let read = |file| parse(file, &assets.text(file)?);
+        // A file of the operator's goes over ours text by text: what it lacks, or a newer version has added, is there.
+        let read = |file| {
+            let mut texts = parse(file, Assets::embedded(file))?;
+            texts.extend(parse(file, &assets.text(file)?)?);
+            Ok::<_, AssetError>(texts)
+        };
         let mut schema = read("i18n/schema.zh.tab")?;
         schema.extend(read("i18n/codes.zh.tab")?);
         Ok(Self { english: read("i18n/en.tab")?, chinese: read("i18n/zh.tab")?, schema })
@@ -123,9 +129,7 @@ pub(super) fn fill(text: &str, values: &[(&str, &str)]) -> String {
     let mut rest = text;
     while let Some(open) = rest.find('{') {
         let close = rest[open..].find('}').map(|at| open + at);
-        let value = close.and_then(|close| {
-            values.iter().find(|(name, _)| *name == &rest[open + 1..close]).map(|(_, value)| (close, value))
-        });
+        let value = close.and_then(|close| Some((close, named(&rest[open + 1..close], values)?)));
         match value {
             Some((close, value)) => {
                 filled.push_str(&rest[..open]);
@@ -140,6 +144,17 @@ pub(super) fn fill(text: &str, values: &[(&str, &str)]) -> String {
     }
     filled.push_str(rest);
     filled
+}
+
+/// What stands for the text between two braces.
+fn named<'a>(inner: &'a str, values: &[(&str, &'a str)]) -> Option<&'a str> {
+    let mut parts = inner.split('|');
+    let name = parts.next()?;
+    let value = values.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)?;
+    match (parts.next(), parts.next()) {
+        (Some(one), Some(many)) => Some(if value == "1" { one } else { many }),
+        _ => Some(value),
+    }
 }
 
 /// A number with its thousands apart; both languages write it so.
@@ -194,6 +209,9 @@ mod tests {
         assert_eq!(phrase("nobody knows 5 such"), "nobody knows 5 such");
         assert_eq!(phrase("x/server.cert: no certificate"), "x/server.cert：没有证书");
         assert_eq!(catalogs.phrase(Language::English, "permission denied"), "permission denied");
+        for (count, expected) in [("1", "1 page is"), ("2", "2 pages are"), ("0", "0 pages are")] {
+            assert_eq!(fill("{n} {n|page|pages} {n|is|are}", &[("n", count)]), expected);
+        }
     }
 
     #[test]

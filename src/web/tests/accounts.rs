@@ -32,11 +32,11 @@ async fn jd_40_domains_show_what_they_hold() {
         tokio::task::yield_now().await;
     }
     let page = root.get(&house, BASE).await;
-    assert!(page.text.contains("2.0 KB in 1 messages, measured 23 Nov 2026"), "{}", page.text);
+    assert!(page.text.contains("2.0 KB in 1 message, measured 23 Nov 2026"), "{}", page.text);
     // A message that comes is not seen before somebody measures again.
     house.write("domains/a.test/anna/Maildir/new/2", "x");
     let page = root.get(&house, BASE).await;
-    assert!(page.text.contains("in 1 messages"), "{}", page.text);
+    assert!(page.text.contains("in 1 message"), "{}", page.text);
     let mut of_b = logged_in(&house, "of-b").await;
     assert_eq!(of_b.get(&house, BASE).await.status, StatusCode::FORBIDDEN);
 }
@@ -690,7 +690,7 @@ async fn jd_62_new_accounts_are_greeted() {
     let page = root.get(&house, &format!("{BASE}/users")).await;
     let fields = [("name", "bert"), ("real_name", "李"), ("password", "secret-word"), ("welcome", "1")];
     let shown = root.submit(&house, &page, &format!("{BASE}/users"), &fields).await;
-    assert!(shown.text.contains("1 messages are sent"), "{}", shown.text);
+    assert!(shown.text.contains("1 message is sent"), "{}", shown.text);
     assert!(!house.exists("spool/local"), "nothing yet");
     let draft = shown.hidden("draft");
     root.submit(&house, &shown, "/jdwa/confirm", &[("draft", &draft)]).await;

@@ -262,3 +262,16 @@ async fn a_row_that_a_shell_has_changed_meanwhile_is_a_conflict_at_once() {
     assert!(answer.text.contains("class=\"versions\""), "{}", answer.text);
     assert_eq!(house.text("spammers.tab"), "\"192.0.2.0/24\"\t\"code=0\"\n");
 }
+
+/// A file of texts of the operator's own may hold the few that differ.
+#[test]
+fn own_texts_go_over_ours_one_by_one() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("i18n")).unwrap();
+    fs::write(directory.path().join("i18n/en.tab"), "product\tOur Mail\n").unwrap();
+    let catalogs = Catalogs::load(&Assets { directory: Some(directory.path().to_owned()) }).unwrap();
+    let text = |language, key| catalogs.text(language, key, &[]);
+    assert_eq!(text(Language::English, "product"), "Our Mail");
+    assert_eq!(text(Language::English, "login.title"), "Log in");
+    assert_eq!(text(Language::Chinese, "product"), "Tabmail");
+}

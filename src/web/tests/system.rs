@@ -306,7 +306,7 @@ async fn jd61_the_queue_is_listed_searched_and_messages_are_tried_or_deleted_aft
     let all = [("act", "delete"), ("part", "frozen"), ("scope", "all"), ("q", "z@D")];
     let asked = root.submit(&house, &page, "/jdwa/queue", &all).await;
     assert!(
-        asked.text.contains("Delete 1 messages?") && roof.told.lock().unwrap().is_empty(),
+        asked.text.contains("Delete 1 message?") && roof.told.lock().unwrap().is_empty(),
         "{}",
         asked.text
     );
