@@ -19,6 +19,15 @@ for (const table of document.querySelectorAll(".scroll > table:not(.dense)")) {
   table.classList.toggle("stacked", names.length > 1);
 }
 
+// The topic and the tab of this page are in sight, wherever their list is scrolled to.
+for (const list of document.querySelectorAll(".topics, .tabs")) {
+  const here = list.querySelector("[aria-current]");
+  if (here) {
+    list.scrollTop = here.offsetTop - list.offsetTop - list.clientHeight / 2;
+    list.scrollLeft = here.offsetLeft - list.offsetLeft - list.clientWidth / 2;
+  }
+}
+
 // What scrolls sideways can be reached with the keyboard.
 const scrollers = document.querySelectorAll(".scroll, .text, .diff");
 const reach = () => {
@@ -52,7 +61,44 @@ if (text) {
   const editor = document.createElement("div");
   editor.className = "editor";
   text.before(editor);
-  editor.append(numbers, text);
+  // What is wrong with a line is written under it; the list below says the same to who cannot see it.
+  const place = document.createElement("div"), under = document.createElement("div");
+  place.className = "place";
+  under.className = "under";
+  under.setAttribute("aria-hidden", "true");
+  place.append(text, under);
+  editor.append(numbers, place);
+  const UNDER_MAX = 200;
+  const write = () => {
+    const told = new Map();
+    for (const link of [...document.querySelectorAll("#problems [data-line]")].slice(0, UNDER_MAX)) {
+      const item = link.closest("li"), line = Number(link.dataset.line), known = told.get(line);
+      const said = item.querySelector("span").textContent.trim().replace(/\s+/g, " ");
+      told.set(line, { kind: known?.kind === "error" ? "error" : item.className, said: known ? `${known.said} · ${said}` : said });
+    }
+    // Lines move apart only while there is something to write between them; the first line that is seen stays.
+    const first = text.scrollTop / parseFloat(getComputedStyle(text).lineHeight);
+    const changes = editor.classList.contains("faulty") !== told.size > 0;
+    editor.classList.toggle("faulty", told.size > 0);
+    const height = parseFloat(getComputedStyle(text).lineHeight);
+    if (changes) {
+      text.scrollTop = first * height;
+    }
+    under.textContent = "";
+    for (const [line, { kind, said }] of told) {
+      const note = document.createElement("span");
+      note.className = kind;
+      note.textContent = said;
+      note.dataset.at = line * height + parseFloat(getComputedStyle(text).paddingTop) - 5;
+      under.append(note);
+    }
+    follow();
+  };
+  const follow = () => {
+    for (const note of under.children) {
+      note.style.top = note.dataset.at - text.scrollTop + "px";
+    }
+  };
   const number = () => {
     const faults = new Map();
     for (const place of document.querySelectorAll("#problems [data-line]")) {
@@ -79,7 +125,8 @@ if (text) {
     }
     return lines;
   };
-  text.addEventListener("scroll", () => { numbers.scrollTop = text.scrollTop; });
+  text.addEventListener("scroll", () => { numbers.scrollTop = text.scrollTop; follow(); });
+  write();
   number();
   let timer = 0, asked = 0;
   text.addEventListener("input", () => {
@@ -92,6 +139,7 @@ if (text) {
       const html = await answer.text();
       if (answer.ok && !answer.redirected && mine === asked) {
         document.getElementById("problems").innerHTML = html;
+        write();
         number();
       }
     }, 400);
