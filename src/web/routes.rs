@@ -4,7 +4,11 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::error::WebError;
-use super::pages::{about, address_book, administrators, aliases, backup, certificates, dashboard, deeds, domains, explain, files, groups, history, import, links, lists, log_in, logs, queue, raw, rows, services, settings, users, welcome};
+use super::pages::{
+    about, address_book, administrators, aliases, backup, certificates, dashboard, deeds, domains, explain,
+    files, groups, history, import, links, lists, log_in, logs, queue, raw, rows, services, settings, users,
+    welcome,
+};
 use super::visit::Visit;
 use crate::mailroot::webadmin::WebAdmin;
 

@@ -12,8 +12,8 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
-mod chinese;
 mod bulk;
+mod chinese;
 mod mail;
 mod steady;
 mod texts;
