@@ -18,7 +18,7 @@ use super::error::WebError;
 use super::i18n::Language;
 use super::routes::{self, Method, ROUTES, Route, Takes, Verdict};
 use super::sessions::{hex, token};
-use super::visit::{Pairs, Visit, answer, redirect, with_cookie};
+use super::visit::{Pairs, Refused, Visit, answer, redirect, with_cookie};
 use super::{App, HOME, cookies, upload};
 use crate::mailroot::schema::server as variables;
 use crate::mailroot::webadmin::WebAdmin;
@@ -222,7 +222,7 @@ fn handle(mut visit: Visit, route: &Route) -> Response {
         Err(error) => error,
     };
     if let Some(page) = route.form.filter(|_| error.status() == StatusCode::UNPROCESSABLE_ENTITY) {
-        visit.refused = Some(visit.error_text(&error));
+        visit.refused = Some(Refused { text: visit.error_text(&error), field: error.field() });
         if let Ok(response) = page(&visit) {
             return response;
         }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use axum::http::StatusCode;
 
 use crate::address::PathError;
-use crate::admin::AdminError;
+use crate::admin::{AdminError, PasswordFault};
 use crate::mailroot::edit::EditError;
 use crate::mailroot::history::HistoryError;
 
@@ -30,6 +30,9 @@ pub(super) enum WebError {
     /// A use-case refused or failed.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// A password that its owner could not log in with.
+    #[error("{0:?}")]
+    Password(PasswordFault),
     /// The history.
     #[error(transparent)]
     History(#[from] HistoryError),
@@ -61,6 +64,7 @@ impl WebError {
             Self::Stale => StatusCode::CONFLICT,
             _ if self.disk_key().is_some() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Admin(AdminError::Edit(EditError::Conflict(_))) => StatusCode::CONFLICT,
+            Self::Password(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Admin(error) if is_answer(error) => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -89,6 +93,14 @@ impl WebError {
             Self::NotFound => "error.not_found_title",
             Self::Forbidden => "error.forbidden_title",
             _ => "error.title",
+        }
+    }
+
+    /// The field of a form that it is about; empty: the one that names what the form is about.
+    pub(super) fn field(&self) -> &'static str {
+        match self {
+            Self::Password(_) => "password",
+            _ => "",
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Functions for templates: `t(key, name=value)` a text, `number(n)`, `size(bytes)`, `moment(unix_secs)`, all in the
 //! language of the page, which is the variable `lang`. `as_typed(action, name, value)` is what a refused form of that action
-//! held, else the value, and `refusal_of(action)` why it was refused, else nothing. The filter `code` sets what stands in backticks as code.
+//! held, else the value, and `refusal_of(action, field)` why it was refused, if it was because of that field (none: what the form is
+//! about), else nothing. The filter `code` sets what stands in backticks as code.
 
 use std::sync::Arc;
 
@@ -69,8 +70,9 @@ fn add_functions(environment: &mut Environment<'static>, catalogs: &Arc<Catalogs
     environment.add_function("as_typed", |state: &State<'_, '_>, action: &str, name: &str, value: Value| {
         refused(state, action).map_or(value, |form| typed(&form, name))
     });
-    environment.add_function("refusal_of", |state: &State<'_, '_>, action: &str| {
-        let text = refused(state, action).and_then(|form| form.get_attr("text").ok());
+    environment.add_function("refusal_of", |state: &State<'_, '_>, action: &str, field: Option<&str>| {
+        let form = refused(state, action).filter(|form| is_about(form, field.unwrap_or_default()));
+        let text = form.and_then(|form| form.get_attr("text").ok());
         let said = |text: Value| {
             Value::from_safe_string(format!("<p class=\"problem\">{}</p>", HtmlEscape(&text.to_string())))
         };
@@ -89,6 +91,11 @@ fn refused(state: &State<'_, '_>, action: &str) -> Option<Value> {
     let form = state.lookup("refusal")?;
     let is_it = form.get_attr("action").is_ok_and(|path| path.as_str() == Some(action));
     is_it.then_some(form)
+}
+
+/// Whether the form was refused because of this field.
+fn is_about(form: &Value, field: &str) -> bool {
+    form.get_attr("field").is_ok_and(|wrong| wrong.as_str() == Some(field))
 }
 
 /// The first value of a name; empty where there is none, as with boxes that are not ticked.

@@ -76,6 +76,7 @@ impl Chinese<'_> {
             | WebError::BadToken
             | WebError::BadForm
             | WebError::Stale
+            | WebError::Password(_)
             | WebError::Template(_) => error.to_string(),
         }
     }

@@ -17,8 +17,8 @@ use super::sessions::{Flash, Kept};
 use super::templates::context;
 use super::upload::TextFile;
 use super::{App, HOME, trouble};
-use crate::admin::AdminError;
 use crate::admin::backup::Receiving;
+use crate::admin::{AdminError, PasswordFault};
 use crate::auth::constant_time_eq;
 use crate::mailroot::Snapshot;
 use crate::mailroot::edit::EditError;
@@ -65,15 +65,24 @@ pub(super) struct Visit {
     /// The path that was asked for: of a form its action.
     pub(super) path: String,
     /// Why the form was refused whose page is shown again.
-    pub(super) refused: Option<String>,
+    pub(super) refused: Option<Refused>,
     /// Below which topic the page is.
     pub(super) topic: &'static str,
+}
+
+/// Why a form was refused.
+#[derive(Debug, Serialize)]
+pub(super) struct Refused {
+    pub(super) text: String,
+    /// The field that is wrong; empty: the one that names what the form is about.
+    pub(super) field: &'static str,
 }
 
 /// A refused form, for the page that shows it again.
 #[derive(Debug, Serialize)]
 struct Refusal<'a> {
-    text: &'a str,
+    #[serde(flatten)]
+    refused: &'a Refused,
     action: &'a str,
     values: &'a Pairs,
 }
@@ -160,7 +169,26 @@ impl Visit {
 
     /// The text of an error.
     pub(super) fn error_text(&self, error: &WebError) -> String {
+        if let WebError::Password(fault) = error {
+            return self.password_fault(*fault);
+        }
         self.say(error.key(), &[("detail", &trouble::detail(&self.app.catalogs, self.language, error))])
+    }
+
+    /// What is wrong with a password.
+    pub(super) fn password_fault(&self, fault: PasswordFault) -> String {
+        match fault {
+            PasswordFault::Empty => self.say("password.empty", &[]),
+            PasswordFault::Blank => self.say("password.blank", &[]),
+            PasswordFault::Control => self.say("password.control", &[]),
+            PasswordFault::NotAscii { character } => {
+                self.say("password.not_ascii", &[("character", &character.to_string())])
+            }
+            PasswordFault::TooLong { limit } => self.say("password.long", &[("limit", &limit.to_string())]),
+            PasswordFault::TooShort { needed } => {
+                self.say("password.short", &[("needed", &needed.to_string())])
+            }
+        }
     }
 
     /// Says something on the next page.
@@ -300,7 +328,7 @@ impl Visit {
             home => HOME,
             flashes => flashes.unwrap_or_default(),
             nav,
-            refusal => self.refused.as_ref().map(|text| Refusal { text, action: &self.path, values: &self.form }),
+            refusal => self.refused.as_ref().map(|refused| Refusal { refused, action: &self.path, values: &self.form }),
         };
         let status = if self.refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { status };
         let html = self.app.templates.render(template, minijinja::context! { ..context, ..base })?;

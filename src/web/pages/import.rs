@@ -5,7 +5,7 @@ use axum::response::Response;
 use bstr::BString;
 use serde::Serialize;
 
-use super::{domains, users};
+use super::domains;
 use crate::admin::import::{self, Import, ImportFault, ImportRow, Known};
 use crate::admin::text_file::{NotText, decode};
 use crate::admin::{AdminError, NewUser, NewUsers, PasswordList, RANDOM_PASSWORD_CHARS};
@@ -125,7 +125,7 @@ fn reason(visit: &Visit, fault: &ImportFault) -> String {
         ImportFault::Exists => visit.say("error.user_exists", &[]),
         ImportFault::Alias => visit.say("error.alias_exists", &[]),
         ImportFault::Twice { first } => visit.say("import.twice", &[("line", &first.to_string())]),
-        ImportFault::Password(fault) => users::password_problem(visit, *fault),
+        ImportFault::Password(fault) => visit.password_fault(*fault),
     }
 }
 

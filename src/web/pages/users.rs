@@ -9,9 +9,7 @@ use serde::Serialize;
 
 use super::profile::{self, Owner, Submitted};
 use super::{Paging, domains};
-use crate::admin::{
-    AccountUsage, Admin, AdminError, NewUser, NewUsers, PasswordFault, Relay, RelayOf, Switched,
-};
+use crate::admin::{AccountUsage, Admin, NewUser, NewUsers, Relay, RelayOf, Switched};
 use crate::mailroot::schema::user as variables;
 use crate::mailroot::{Account, AccountKind, MailRoot, Snapshot, UserSettings};
 use crate::tab::TabFile;
@@ -51,41 +49,8 @@ pub(in crate::web) fn find<'a>(
     accounts.filter(|account| account.domain.eq_ignore_ascii_case(domain) && holds(&account.name)).collect()
 }
 
-/// What was typed into the form of a new account or password, and what is wrong with it.
-#[derive(Debug, Default, Serialize)]
-struct Typed {
-    name: String,
-    real_name: String,
-    password: String,
-    greets: bool,
-    name_problem: String,
-    password_problem: String,
-}
-
-/// The text of what is wrong with a password.
-pub(super) fn password_problem(visit: &Visit, fault: PasswordFault) -> String {
-    match fault {
-        PasswordFault::Empty => visit.say("password.empty", &[]),
-        PasswordFault::Blank => visit.say("password.blank", &[]),
-        PasswordFault::Control => visit.say("password.control", &[]),
-        PasswordFault::NotAscii { character } => {
-            visit.say("password.not_ascii", &[("character", &character.to_string())])
-        }
-        PasswordFault::TooLong { limit } => visit.say("password.long", &[("limit", &limit.to_string())]),
-        PasswordFault::TooShort { needed } => visit.say("password.short", &[("needed", &needed.to_string())]),
-    }
-}
-
 /// Lists the users of a domain.
 pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
-    let password = visit.app.services.admin.random_password(SUGGESTED_PASSWORD_CHARS)?;
-    list_with(visit, StatusCode::OK, &Typed { password, greets: true, ..Typed::default() })
-}
-
-/// Characters of a password that a form suggests. Ours: 80 bits.
-const SUGGESTED_PASSWORD_CHARS: usize = 16;
-
-fn list_with(visit: &Visit, status: StatusCode, typed: &Typed) -> Result<Response, WebError> {
     let (domain, tables) = (visit.domain()?, visit.tables());
     let found = find(&tables, &domain, visit.query("q"), false);
     let base = domains::link(&domain);
@@ -110,10 +75,13 @@ fn list_with(visit: &Visit, status: StatusCode, typed: &Typed) -> Result<Respons
         measured => admin.domain_usage(&domain),
         job => visit.app.jobs.last_of(&domain),
         has_welcome => admin.has_welcome(&domain),
-        typed,
+        suggested => admin.random_password(SUGGESTED_PASSWORD_CHARS)?,
     };
-    visit.page_with(status, "users.html", context)
+    visit.page("users.html", context)
 }
+
+/// Characters of a password that a form suggests. Ours: 80 bits.
+const SUGGESTED_PASSWORD_CHARS: usize = 16;
 
 fn row(tables: &Snapshot, account: &Arc<Account>) -> Row {
     let settings = tables.user_settings(account);
@@ -176,7 +144,7 @@ pub(in crate::web) fn add(visit: &Visit) -> Result<Response, WebError> {
     let is_list = visit.field("kind") == "M";
     let password = visit.raw_field("password");
     if let Some(fault) = visit.app.services.admin.password_fault(password).filter(|_| !is_list) {
-        return refuse_new(visit, String::new(), password_problem(visit, fault));
+        return Err(WebError::Password(fault));
     }
     let name = visit.field("name").to_owned();
     let folder = if is_list { "lists" } else { "users" };
@@ -194,27 +162,7 @@ pub(in crate::web) fn add(visit: &Visit) -> Result<Response, WebError> {
     let greets = !is_list && visit.field("welcome") == "1";
     let new = NewUsers::new(vec![user]).greeted(greets);
     let deed = Deed::new("deed.add_user", move |admin| admin.add_users(&new));
-    match visit.propose(deed.within(domain), &back) {
-        Err(
-            error @ WebError::Admin(
-                AdminError::UserExists | AdminError::AliasExists | AdminError::BadUserName,
-            ),
-        ) if !is_list => refuse_new(visit, visit.error_text(&error), String::new()),
-        result => result,
-    }
-}
-
-/// The form of a new account again.
-fn refuse_new(visit: &Visit, name_problem: String, password_problem: String) -> Result<Response, WebError> {
-    let typed = Typed {
-        name: visit.field("name").to_owned(),
-        real_name: visit.field("real_name").to_owned(),
-        password: visit.raw_field("password").to_owned(),
-        greets: visit.field("welcome") == "1",
-        name_problem,
-        password_problem,
-    };
-    list_with(visit, StatusCode::UNPROCESSABLE_ENTITY, &typed)
+    visit.propose(deed.within(domain), &back)
 }
 
 /// The account that the path names, in the domain that it names.
@@ -236,19 +184,11 @@ fn owner(account: &Account) -> Owner {
 
 /// One account: its variables, and everything that can be done with it.
 pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
-    show_with(visit, StatusCode::OK, &account(visit)?, &Typed::default())
-}
-
-fn show_with(
-    visit: &Visit,
-    status: StatusCode,
-    account: &Arc<Account>,
-    typed: &Typed,
-) -> Result<Response, WebError> {
-    let bytes = visit.app.services.admin.table_text(&MailRoot::user_tab(account))?;
-    let settings = visit.tables().user_settings(account);
-    let fields = profile::fields(visit, owner(account), &TabFile::parse(&bytes), Some(&settings));
-    page(visit, status, account, &settings, typed, fields, bytes)
+    let account = account(visit)?;
+    let bytes = visit.app.services.admin.table_text(&MailRoot::user_tab(&account))?;
+    let settings = visit.tables().user_settings(&account);
+    let fields = profile::fields(visit, owner(&account), &TabFile::parse(&bytes), Some(&settings));
+    page(visit, StatusCode::OK, &account, &settings, fields, bytes)
 }
 
 fn page(
@@ -256,7 +196,6 @@ fn page(
     status: StatusCode,
     account: &Arc<Account>,
     settings: &UserSettings,
-    typed: &Typed,
     fields: Vec<Field>,
     bytes: Vec<u8>,
 ) -> Result<Response, WebError> {
@@ -287,7 +226,7 @@ fn page(
             outgoing => RelayView::of(admin.outgoing_relay(&account.domain, of)?),
             usage,
             measured => admin.domain_usage(&account.domain),
-            fields, base, groups, typed,
+            fields, base, groups,
             suggested => admin.random_password(SUGGESTED_PASSWORD_CHARS)?,
         },
     )
@@ -344,8 +283,7 @@ pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
             visit.propose(deed, &link(&account))
         }
         Submitted::Refused(fields) => {
-            let (status, typed) = (StatusCode::UNPROCESSABLE_ENTITY, Typed::default());
-            page(visit, status, &account, &settings, &typed, fields, base.to_vec())
+            page(visit, StatusCode::UNPROCESSABLE_ENTITY, &account, &settings, fields, base.to_vec())
         }
     }
 }
@@ -356,9 +294,7 @@ pub(in crate::web) fn set_password(visit: &Visit) -> Result<Response, WebError> 
     let password = visit.raw_field("password").to_owned();
     let is_needless = account.kind == AccountKind::List && password.is_empty();
     if let Some(fault) = visit.app.services.admin.password_fault(&password).filter(|_| !is_needless) {
-        let password_problem = password_problem(visit, fault);
-        let typed = Typed { password, password_problem, ..Typed::default() };
-        return show_with(visit, StatusCode::UNPROCESSABLE_ENTITY, &account, &typed);
+        return Err(WebError::Password(fault));
     }
     let (domain, back) = (account.domain.to_string(), link(&account));
     let deed = Deed::new("deed.set_password", move |admin| {

@@ -172,13 +172,13 @@ async fn jd_43_a_password_that_pop3_cannot_carry_is_refused_at_its_field() {
             let fields = [("name", "bert"), ("real_name", "Bert B."), ("password", password)];
             let refused = of_a.submit(&house, &page, &users, &fields).await;
             assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{password}");
-            assert!(refused.text.contains("id=\"password-problem\">"), "{}", refused.text);
+            assert!(refused.text.contains("<p class=\"problem\">"), "{}", refused.text);
             assert!(refused.text.contains(why) && refused.text.contains("value=\"Bert B.\""), "{why}");
             let page = of_a.get(&house, ANNA).await;
             let refused =
                 of_a.submit(&house, &page, &format!("{ANNA}/password"), &[("password", password)]).await;
             assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{password}");
-            assert!(refused.text.contains("id=\"password-problem\">") && refused.text.contains(why), "{why}");
+            assert!(refused.text.contains("<p class=\"problem\">") && refused.text.contains(why), "{why}");
         }
         let page = of_a.get(&house, &format!("{BASE}/import")).await;
         let text = "bert,,two words\ncarl,,密码密码\nd,,abc\n";
@@ -193,7 +193,7 @@ async fn jd_43_a_password_that_pop3_cannot_carry_is_refused_at_its_field() {
     let taken = [("name", "boss"), ("password", "good-one")];
     let refused = of_a.submit(&house, &page, &users, &taken).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(refused.text.contains("id=\"name-problem\">") && refused.text.contains("value=\"good-one\""));
+    assert!(refused.text.contains("<p class=\"problem\">") && refused.text.contains("value=\"good-one\""));
     let fields = [("name", "bert"), ("password", "p{a}\"s's;")];
     of_a.change(&house, &page, &users, &fields).await;
     assert!(house.admin.check_password("a.test", "bert", b"p{a}\"s's;").unwrap());
@@ -508,7 +508,7 @@ async fn jd_44_accounts_come_from_a_file_of_any_windows() {
                 [csrf, ("text", b"typed,,before"), ("list", file), ("skip", b"1"), ("act", act.as_bytes())];
             let shown = of_a.send_file(&house, &path, &parts).await;
             assert_eq!(shown.status, StatusCode::OK);
-            for part in ["1 lines can be imported", "<td>李娜</td>", "The account exists already.", encoding]
+            for part in ["1 line can be imported", "<td>李娜</td>", "The account exists already.", encoding]
             {
                 assert!(shown.text.contains(part), "{part}: {}", shown.text);
             }

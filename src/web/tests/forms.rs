@@ -19,9 +19,16 @@ const REFUSED: &[Refused<'_>] = &[
     (
         "/jdwa/domains/a.test/users",
         "/jdwa/domains/a.test/users",
-        &[("name", "anna"), ("kind", "U"), ("password", "my own one"), ("real_name", "Anna B.")],
+        &[("name", "anna"), ("kind", "U"), ("password", "my-own-one"), ("real_name", "Anna B.")],
         "value=\"Anna B.\"",
         ["exists", "已存在"],
+    ),
+    (
+        "/jdwa/domains/a.test/users",
+        "/jdwa/domains/a.test/users",
+        &[("name", "bert"), ("kind", "U"), ("password", "my own one"), ("real_name", "Bert")],
+        "value=\"my own one\"",
+        ["blank", "空格"],
     ),
     (
         "/jdwa/domains/a.test/lists",

@@ -157,14 +157,14 @@ async fn changes_are_refused_in_words_where_nothing_can_be_written() {
             (
                 "/jdwa/domains/a.test/users",
                 "/jdwa/domains/a.test/users",
-                &[("name", "bert"), ("password", "long enough")],
+                &[("name", "bert"), ("password", "long-enough")],
             ),
             ("/jdwa/domains/a.test/users/anna", "/jdwa/domains/a.test/users/anna/delete", &[]),
             ("/jdwa/domains/a.test/users/anna", "/jdwa/domains/a.test/users/anna/rename", &[("new", "anne")]),
             (
                 "/jdwa/domains/a.test/users/anna",
                 "/jdwa/domains/a.test/users/anna/password",
-                &[("password", "another one")],
+                &[("password", "another-one")],
             ),
             (
                 "/jdwa/domains/a.test/users",
