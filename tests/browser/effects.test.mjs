@@ -64,6 +64,18 @@ test("mail processing gets a line, comments stay", async () => {
   assert.equal(house.read(file), before + line("redirect", "user1@home.test"));
 });
 
+test("a fault in an account's table is told on its page, which leads to the text", async () => {
+  const file = "domains/home.test/bert/mailproc.tab", good = house.read(file);
+  house.write(file, good + '"redirect\n');
+  await page.goto("/jdwa/domains/home.test/users/bert/rows/mailproc.tab");
+  await page.locator('main a[href*="/jdwa/text/"]').first().click();
+  await page.waitForSelector("#problems .error, #problems .warning");
+  await page.fill("#text", good);
+  await page.click("form:has(#text) button.main");
+  await done();
+  assert.equal(house.read(file), good);
+});
+
 test("a department is put into the address book", async () => {
   await page.goto("/jdwa/domains/home.test/addressbook");
   await submit(page, "/addressbook", { path: "Sales/Europe" });
