@@ -85,6 +85,15 @@ impl Admin {
         Ok(count)
     }
 
+    /// Sets waiting messages aside until an operator decides (`queuefrz`); as [`Admin::try_messages`], and frozen ones are
+    /// passed.
+    ///
+    /// # Errors
+    /// As [`Admin::try_messages`].
+    pub fn freeze_messages(&self, paths: &[&str]) -> Result<usize, AdminError> {
+        Ok(self.spool()?.freeze_waiting(&names(paths)?)?)
+    }
+
     fn spool(&self) -> Result<&Spool, AdminError> {
         self.spool.as_ref().ok_or(AdminError::NoSpool)
     }

@@ -185,6 +185,10 @@ fn run_on_files(command: Command, admin: &Admin, clock: &Clock) -> Result<Reply,
             let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
             admin.remove_messages(&messages).map(|_| Reply::Done)
         }
+        Command::QueueFrz(messages) => {
+            let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
+            admin.freeze_messages(&messages).map(|_| Reply::Done)
+        }
         Command::SrvList => listing(admin.listeners()?, |one| {
             let (state, reason) = match &one.state {
                 ListenState::Open => ("open", ""),

@@ -113,6 +113,8 @@ pub enum Command {
     QueueTry(Vec<String>),
     /// `queuedel (level1/level2/name)+`: deletes messages, waiting or frozen. Ours.
     QueueDel(Vec<String>),
+    /// `queuefrz (level1/level2/name)+`: freezes waiting messages. Ours.
+    QueueFrz(Vec<String>),
     /// `srvlist`: where each service listens. Ours.
     SrvList,
     /// `srvopen service`: lets it listen again. Ours.
@@ -302,6 +304,7 @@ fn parse_files_and_queue(name: &str, arguments: &[&str]) -> Option<Command> {
         ("etrn", [_, ..]) => Command::Etrn(owned(arguments)),
         ("queuetry", [_, ..]) => Command::QueueTry(owned(arguments)),
         ("queuedel", [_, ..]) => Command::QueueDel(owned(arguments)),
+        ("queuefrz", [_, ..]) => Command::QueueFrz(owned(arguments)),
         ("srvlist", []) => Command::SrvList,
         ("srvopen", &[service]) => Command::SrvOpen(service.into()),
         ("srvclose", &[service]) => Command::SrvClose(service.into()),

@@ -15,7 +15,7 @@
 //! [`command`] reads lines, [`session`] decides, [`answer`] calls [`crate::admin`] and writes results, [`serve()`] has
 //! the sockets. Log-in, then commands; nothing but log-in and `#!TLS` before.
 //!
-//! Ours, beside XMail's commands: `tabstat`, `tabdiff` and `tabreload`; `queuetry` and `queuedel`; `srvlist`, `srvopen`, `srvclose`
+//! Ours, beside XMail's commands: `tabstat`, `tabdiff` and `tabreload`; `queuetry`, `queuedel` and `queuefrz`; `srvlist`, `srvopen`, `srvclose`
 //! and `srvstop`; and the same protocol without log-in on a socket in the MailRoot ([`local`]).
 //!
 //! Limits: [`session::COMMAND_LINE_BYTES_MAX`] and its neighbours; `-Ct` while waiting for a command, `-CX` sessions.

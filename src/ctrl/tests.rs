@@ -852,6 +852,7 @@ fn names_do_not_lead_out_of_their_directories() {
         ("queuedel\t0/0/../../../../server.tab", "-00214 Error in relative path syntax"),
         ("queuetry\t0/0", "-00019 Unable to open file"),
         ("queuedel\tx/0/1.a", "-00019 Unable to open file"),
+        ("queuefrz\t0/0/../../../../server.tab", "-00214 Error in relative path syntax"),
         ("srvstop", "-00129 Server too busy, retry later"),
         ("srvopen\tsmtp", "-00129 Server too busy, retry later"),
         ("frozgetmsg\t0\t0\t../../../../server.tab", "-00214 Error in relative path syntax"),
@@ -905,6 +906,9 @@ fn frozen_messages() {
         message.len()
     ));
     assert!(scene.path(&format!("spool/1/0/mess/{name}")).exists());
+    scene.talk(&format!("C: queuefrz\t1/0/{name}\t1/0/1.gone\nS: +00000 OK"));
+    assert!(scene.path(&format!("spool/1/0/froz/{name}")).exists(), "it waited for its next attempt");
+    scene.talk(&format!("C: frozsubmit\t1\t0\t{name}\nS: +00000 OK"));
     scene.talk(&format!("C: queuedel\t1/0/{name}\t1/0/1.gone\nS: +00000 OK"));
     assert!(!scene.path(&format!("spool/1/0/mess/{name}")).exists(), "it waited for its next attempt");
     scene.put(&format!("spool/1/0/froz/{name}"), message);

@@ -1,4 +1,4 @@
-//! Messages that wait, taken out of their turn by an operator: tried now, or deleted (`jdmail.md` JD-61).
+//! Messages that wait, taken out of their turn by an operator: tried now, frozen, or deleted (`jdmail.md` JD-61).
 //!
 //! Only messages with a spool file that nobody delivers just now are touched. What is in its first attempt, or in the
 //! journal only, has no file yet: it comes to its end or into `rsnd` by itself.
@@ -38,14 +38,47 @@ impl Spool {
         Ok(count)
     }
 
+    /// Sets waiting messages aside in `froz`, as [`Attempt::freeze`](super::Attempt::freeze) does: with their slogs, without
+    /// the rest of their commands, which begin anew when they are submitted again. Returns how many there were.
+    ///
+    /// # Errors
+    /// The disk's; the message then waits on.
+    pub fn freeze_waiting(&self, names: &HashSet<Name>) -> Result<usize, SpoolError> {
+        let mut entries = self.outbox().withdraw(|name| names.contains(name)).into_iter();
+        let mut count = 0;
+        while let Some(entry) = entries.next() {
+            let from = self.path(&entry.name, holding(&entry));
+            let to = self.path(&entry.name, State::Froz);
+            if let Err(error) =
+                self.disk().rename(&from, &to).map_err(SpoolError::disk("move to froz", &from))
+            {
+                self.outbox().push(entry);
+                entries.for_each(|entry| self.outbox().push(entry));
+                return Err(error);
+            }
+            count += 1;
+            for state in [State::Mprc, State::Cust] {
+                // It is frozen all the same; what is left goes at the next start.
+                if let Err(error) = self.remove_if_there(&entry.name, state) {
+                    tracing::warn!(%error, "a file of a frozen message stays");
+                }
+            }
+        }
+        Ok(count)
+    }
+
     /// The message first: what is left of a crash in between belongs to no message and goes at the next start.
     fn remove_files_of(&self, entry: &Ready) -> Result<(), SpoolError> {
-        let holding = if entry.resent { State::Rsnd } else { State::Mess };
-        for state in [holding, State::Slog, State::Mprc, State::Cust, State::Info] {
+        for state in [holding(entry), State::Slog, State::Mprc, State::Cust, State::Info] {
             self.remove_if_there(&entry.name, state)?;
         }
         Ok(())
     }
+}
+
+/// Where the file of a message is that waits.
+fn holding(entry: &Ready) -> State {
+    if entry.resent { State::Rsnd } else { State::Mess }
 }
 
 #[cfg(test)]
@@ -120,5 +153,43 @@ mod tests {
         assert_eq!(attempt.name().file_name(), "3.a", "what is gone leaves its lane usable");
         assert_eq!(spool.remove_waiting(&names(&["3.a"])).unwrap(), 0, "it is being delivered");
         assert!(there("mess/3.a"));
+    }
+
+    /// JD-61.
+    #[test]
+    fn waiting_messages_are_frozen_with_their_logs_and_can_be_submitted_again() {
+        let root = tempfile::tempdir().unwrap();
+        let spool = spool(root.path());
+        assert_eq!(spool.freeze_waiting(&names(&["1.a", "2.a", "9.a"])).unwrap(), 2);
+        assert_eq!(spool.outbox().counts(), (1, 0));
+        let there = |file: &str| root.path().join("spool/0/1").join(file).exists();
+        for (file, is_there) in [
+            ("froz/1.a", true),
+            ("slog/1.a", true),
+            ("froz/2.a", true),
+            ("rsnd/1.a", false),
+            ("mess/2.a", false),
+            ("mprc/2.a", false),
+            ("mess/3.a", true),
+        ] {
+            assert_eq!(there(file), is_there, "{file}");
+        }
+        assert_eq!(spool.frozen().unwrap().len(), 2);
+        spool.submit_frozen(crate::spool::Place { level1: 0, level2: 1 }, "1.a").unwrap();
+        assert_eq!(spool.outbox().counts(), (2, 0));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let attempt = runtime.block_on(spool.next_attempt()).unwrap();
+        let delivered = names(&[attempt.name().file_name()]);
+        assert_eq!(spool.freeze_waiting(&delivered).unwrap(), 0, "it is being delivered");
+    }
+
+    /// A disk that does not take it: the messages wait on.
+    #[test]
+    fn what_cannot_be_frozen_waits_on() {
+        let root = tempfile::tempdir().unwrap();
+        let spool = spool(root.path());
+        fs::remove_file(root.path().join("spool/0/1/rsnd/1.a")).unwrap();
+        spool.freeze_waiting(&names(&["1.a", "2.a"])).unwrap_err();
+        assert_eq!(spool.outbox().counts(), (3, 0));
     }
 }
