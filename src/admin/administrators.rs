@@ -109,7 +109,9 @@ impl Admin {
             return Err(AdminError::LastAdministrator);
         }
         edit.remove(row.index)?;
-        Ok(edit.commit()?)
+        edit.commit()?;
+        self.remove_password_lists(|head| head.owner.eq_ignore_ascii_case(name));
+        Ok(())
     }
 
     /// Gives an administrator another role, but not to the last one of the role system.

@@ -64,6 +64,7 @@ impl Admin {
         if dropped.is_err() && self.snapshot().domains.get(domain).is_some() {
             return dropped.map(drop).map_err(Into::into);
         }
+        self.remove_password_lists(|head| head.domain.eq_ignore_ascii_case(domain));
         // The accounts are not told of one by one (golden `pop3_extauth`).
         self.tell(AccountChange::DomainRemoved { domain });
         for account in &accounts {

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A list is on the disk before the first of its accounts, so that no crash makes accounts whose passwords nobody knows;
-//! an import that fails takes its list away again. It is removed when it is fetched. Backups and the history of tables
+//! an import that fails takes its list away again. It is removed when it is fetched, after
+//! [`KEPT_DAYS`], and with its domain or its administrator. Backups and the history of tables
 //! do not hold it. Names are compared with what is in the directory, never made a path.
 
 use std::fs;
@@ -26,6 +27,11 @@ const DIRECTORY: &str = ".tabmail/passwords";
 
 /// Random bytes in a name.
 const NAME_BYTES: usize = 16;
+
+/// How long a list waits to be fetched, in days. Ours: whoever needs the passwords has them by then, or gives others.
+const KEPT_DAYS: i64 = 30;
+
+const DAY_SECS: i64 = 86_400;
 
 /// Random passwords, for one administrator.
 #[derive(Clone)]
@@ -67,6 +73,24 @@ impl PasswordList {
     /// Bytes of it.
     pub(super) fn bytes(&self) -> usize {
         self.rows.len()
+    }
+}
+
+/// The first row of a list.
+pub(super) struct Head {
+    pub(super) owner: String,
+    pub(super) domain: String,
+    unix_secs: i64,
+    accounts: u64,
+}
+
+impl Head {
+    fn of(list: &[u8]) -> Option<Self> {
+        let (head, _) = list.split_once_str("\n")?;
+        let row = fields(head);
+        let text = |at: usize| row.get(at).and_then(|field| field.value.to_str().ok());
+        let (unix_secs, accounts) = (text(2)?.parse().ok()?, text(3)?.parse().ok()?);
+        Some(Self { owner: text(0)?.to_owned(), domain: text(1)?.to_owned(), unix_secs, accounts })
     }
 }
 
@@ -120,18 +144,55 @@ impl Admin {
         }
     }
 
+    /// Removes the lists that nobody may fetch any more: old ones, and those of administrators and domains that are gone.
+    pub fn remove_stale_password_lists(&self) {
+        if self.editor.rehearsal().is_some() {
+            return;
+        }
+        let tables = self.snapshot();
+        let is_administrator = |name: &str| {
+            let mut rows = tables.web_admins.rows().iter();
+            rows.any(|who| who.name.eq_ignore_ascii_case(name))
+        };
+        // A table without any row was not read, or is being written anew.
+        let (knows_administrators, knows_domains) =
+            (!tables.web_admins.rows().is_empty(), !tables.domains.rows().is_empty());
+        let oldest = self.clock.unix_secs() - KEPT_DAYS * DAY_SECS;
+        let is_stale = |head: &Head| {
+            head.unix_secs < oldest
+                || knows_administrators && !is_administrator(&head.owner)
+                || knows_domains && tables.domains.get(&head.domain).is_none()
+        };
+        self.remove_password_lists(is_stale);
+    }
+
+    /// Removes the lists that are meant. One that cannot be removed is tried again next time.
+    pub(super) fn remove_password_lists(&self, is_meant: impl Fn(&Head) -> bool) {
+        if self.editor.rehearsal().is_some() {
+            return;
+        }
+        for entry in fs::read_dir(self.root().path().join(DIRECTORY)).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let is_meant =
+                fs::read(&path).is_ok_and(|bytes| Head::of(&bytes).is_some_and(|head| is_meant(&head)));
+            if is_meant && let Err(error) = self.disk.remove(&path) {
+                tracing::error!("{}: passwords that nobody may fetch stay: {error}", path.display());
+            }
+        }
+    }
+
     /// The lists that wait for an administrator on the page of a domain, the latest first.
     pub fn password_lists(&self, owner: &str, domain: &str) -> Vec<WaitingList> {
+        self.remove_stale_password_lists();
         let entries = fs::read_dir(self.root().path().join(DIRECTORY)).into_iter().flatten().flatten();
         let mut found: Vec<WaitingList> = entries
             .filter_map(|entry| {
                 let bytes = fs::read(entry.path()).ok()?;
-                let (head, _) = bytes.split_once_str("\n")?;
-                let row = fields(head);
-                let text = |at: usize| row.get(at).and_then(|field| field.value.to_str().ok());
-                let is_meant = text(0)?.eq_ignore_ascii_case(owner) && text(1)?.eq_ignore_ascii_case(domain);
-                let (unix_secs, accounts) = (text(2)?.parse().ok()?, text(3)?.parse().ok()?);
+                let head = Head::of(&bytes)?;
+                let is_meant =
+                    head.owner.eq_ignore_ascii_case(owner) && head.domain.eq_ignore_ascii_case(domain);
                 let name = entry.file_name().into_string().ok()?;
+                let Head { unix_secs, accounts, .. } = head;
                 is_meant.then_some(WaitingList { name, unix_secs, accounts })
             })
             .collect();
@@ -216,6 +277,49 @@ mod tests {
         assert_eq!(admin.take_password_list("root", "a.test", name).unwrap(), b"anna@a.test\tgeheim23\r\n");
         assert!(admin.take_password_list("root", "a.test", name).is_err(), "once");
         assert_eq!(fs::read_dir(directory.path().join(DIRECTORY)).unwrap().count(), 0);
+    }
+
+    /// JD-44: whoever has not fetched it within thirty days gives other passwords.
+    #[test]
+    fn jd_44_a_list_does_not_outlive_its_days_its_domain_and_its_administrator() {
+        let two_admins = "\"root\"\t\"\"\t\"system\"\n\"chef\"\t\"\"\t\"system\"\n";
+        for (what, days, remains) in [
+            ("nothing", 29, 1),
+            ("nothing", 31, 0),
+            ("administrator", 0, 0),
+            ("administrator in a shell", 0, 0),
+            ("domain", 0, 0),
+            ("domain in a shell", 0, 0),
+            ("all administrators in a shell", 0, 1),
+        ] {
+            let (directory, admin) = house();
+            let put = |name: &str, text: &str| {
+                fs::write(directory.path().join(name), text).unwrap();
+                admin.reload_tables(crate::admin::Reload::Now);
+            };
+            put("webadmin.tab", two_admins);
+            put("domains.tab", "\"a.test\"\n\"b.test\"\n");
+            fs::create_dir_all(directory.path().join("domains/a.test")).unwrap();
+            admin.add_users(&anna()).unwrap();
+            let count = || fs::read_dir(directory.path().join(DIRECTORY)).unwrap().count();
+            assert_eq!(count(), 1);
+            admin.rehearse(|admin| admin.remove_domain("a.test")).unwrap();
+            assert_eq!(count(), 1, "a rehearsal removes nothing");
+            admin.clock.advance(std::time::Duration::from_secs(days * 86_400));
+            match what {
+                "administrator" => admin.remove_administrator("root").unwrap(),
+                "administrator in a shell" => put("webadmin.tab", "\"chef\"\t\"\"\t\"system\"\n"),
+                "all administrators in a shell" => put("webadmin.tab", ""),
+                "domain" => admin.remove_domain("a.test").unwrap(),
+                "domain in a shell" => put("domains.tab", "\"b.test\"\n"),
+                _ => {}
+            }
+            if matches!(what, "administrator" | "domain") {
+                assert_eq!(count(), 0, "{what}: it goes at once");
+            }
+            admin.remove_stale_password_lists();
+            assert_eq!(count(), remains, "{what} {days}");
+        }
     }
 
     #[test]

@@ -205,6 +205,7 @@ impl App {
         if let Err(error) = services.admin.finish_rename() {
             tracing::error!(%error, "an interrupted rename of an account is not finished");
         }
+        services.admin.remove_stale_password_lists();
         services.admin.remove_unfinished_backups(&services.backups);
         let (sessions, bans) = (Sessions::default(), Bans::default());
         let jobs = Jobs::open(services.tables.current().root().path());
