@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A field may stand in quotes, with `""` for a quote in it. Without a domain the default one is meant, but its separator
-//! stays; `user@domain` in the first field names it as well. An account without a password gets a random one of
+//! stays; `user@domain` in the first field names it as well. An account without a password gets the one that
+//! new accounts share ([`Admin::default_password`](super::Admin::default_password)), else a random one of
 //! [`RANDOM_PASSWORD_CHARS`](super::RANDOM_PASSWORD_CHARS) characters. Blank lines and lines that begin with `#` are skipped.
 //!
 //! Pure: what the tables say is asked through [`Known`].
@@ -30,7 +31,7 @@ pub struct ImportRow {
     pub name: String,
     /// Its domain.
     pub domain: String,
-    /// The password; empty: a random one.
+    /// The password; empty: the shared one, or a random one.
     pub password: String,
     /// The real name; may be empty.
     pub real_name: String,

@@ -109,6 +109,14 @@ impl Admin {
         password_chars_min(&self.snapshot())
     }
 
+    /// The password that all new accounts share (`DefaultPassword`, JD-63); `None` where the operator wants none, and where
+    /// their owners could not log in with it.
+    pub fn default_password(&self) -> Option<String> {
+        let tables = self.snapshot();
+        let shared = tables.server.text(&variables::DEFAULT_PASSWORD).unwrap_or_default();
+        PasswordFault::of(shared, password_chars_min(&tables)).is_none().then(|| shared.to_owned())
+    }
+
     /// A random password of so many characters, or of more where the operator wants more.
     ///
     /// # Errors
@@ -347,6 +355,23 @@ mod tests {
         admin.reload_tables(crate::admin::Reload::Now);
         let password = admin.random_password(RANDOM_PASSWORD_CHARS).unwrap();
         assert_eq!((password.len(), admin.password_fault(&password)), (40, None));
+    }
+
+    /// JD-63: one that its owners could not log in with is none.
+    #[test]
+    fn jd_63_a_default_password_obeys_what_holds_for_every_password() {
+        let (directory, admin) = house(counting(&Arc::default()));
+        for (rows, expected) in [
+            ("", None),
+            ("\"DefaultPassword\"\t\"\"\n", None),
+            ("\"DefaultPassword\"\t\"welcome-1\"\n", Some("welcome-1")),
+            ("\"DefaultPassword\"\t\"wel come\"\n", None),
+            ("\"DefaultPassword\"\t\"short\"\n\"PasswordMinLength\"\t\"8\"\n", None),
+        ] {
+            fs::write(directory.path().join("server.tab"), rows).unwrap();
+            admin.reload_tables(crate::admin::Reload::Now);
+            assert_eq!(admin.default_password().as_deref(), expected, "{rows}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(super) struct Deed {
     domain: Option<String>,
     is_grave: bool,
     tables: Vec<(PathBuf, Arc<Vec<u8>>)>,
+    is_text: bool,
     held_bytes: usize,
     bulk: Option<Arc<Bulk>>,
     run: Box<Run>,
@@ -53,6 +54,7 @@ impl Deed {
             domain: None,
             is_grave: false,
             tables: Vec::new(),
+            is_text: false,
             held_bytes: size_of::<Self>(),
             bulk: None,
             run: Box::new(run),
@@ -73,8 +75,14 @@ impl Deed {
     pub(super) fn save_table(file: PathBuf, base: Arc<Vec<u8>>, content: Vec<u8>) -> Self {
         let content = Arc::new(content);
         let (tables, held_bytes) = (vec![(file.clone(), Arc::clone(&content))], base.len() + content.len());
-        let deed = Self::new("deed.save_table", move |admin| admin.save_table(&file, &base, &content));
+        let deed = Self::new(key_of(&file), move |admin| admin.save_table(&file, &base, &content));
         Self { tables, held_bytes, ..deed }
+    }
+
+    /// The same under another name.
+    #[must_use]
+    pub(super) fn called(self, key: &'static str) -> Self {
+        Self { key, ..self }
     }
 
     /// The same for who administers `domain`, within which it must stay.
@@ -110,6 +118,18 @@ impl Deed {
         self.is_grave
     }
 
+    /// The same, of a table whose text somebody typed as a whole: a conflict must not lose it.
+    #[must_use]
+    pub(super) fn typed(self) -> Self {
+        Self { is_text: true, ..self }
+    }
+
+    /// What somebody typed as the text of a table.
+    pub(super) fn typed_text(&self, file: &Path) -> Option<&Arc<Vec<u8>>> {
+        let is_it = |table: &&(PathBuf, Arc<Vec<u8>>)| table.0 == file;
+        self.tables.iter().filter(|_| self.is_text).find(is_it).map(|(_, content)| content)
+    }
+
     /// The tables that it writes as a whole, with their contents.
     pub(super) fn tables(&self) -> &[(PathBuf, Arc<Vec<u8>>)] {
         &self.tables
@@ -131,6 +151,19 @@ impl Deed {
     /// The use-case's.
     pub(super) fn run(&self, admin: &Admin) -> Result<(), AdminError> {
         (self.run)(admin)
+    }
+}
+
+/// What a change of a file is called: by what people see in it.
+fn key_of(file: &Path) -> &'static str {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    match (name, file.starts_with("domains")) {
+        ("server.tab", _) => "deed.save_settings",
+        ("userdef.tab", _) => "deed.save_defaults",
+        ("user.tab", true) => "deed.save_account",
+        ("mlusers.tab", true) => "deed.save_members",
+        ("addressbook.tab", _) => "deed.save_address_book",
+        _ => "deed.save_table",
     }
 }
 
@@ -228,6 +261,10 @@ fn change(step: &Planned, context_lines: usize) -> Option<Change> {
 /// A diff, line by line, with the values of password columns replaced.
 pub(super) fn diff_lines(file: &Path, diff: &str) -> Vec<DiffLine> {
     let hidden: Vec<usize> = password_columns(file);
+    let hides = |text: &str| match is_secret_variable(file, text) {
+        true => without_columns(text, &[1]),
+        false => without_columns(text, &hidden),
+    };
     let line = |line: &str| {
         let mark = match line.as_bytes().first() {
             Some(b'+') => "+",
@@ -236,7 +273,7 @@ pub(super) fn diff_lines(file: &Path, diff: &str) -> Vec<DiffLine> {
             _ => " ",
         };
         let text = if mark == "@" { line } else { line.get(1..).unwrap_or_default() };
-        DiffLine { mark, text: without_columns(text, &hidden) }
+        DiffLine { mark, text: hides(text) }
     };
     diff.lines().map(line).collect()
 }
@@ -245,6 +282,15 @@ fn password_columns(file: &Path) -> Vec<usize> {
     let columns = schema::table::of_file(file).map_or(&[][..], |table| table.columns);
     let is_secret = |column: &schema::Column| matches!(column.kind, Kind::Password | Kind::ClearPassword);
     columns.iter().enumerate().filter(|(_, column)| is_secret(column)).map(|(index, _)| index).collect()
+}
+
+/// Whether a row of `server.tab` is a variable that holds a password.
+fn is_secret_variable(file: &Path, line: &str) -> bool {
+    let is_it = |variable: &&&schema::Variable| {
+        matches!(variable.kind, Kind::Password | Kind::ClearPassword)
+            && fields(line.as_bytes()).first().is_some_and(|name| name.value == variable.name.as_bytes())
+    };
+    file == Path::new("server.tab") && schema::server::VARIABLES.iter().any(|variable| is_it(&variable))
 }
 
 fn without_columns(line: &str, hidden: &[usize]) -> String {
@@ -261,6 +307,29 @@ fn without_columns(line: &str, hidden: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_change_of_a_file_is_called_what_people_see_in_it() {
+        for (file, key) in [
+            ("server.tab", "deed.save_settings"),
+            ("userdef.tab", "deed.save_defaults"),
+            ("domains/a.test/userdef.tab", "deed.save_defaults"),
+            ("domains/a.test/anna/user.tab", "deed.save_account"),
+            ("domains/a.test/team/mlusers.tab", "deed.save_members"),
+            ("aliases.tab", "deed.save_table"),
+        ] {
+            assert_eq!(key_of(Path::new(file)), key, "{file}");
+        }
+    }
+
+    /// JD-63: neither does the password that all new accounts share stand in a log.
+    #[test]
+    fn a_diff_shows_no_password_of_a_variable() {
+        let (file, text) =
+            (Path::new("server.tab"), "+\"DefaultPassword\"\t\"welcome-1\"\n+\"PostMaster\"\t\"a@b.test\"\n");
+        let shown: Vec<String> = diff_lines(file, text).into_iter().map(|line| line.text).collect();
+        assert_eq!(shown, ["\"DefaultPassword\"\t\"***\"", "\"PostMaster\"\t\"a@b.test\""]);
+    }
 
     #[test]
     fn a_diff_shows_rows_without_their_passwords() {

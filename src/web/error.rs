@@ -33,6 +33,9 @@ pub(super) enum WebError {
     /// A password that its owner could not log in with.
     #[error("{0:?}")]
     Password(PasswordFault),
+    /// The name of an alias that is no local part.
+    #[error("not the name of an alias")]
+    BadAlias,
     /// The history.
     #[error(transparent)]
     History(#[from] HistoryError),
@@ -64,7 +67,7 @@ impl WebError {
             Self::Stale => StatusCode::CONFLICT,
             _ if self.disk_key().is_some() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Admin(AdminError::Edit(EditError::Conflict(_))) => StatusCode::CONFLICT,
-            Self::Password(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Password(_) | Self::BadAlias => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Admin(error) if is_answer(error) => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -115,6 +118,7 @@ impl WebError {
             Self::BadToken => "error.bad_token",
             Self::BadForm => "error.bad_form",
             Self::Stale => "error.stale",
+            Self::BadAlias => "error.bad_alias",
             Self::Admin(error) => admin_key(error),
             Self::History(HistoryError::None { .. }) => "error.no_history",
             _ => "error.other",

@@ -3,7 +3,7 @@
 //! Functions for templates: `t(key, name=value)` a text, `number(n)`, `size(bytes)`, `moment(unix_secs)`, all in the
 //! language of the page, which is the variable `lang`. `as_typed(action, name, value)` is what a refused form of that action
 //! held, else the value, and `refusal_of(action, field)` why it was refused, if it was because of that field (none: what the form is
-//! about), else nothing. The filter `code` sets what stands in backticks as code.
+//! about), else nothing; `says_refusal(page)` whether a field of the page says it. The filter `code` sets what stands in backticks as code.
 
 use std::sync::Arc;
 
@@ -73,10 +73,11 @@ fn add_functions(environment: &mut Environment<'static>, catalogs: &Arc<Catalogs
     environment.add_function("refusal_of", |state: &State<'_, '_>, action: &str, field: Option<&str>| {
         let form = refused(state, action).filter(|form| is_about(form, field.unwrap_or_default()));
         let text = form.and_then(|form| form.get_attr("text").ok());
-        let said = |text: Value| {
-            Value::from_safe_string(format!("<p class=\"problem\">{}</p>", HtmlEscape(&text.to_string())))
-        };
-        text.map_or_else(|| Value::from(""), said)
+        text.map_or_else(|| Value::from(""), |text| Value::from_safe_string(problem(&text)))
+    });
+    environment.add_function("says_refusal", |state: &State<'_, '_>, page: Value| {
+        let text = state.lookup("refusal").and_then(|form| form.get_attr("text").ok());
+        text.is_some_and(|text| page.to_string().contains(&problem(&text)))
     });
     environment.add_filter("code", |text: &str| code(text));
     environment.add_function("number", |value: i64| i18n::number(value));
@@ -84,6 +85,11 @@ fn add_functions(environment: &mut Environment<'static>, catalogs: &Arc<Catalogs
     environment.add_function("moment", move |state: &State<'_, '_>, unix_secs: i64| {
         i18n::moment(language(state), &zone, unix_secs)
     });
+}
+
+/// What is wrong with a field.
+fn problem(text: &Value) -> String {
+    format!("<p class=\"problem\">{}</p>", HtmlEscape(&text.to_string()))
 }
 
 /// The refused form, if it is that of this action.

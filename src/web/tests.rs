@@ -15,6 +15,7 @@ use tower::ServiceExt as _;
 mod bulk;
 mod chinese;
 mod mail;
+mod passwords;
 mod steady;
 mod texts;
 

@@ -77,6 +77,7 @@ impl Chinese<'_> {
             | WebError::BadForm
             | WebError::Stale
             | WebError::Password(_)
+            | WebError::BadAlias
             | WebError::Template(_) => error.to_string(),
         }
     }

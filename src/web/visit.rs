@@ -259,7 +259,7 @@ impl Visit {
     pub(super) fn propose(&self, deed: Deed, back: &str) -> Result<Response, WebError> {
         let planned = match self.app.services.admin.rehearse(|admin| deed.run(admin)) {
             Err(AdminError::Edit(EditError::Conflict(conflict))) => {
-                return super::pages::deeds::show_conflict(self, back, &conflict);
+                return super::pages::deeds::show_conflict(self, &deed, back, &conflict);
             }
             planned => planned?,
         };

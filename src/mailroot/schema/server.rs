@@ -207,6 +207,9 @@ variables! {
     WEB_BAN_TIME: Integer = integer("WebBanTime", 1800, (60, 604_800), "seconds").from(Origin::Tabmail, "JD-63");
     /// The least number of characters of a new password of an account, however it is set; 0: any.
     PASSWORD_MIN_LENGTH: Integer = integer("PasswordMinLength", 0, (0, 64), "characters").from(Origin::Tabmail, "JD-63");
+    /// The password that the web administration suggests for a new account, and gives to those of an import that has none for
+    /// them. All these accounts share it, and whoever may add accounts sees it.
+    DEFAULT_PASSWORD: Text = text("DefaultPassword", Kind::ClearPassword, "each gets a random one").from(Origin::Tabmail, "JD-63");
     /// CTRL lists passwords as empty, and the CTRL log shows them as `*`.
     CTRL_HIDE_PASSWORDS: Flag = flag("CtrlHidePasswords", false).from(Origin::Tabmail, "decisions 17, 167");
     /// What happens when a filter does not decide: its program is missing, crashes or takes too long.

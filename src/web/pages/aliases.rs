@@ -5,6 +5,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::{Paging, domains};
+use crate::address::is_rfc822_name;
 use crate::web::deed::Deed;
 use crate::web::error::WebError;
 use crate::web::visit::Visit;
@@ -35,6 +36,12 @@ pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
     visit.page("aliases.html", context! { domain, base, rows, others, paging, q => visit.query("q") })
 }
 
+/// The alias of a form, a name or a pattern: what no RCPT can name is none (`mailflow.md` 3.1).
+fn typed_alias(visit: &Visit) -> Result<String, WebError> {
+    let alias = visit.field("alias").to_owned();
+    if is_rfc822_name(alias.as_bytes()) { Ok(alias) } else { Err(WebError::BadAlias) }
+}
+
 fn back(domain: &str) -> String {
     format!("{}/aliases", domains::link(domain))
 }
@@ -47,7 +54,7 @@ pub(in crate::web) fn add(visit: &Visit) -> Result<Response, WebError> {
     if target.split_once('@').is_some_and(|(_, elsewhere)| !who.holds(elsewhere)) {
         return Err(WebError::Forbidden);
     }
-    let alias = visit.field("alias").to_owned();
+    let alias = typed_alias(visit)?;
     let back = back(&domain);
     let within = domain.clone();
     let deed = Deed::new("deed.add_alias", move |admin| admin.add_alias(&domain, &alias, &target));
@@ -57,7 +64,10 @@ pub(in crate::web) fn add(visit: &Visit) -> Result<Response, WebError> {
 /// Gives an alias another name or account, under the same rule.
 pub(in crate::web) fn change(visit: &Visit) -> Result<Response, WebError> {
     let domain = visit.domain()?;
-    let [old, alias, target] = ["old", "alias", "target"].map(|field| visit.field(field).to_owned());
+    let [old, target] = ["old", "target"].map(|field| visit.field(field).to_owned());
+    // What a shell wrote may keep its name.
+    let is_kept = visit.field("alias") == old;
+    let alias = if is_kept { old.clone() } else { typed_alias(visit)? };
     let who = visit.administrator()?;
     if target.split_once('@').is_some_and(|(_, elsewhere)| !who.holds(elsewhere)) {
         return Err(WebError::Forbidden);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::web::templates::context;
 use axum::http::StatusCode;
 use axum::response::Response;
+use bstr::ByteSlice as _;
 use serde::Serialize;
 
 use super::domains;
@@ -36,7 +37,9 @@ pub(in crate::web) fn confirm(visit: &Visit) -> Result<Response, WebError> {
             visit.flash("good", visit.say("confirm.done", &[("deed", &visit.say(draft.deed.key(), &[]))]));
             Ok(redirect(&draft.back))
         }
-        Err(AdminError::Edit(EditError::Conflict(conflict))) => show_conflict(visit, &draft.back, &conflict),
+        Err(AdminError::Edit(EditError::Conflict(conflict))) => {
+            show_conflict(visit, &draft.deed, &draft.back, &conflict)
+        }
         Err(error) => {
             if is_passing(&error)
                 && let Some(session) = &visit.session
@@ -114,9 +117,11 @@ struct Row {
     theirs: Option<String>,
 }
 
-/// The rows that were changed here and elsewhere; `back` leads to where the change is made anew.
+/// The rows that were changed here and elsewhere; `back` leads to where the change is made anew. A text that was typed as a
+/// whole stands below them, to be saved in the place of the file as it is now.
 pub(in crate::web) fn show_conflict(
     visit: &Visit,
+    deed: &Deed,
     back: &str,
     conflict: &Conflict,
 ) -> Result<Response, WebError> {
@@ -135,6 +140,14 @@ pub(in crate::web) fn show_conflict(
         })
         .collect();
     let file = conflict.file.display().to_string();
-    let context = context! { file, rows, back };
+    let typed = deed.typed_text(&conflict.file).map(|text| text.to_str_lossy().into_owned());
+    let base = match typed {
+        Some(_) => {
+            let now = visit.app.services.admin.table_text(&conflict.file)?;
+            visit.keep(Kept::Base(conflict.file.clone(), Arc::new(now)))?
+        }
+        None => String::new(),
+    };
+    let context = context! { file, rows, back, typed, base };
     visit.page_with(StatusCode::CONFLICT, "conflict.html", context)
 }

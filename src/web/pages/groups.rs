@@ -130,7 +130,7 @@ pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
     let base = visit.base(&path)?;
     match profile::submitted(visit, Owner::Group, &path, &base, None)? {
         Submitted::Content(content) => {
-            let deed = Deed::save_table(path, base, content).within(&*domain);
+            let deed = Deed::save_table(path, base, content).called("deed.save_group").within(&*domain);
             visit.propose(deed, &link(&domain, &group))
         }
         Submitted::Refused(fields) => {

@@ -145,6 +145,7 @@ fn page(
         tab => "import",
         greets => visit.field("welcome") == "1",
         has_welcome => admin.has_welcome(domain),
+        is_shared => admin.default_password().is_some(),
     };
     visit.page_with(status, "import.html", context)
 }
@@ -210,14 +211,18 @@ fn propose(visit: &Visit, domain: String, rows: Vec<ImportRow>) -> Result<Respon
     let mut list = PasswordList::new(&visit.administrator()?.name, &domain);
     let mut users = Vec::new();
     let is_within = rows.iter().all(|row| row.domain.eq_ignore_ascii_case(&domain));
+    let admin = &visit.app.services.admin;
+    let shared = admin.default_password();
     for row in rows {
-        let password = match row.password.is_empty() {
-            true => visit.app.services.admin.random_password(RANDOM_PASSWORD_CHARS)?,
-            false => row.password.clone(),
+        let password = match (row.password.is_empty(), &shared) {
+            (false, _) => row.password.clone(),
+            (true, Some(shared)) => shared.clone(),
+            (true, None) => {
+                let password = admin.random_password(RANDOM_PASSWORD_CHARS)?;
+                list.push(&format!("{}@{}", row.name, row.domain), &password);
+                password
+            }
         };
-        if row.password.is_empty() {
-            list.push(&format!("{}@{}", row.name, row.domain), &password);
-        }
         users.push(new_user(row, &password));
     }
     let back = format!("{}/import", domains::link(&domain));

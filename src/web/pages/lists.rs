@@ -141,7 +141,7 @@ pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
     let settings = visit.tables().user_settings(&list);
     match profile::submitted(visit, Owner::List, &path, &base, Some(&settings))? {
         Submitted::Content(content) => {
-            let deed = Deed::save_table(path, base, content).within(&*list.domain);
+            let deed = Deed::save_table(path, base, content).called("deed.save_list").within(&*list.domain);
             visit.propose(deed, &link(&list))
         }
         Submitted::Refused(fields) => {

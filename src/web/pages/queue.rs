@@ -47,6 +47,7 @@ struct Row {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Act {
     Try,
+    Freeze,
     Delete,
 }
 
@@ -54,6 +55,7 @@ impl Act {
     fn of(visit: &Visit) -> Result<Self, WebError> {
         match visit.field("act") {
             "resubmit" => Ok(Self::Try),
+            "freeze" => Ok(Self::Freeze),
             "delete" => Ok(Self::Delete),
             _ => Err(WebError::BadForm),
         }
@@ -63,6 +65,7 @@ impl Act {
     fn command(self) -> &'static str {
         match self {
             Self::Try => "queuetry",
+            Self::Freeze => "queuefrz",
             Self::Delete => "queuedel",
         }
     }
@@ -71,7 +74,17 @@ impl Act {
     fn done(self) -> &'static str {
         match self {
             Self::Try => "queue.resubmitted",
+            Self::Freeze => "queue.was_frozen",
             Self::Delete => "queue.deleted",
+        }
+    }
+
+    /// What the form calls it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Try => "resubmit",
+            Self::Freeze => "freeze",
+            Self::Delete => "delete",
         }
     }
 }
@@ -235,7 +248,7 @@ pub(in crate::web) fn log(visit: &Visit) -> Result<Response, WebError> {
     )
 }
 
-/// Tries messages again or deletes them: those selected, or all that the search finds. Deleting, and whatever concerns all,
+/// Tries messages again, freezes or deletes them: those selected, or all that the search finds. Deleting, and whatever concerns all,
 /// is asked about first.
 pub(in crate::web) fn act(visit: &Visit) -> Result<Response, WebError> {
     let (act, (part, key)) = (Act::of(visit)?, part(visit.field("part")));
@@ -260,7 +273,7 @@ pub(in crate::web) fn act(visit: &Visit) -> Result<Response, WebError> {
         visit.flash("bad", visit.say("queue.none_chosen", &[]));
         return Ok(redirect(&back(key)));
     }
-    if act == Act::Try && !is_all {
+    if act != Act::Delete && !is_all {
         return carry_out(visit, act, key, &paths);
     }
     let count = paths.len();
@@ -269,7 +282,7 @@ pub(in crate::web) fn act(visit: &Visit) -> Result<Response, WebError> {
     let is_grave = act == Act::Delete;
     visit.page(
         "queue_sure.html",
-        context! { count, shown, messages, is_grave, part => key, back => back(key), q },
+        context! { count, shown, messages, is_grave, act => act.word(), part => key, back => back(key), q },
     )
 }
 
@@ -281,6 +294,7 @@ fn carry_out(visit: &Visit, act: Act, part: &str, paths: &[String]) -> Result<Re
     let (admin, words) = (&visit.app.services.admin, paths.iter().map(String::as_str).collect::<Vec<_>>());
     let done = match act {
         Act::Try => admin.try_messages(&words),
+        Act::Freeze => admin.freeze_messages(&words),
         Act::Delete => admin.remove_messages(&words),
     };
     match done {

@@ -167,5 +167,5 @@ pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
     let base = visit.base(&path)?;
     let content = typed(visit, &base);
     let back = link(visit, &path, "");
-    visit.propose(Deed::save_table(path, base, content), &back)
+    visit.propose(Deed::save_table(path, base, content).typed(), &back)
 }

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
+use crate::admin::PasswordFault;
 use crate::mailroot::schema::{Variable, server};
 use crate::tab::TabFile;
 use crate::web::audit::{self, Note};
@@ -130,7 +131,6 @@ pub(in crate::web) fn topics() -> Vec<Topic> {
             "settings.other",
             &[
                 &PASSWORD_SCHEME,
-                &PASSWORD_MIN_LENGTH,
                 &CTRL_HIDE_PASSWORDS,
                 &POP3_LOG_PASSWD,
                 &FILTER_MISSING,
@@ -146,6 +146,8 @@ pub(in crate::web) fn topics() -> Vec<Topic> {
                 &WEB_LOGIN_TRIES,
                 &WEB_BAN_TIME,
                 &WEB_SESSION_IDLE,
+                &PASSWORD_MIN_LENGTH,
+                &DEFAULT_PASSWORD,
             ],
         ),
     ]
@@ -182,9 +184,32 @@ fn show_topic(visit: &Visit, topic: &str) -> Result<Response, WebError> {
     let here = chosen(&topics, topic).unwrap_or(0);
     let path = Path::new(FILE);
     let bytes = visit.app.services.admin.table_text(path)?;
-    let fields = form::variable_fields(visit, "server", &topics[here].variables, &TabFile::parse(&bytes));
+    let fields = fields(visit, &topics[here], &TabFile::parse(&bytes));
     let base = visit.keep(Kept::Base(path.to_owned(), Arc::new(bytes)))?;
     page(visit, StatusCode::OK, &topics, here, fields, &base)
+}
+
+/// The fields of a topic, with what is wrong with the password that new accounts share.
+fn fields(visit: &Visit, topic: &Topic, file: &TabFile) -> Vec<Field> {
+    let mut fields = form::variable_fields(visit, "server", &topic.variables, file);
+    if let Some(field) =
+        topic.variables.iter().position(|variable| is_default_password(variable)).map(|at| &mut fields[at])
+    {
+        field.problem = default_password_fault(file).map(|fault| visit.password_fault(fault));
+    }
+    fields
+}
+
+fn is_default_password(variable: &Variable) -> bool {
+    variable.name == server::DEFAULT_PASSWORD.name
+}
+
+/// As the file has it, which may not be the one that is read yet; none has no fault.
+fn default_password_fault(file: &TabFile) -> Option<PasswordFault> {
+    let value = |name: &str| form::variable_value(file, name).unwrap_or_default();
+    let chars_min = value(server::PASSWORD_MIN_LENGTH.name).parse().unwrap_or(0);
+    let shared = value(server::DEFAULT_PASSWORD.name);
+    PasswordFault::of(&shared, chars_min).filter(|_| !shared.is_empty())
 }
 
 fn page(
@@ -203,11 +228,13 @@ fn page(
     let tabs: Vec<Tab> = topics.iter().enumerate().map(tab).collect();
     let (key, topic) = (topics[here].key, topics[here].key.trim_start_matches("settings."));
     let is_refused = status != StatusCode::OK;
+    let shares_password =
+        fields.iter().any(|field| field.label == server::DEFAULT_PASSWORD.name && !field.value.is_empty());
     let bans = if key == ADMINISTRATION { Some(visit.app.bans.all(&visit.app)) } else { None };
     visit.page_with(
         status,
         "settings.html",
-        context! { tabs, key, topic, fields, base, file => FILE, is_refused, bans },
+        context! { tabs, key, topic, fields, base, file => FILE, is_refused, bans, shares_password },
     )
 }
 
@@ -219,11 +246,12 @@ pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
     let base = visit.base(path)?;
     let content = form::with_variables(visit, path, &topics[here].variables, &base)?;
     let (before, after) = (TabFile::parse(&base), TabFile::parse(&content));
-    let fields = form::variable_fields(visit, "server", &topics[here].variables, &after);
+    let fields = fields(visit, &topics[here], &after);
+    let is_changed = |name: &str| form::variable_value(&before, name) != form::variable_value(&after, name);
     let is_wrong = |(field, variable): (&Field, &&'static Variable)| {
-        let is_changed =
-            form::variable_value(&before, variable.name) != form::variable_value(&after, variable.name);
-        is_changed && field.problem.is_some()
+        // A shared password may become too short by what is wanted of all.
+        let is_too_short = is_default_password(variable) && is_changed(server::PASSWORD_MIN_LENGTH.name);
+        field.problem.is_some() && (is_changed(variable.name) || is_too_short)
     };
     if fields.iter().zip(&topics[here].variables).any(is_wrong) {
         let base = visit.field("base").to_owned();

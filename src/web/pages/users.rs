@@ -66,6 +66,7 @@ pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
             ..row(&tables, account)
         })
         .collect();
+    let shared = admin.default_password();
     let context = context! {
         domain, base, rows, paging,
         tab => "users",
@@ -75,7 +76,8 @@ pub(in crate::web) fn list(visit: &Visit) -> Result<Response, WebError> {
         measured => admin.domain_usage(&domain),
         job => visit.app.jobs.last_of(&domain),
         has_welcome => admin.has_welcome(&domain),
-        suggested => admin.random_password(SUGGESTED_PASSWORD_CHARS)?,
+        suggested => shared.clone().map_or_else(|| admin.random_password(SUGGESTED_PASSWORD_CHARS), Ok)?,
+        is_shared => shared.is_some(),
     };
     visit.page("users.html", context)
 }

@@ -232,6 +232,169 @@ async fn jd_63_an_administrator_gets_another_password() {
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
 }
 
+/// JD-48: what no RCPT can name is no alias; what a shell wrote may keep its name.
+#[tokio::test]
+async fn jd_48_an_alias_is_a_local_part_or_a_pattern() {
+    let house = house();
+    house.write("aliases.tab", "\"a.test\"\t\"boss\"\t\"anna\"\n\"a.test\"\t\"b c\"\t\"nobody\"\n");
+    let mut of_a = logged_in(&house, "of-a").await;
+    let path = format!("{BASE}/aliases");
+    let page = of_a.get(&house, &path).await;
+    for alias in ["x y", "x@y", "x..y", "(x)", ""] {
+        for (action, old) in [(path.clone(), ""), (format!("{path}/change"), "boss")] {
+            let fields = [("alias", alias), ("target", "anna"), ("old", old)];
+            let answer = of_a.submit(&house, &page, &action, &fields).await;
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{action} {alias}");
+            assert!(answer.text.contains("An alias may have letters"), "{action} {alias}");
+        }
+    }
+    of_a.change(&house, &page, &path, &[("alias", "sales-*"), ("target", "anna")]).await;
+    let fields = [("old", "b c"), ("alias", "b c"), ("target", "anna")];
+    of_a.change(&house, &page, &format!("{path}/change"), &fields).await;
+    let rows = house.text("aliases.tab");
+    assert!(rows.contains("\"sales-*\"\t\"anna\"") && rows.contains("\"b c\"\t\"anna\""), "{rows}");
+}
+
+/// On top it is said that nothing was done, the reason at its field only; and on top where no field of the page has it.
+#[tokio::test]
+async fn a_reason_stands_once_and_at_the_row_that_was_changed() {
+    let house = house();
+    house.write("aliases.tab", "\"a.test\"\t\"boss\"\t\"anna\"\n\"a.test\"\t\"chef\"\t\"anna\"\n");
+    let mut root = logged_in(&house, "root").await;
+    let aliases = format!("{BASE}/aliases");
+    let change = format!("{aliases}/change");
+    let administrators = "/jdwa/administrators";
+    for (page, action, fields, row, reason, typed) in [
+        (
+            aliases.as_str(),
+            aliases.as_str(),
+            [("alias", "x y"), ("target", "anna"), ("", "")],
+            "id=\"add\"",
+            "An alias may have letters",
+            "value=\"x y\"",
+        ),
+        (
+            &aliases,
+            &change,
+            [("old", "chef"), ("alias", "leader"), ("target", "nobody")],
+            "<tr><td>chef</td>",
+            "There is no such account",
+            "value=\"nobody\"",
+        ),
+        (
+            administrators,
+            "/jdwa/administrators/role",
+            [("name", "of-b"), ("role", "domain"), ("domains", "b.test, z.test")],
+            "<tr><td>of-b</td>",
+            "This domain is not",
+            "value=\"b.test, z.test\"",
+        ),
+        (
+            administrators,
+            "/jdwa/administrators/password",
+            [("name", "of-b"), ("password", "short"), ("", "")],
+            "<tr><td>of-b</td>",
+            "too short",
+            "value=\"short\"",
+        ),
+    ] {
+        let before = root.get(&house, page).await;
+        let answer = root.submit(&house, &before, action, &fields).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{action}");
+        assert_eq!(answer.text.matches(reason).count(), 1, "{action}: {}", answer.text);
+        let alert = answer.text.split("role=\"alert\">").nth(1).unwrap().split("</p>").next().unwrap();
+        assert_eq!(alert, "Nothing was changed.", "{action}");
+        let at_row = answer.text.split(row).nth(1).unwrap();
+        let at_row = at_row.split("</tr>").next().unwrap();
+        assert!(at_row.contains(reason) && at_row.contains(typed), "{action}: {at_row}");
+    }
+    // The row is gone meanwhile: no field has it.
+    let page = root.get(&house, &aliases).await;
+    let fields = [("old", "gone"), ("alias", "gone"), ("target", "anna")];
+    let answer = root.submit(&house, &page, &change, &fields).await;
+    let alert = answer.text.split("role=\"alert\">").nth(1).unwrap().split("</p>").next().unwrap();
+    assert!(alert.len() > "Nothing was changed. ".len(), "{alert}");
+}
+
+/// JD-46: a department cannot be moved below itself.
+#[tokio::test]
+async fn jd_46_a_department_does_not_offer_itself_as_its_target() {
+    let house = house();
+    for path in ["Sales", "Sales/North", "Salesmen"] {
+        house.admin.add_department("a.test", path, 0).unwrap();
+    }
+    let mut of_a = logged_in(&house, "of-a").await;
+    let page = of_a.get(&house, &format!("{BASE}/addressbook")).await;
+    let text = page.text.replace("&#x2f;", "/");
+    let of = |path: &str| -> Vec<String> {
+        let form = text.split("<form ").find(|form| {
+            form.contains(&format!("name=\"path\" value=\"{path}\"")) && form.contains("name=\"above\"")
+        });
+        let options = form.unwrap().split("<option value=\"").skip(2);
+        options.map(|option| option.split('"').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(of("Sales"), ["Salesmen"]);
+    assert_eq!(of("Sales/North"), ["Sales", "Salesmen"]);
+    assert_eq!(of("Salesmen"), ["Sales", "Sales/North"]);
+    // What is wrong with a move does not stand at the form that adds one.
+    let fields = [("act", "move"), ("path", "Gone"), ("above", ""), ("name", "Other")];
+    let answer = of_a.submit(&house, &page, &format!("{BASE}/addressbook"), &fields).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(!answer.text.contains("class=\"problem\"") && !answer.text.contains("value=\"Gone\""));
+}
+
+/// What a confirmation asks about is what people see in the file.
+#[tokio::test]
+async fn a_confirmation_says_what_is_changed() {
+    let house = house();
+    house.admin.add_user("a.test", "team", b"", "M").unwrap();
+    let mut root = logged_in(&house, "root").await;
+    for (language, of_account, of_list) in
+        [("en", "Change the account", "Change the list"), ("zh-CN", "修改帐号", "修改邮件列表")]
+    {
+        root.language = language;
+        for (path, title) in [("users/anna", of_account), ("lists/team", of_list)] {
+            let path = format!("{BASE}/{path}");
+            let page = root.get(&house, &path).await;
+            let base = page.hidden("base");
+            let fields = [("base", base.as_str()), ("v.RealName", "Another")];
+            let shown = root.submit(&house, &page, &path, &fields).await;
+            assert!(shown.text.contains(&format!("<h1>{title}")), "{path}: {}", shown.text);
+        }
+    }
+}
+
+/// A conflict shows the text that was typed, before and after the confirmation, to be saved over the file as it is now.
+#[tokio::test]
+async fn a_text_that_met_a_conflict_is_not_lost() {
+    let house = house();
+    let mut root = logged_in(&house, "root").await;
+    let path = "/jdwa/raw/spammers.tab";
+    let text = "\"198.51.100.0/24\"\n\"203.0.113.7\"\n";
+    let typed = |answer: &Answer| {
+        let text = answer.text.split("<textarea").nth(1).unwrap_or_else(|| panic!("{}", answer.text));
+        let text = text.split_once(">\n").unwrap().1.split("</textarea>").next().unwrap();
+        text.replace("&quot;", "\"").replace("&#x2f;", "/")
+    };
+    let page = root.get(&house, path).await;
+    let base = page.hidden("base");
+    house.write("spammers.tab", "\"192.0.2.0/24\"\t\"code=0\"\n");
+    let answer = root.submit(&house, &page, path, &[("base", &base), ("text", text)]).await;
+    assert_eq!((answer.status, typed(&answer).as_str()), (StatusCode::CONFLICT, text));
+    // It is the same when the other was faster than the confirmation.
+    let base = answer.hidden("base");
+    let shown = root.submit(&house, &answer, path, &[("base", &base), ("text", text)]).await;
+    assert!(shown.text.contains("code=0"), "what is overwritten is shown: {}", shown.text);
+    let draft = shown.hidden("draft");
+    house.write("spammers.tab", "\"192.0.2.0/24\"\t\"code=9\"\n");
+    let answer = root.submit(&house, &shown, "/jdwa/confirm", &[("draft", &draft)]).await;
+    assert_eq!((answer.status, typed(&answer).as_str()), (StatusCode::CONFLICT, text));
+    assert_eq!(house.text("spammers.tab"), "\"192.0.2.0/24\"\t\"code=9\"\n");
+    let base = answer.hidden("base");
+    root.change(&house, &answer, path, &[("base", &base), ("text", text)]).await;
+    assert_eq!(house.text("spammers.tab"), text);
+}
+
 /// A text that would lose rows comes back whole, with what is wrong under it.
 #[tokio::test]
 async fn a_refused_text_comes_back_as_it_was_typed() {
