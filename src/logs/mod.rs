@@ -101,6 +101,21 @@ impl LogKind {
             Self::Filters => "filters",
         }
     }
+
+    /// The option of a server that writes it (`mailroot.md` 18.1).
+    pub fn option(self) -> &'static str {
+        match self {
+            Self::Smtp => "-Sl",
+            Self::Pop3 => "-Pl",
+            Self::Imap => "-Il",
+            Self::Smail => "-Ql",
+            Self::Lmail => "-Ll",
+            Self::Psync => "-Yl",
+            Self::Finger => "-Fl",
+            Self::Ctrl => "-Cl",
+            Self::Filters => "-Qg",
+        }
+    }
 }
 
 impl Logs {

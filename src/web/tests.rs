@@ -14,6 +14,7 @@ use tower::ServiceExt as _;
 
 mod bulk;
 mod chinese;
+mod logs;
 mod mail;
 mod passwords;
 mod steady;

@@ -168,7 +168,7 @@ impl Counted {
 }
 
 /// `SNDR=ESPAM`, `RCPT=ERELAY`; failed log-ins and broken sessions are no mail.
-fn is_refusal(status: &[u8]) -> bool {
+pub(super) fn is_refusal(status: &[u8]) -> bool {
     let Some((what, outcome)) = status.split_once_str("=") else { return false };
     outcome.starts_with(b"E")
         && matches!(what, b"SNDRIP" | b"SNDR" | b"SIZE" | b"RCPT" | b"PREDATA" | b"POSTDATA")
