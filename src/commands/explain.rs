@@ -171,6 +171,7 @@ impl Explain {
             pop_auth_lifetime: options.smtp.pop_auth_lifetime,
             retry: options.retry,
             is_tls_available: TlsStore::new(root.path()).available(),
+            within: None,
             snapshot,
         };
         let explanations = match &self.what {

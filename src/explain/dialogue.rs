@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::way;
 use super::{Chapter, Client, ExplainError, Explanation, Heading, Outcome, Settings};
+use crate::address::Mailbox;
 use crate::auth::Mechanism;
 use crate::delivery::{Message, OwnCommands};
 use crate::dns::Presence;
@@ -257,6 +258,8 @@ impl Dialogue<'_> {
             Question::SenderDomain(domain) => {
                 Answer::SenderDomain(self.sender_domain(domain.as_str(), &mut steps).await)
             }
+            // Where accounts of others log in from is theirs to know.
+            Question::PopBeforeSmtp { sender, .. } if self.is_hidden(&sender) => Answer::PopBeforeSmtp(None),
             Question::PopBeforeSmtp { snapshot, sender } => {
                 let (clock, lifetime) = (self.settings.clock.clone(), self.settings.pop_auth_lifetime);
                 let peer = self.client.peer.ip().to_canonical();
@@ -291,6 +294,11 @@ impl Dialogue<'_> {
             Question::FlushQueue(_) => Answer::FlushQueue,
         };
         Ok((answer, steps))
+    }
+
+    fn is_hidden(&self, mailbox: &Mailbox) -> bool {
+        let within = self.settings.within.as_ref();
+        within.is_some_and(|within| within.is_foreign(&self.settings.snapshot, mailbox))
     }
 
     async fn sender_domain(&self, domain: &str, steps: &mut Vec<Step>) -> Option<bool> {

@@ -15,6 +15,7 @@
 //! | `message` | where a queued message stands |
 //! | `log` | what was done with a message that is gone |
 //! | [`rows`] | the text of cited rows, without passwords |
+//! | `within` | what who administers some domains may see |
 //! | [`render`] | sentences in each language, and JSON |
 
 mod dialogue;
@@ -25,6 +26,7 @@ pub mod rows;
 #[cfg(test)]
 mod tests;
 mod way;
+mod within;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -38,6 +40,8 @@ use crate::mailroot::trail::Near;
 use crate::mailroot::{Citation, Miss, ProblemKind, Snapshot, Step};
 use crate::spool::{RetryPlan, SpoolError};
 use crate::status::Reply;
+
+pub use within::Within;
 
 /// What the server that is explained works with.
 #[derive(Clone)]
@@ -60,6 +64,8 @@ pub struct Settings {
     pub retry: RetryPlan,
     /// Whether there is a certificate.
     pub is_tls_available: bool,
+    /// The domains of who asks, who is told of these only; `None`: who asks may know all.
+    pub within: Option<Within>,
 }
 
 /// Who asks.
@@ -171,6 +177,8 @@ pub enum Unfollowed {
     Met(String),
     /// So many beyond what is followed.
     More(usize),
+    /// That for a recipient of a domain of ours that who asks does not administer.
+    NotTheirs(String),
 }
 
 /// Nothing can be explained.
@@ -260,7 +268,11 @@ pub async fn rcpt(
     recipient: &str,
 ) -> Result<Explanation, ExplainError> {
     let explained = dialogue::explain(settings, client, recipient, dialogue::Until::Delivery).await?;
-    Ok(explained.with_duplicates(&settings.snapshot))
+    let explained = explained.with_duplicates(&settings.snapshot);
+    let Some(within) = settings.within.clone() else { return Ok(explained) };
+    let snapshot = Arc::clone(&settings.snapshot);
+    let seen = crate::smtp::answers::blocking(move || within.seen(explained, &snapshot));
+    seen.await.ok_or(ExplainError::Interrupted)
 }
 
 /// Whether this client may relay to `recipient`, an address elsewhere.

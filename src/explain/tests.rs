@@ -1,3 +1,5 @@
+mod within;
+
 use std::fs;
 use std::path::Path;
 
@@ -57,6 +59,7 @@ fn settings(root: &Path) -> Settings {
         pop_auth_lifetime: Duration::from_secs(900),
         retry: RetryPlan::default(),
         is_tls_available: false,
+        within: None,
     }
 }
 

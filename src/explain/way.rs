@@ -26,6 +26,11 @@ pub(super) async fn follow(
     let mut waiting = VecDeque::from([(message, own)]);
     let (mut copies, mut not_followed) = (0, 0);
     while let Some((message, own)) = waiting.pop_front() {
+        if is_hidden(settings, &message) {
+            let hidden = Unfollowed::NotTheirs(message.recipient.mailbox().to_string());
+            destinations.push(Destination::NotFollowed(hidden));
+            continue;
+        }
         for end in attempt(settings, &message, own, chapters).await? {
             let destination = match end {
                 End::Mailbox(account) => Destination::Mailbox(account.address()),
@@ -60,6 +65,12 @@ pub(super) async fn follow(
         destinations.push(Destination::NotFollowed(Unfollowed::More(not_followed)));
     }
     Ok(destinations)
+}
+
+/// Whether who asks may not know what becomes of this copy.
+fn is_hidden(settings: &Settings, message: &Message) -> bool {
+    let within = settings.within.as_ref();
+    within.is_some_and(|within| within.is_foreign_path(&settings.snapshot, &message.recipient))
 }
 
 fn key(message: &Message) -> String {

@@ -20,7 +20,7 @@ use crate::dns::{Config as DnsConfig, Resolver};
 use crate::durable::Disk;
 use crate::explain::render::{self, Renderer};
 use crate::explain::rows::Rows;
-use crate::explain::{self, Client, Settings};
+use crate::explain::{self, Client, Settings, Within};
 use crate::language::Language;
 use crate::mailbox::Mailboxes;
 use crate::mailroot::history::Recorder;
@@ -271,6 +271,7 @@ impl OnTop {
             pop_auth_lifetime: self.options.smtp.pop_auth_lifetime,
             retry: self.options.retry,
             is_tls_available: TlsStore::new(snapshot.root().path()).available(),
+            within: None,
             snapshot,
         })
     }
@@ -293,10 +294,12 @@ impl Roof for OnTop {
             content: (!question.content.is_empty()).then(|| question.content.into()),
         };
         let _entered = self.runtime.enter();
-        let settings = self.settings(question.ip.is_some())?;
+        let within = question.within.map(|domains| Within::new(domains.iter().map(ToString::to_string)));
+        let settings = Settings { within: within.clone(), ..self.settings(question.ip.is_some())? };
         let found = self.runtime.block_on(explain::rcpt(&settings, &client, question.recipient));
         let explanation = found.map_err(|error| render::trouble(language, &error))?;
-        let rows = Rows::of(settings.snapshot.root());
+        let root = settings.snapshot.root();
+        let rows = within.map_or_else(|| Rows::of(root), |within| Rows::within(root, within));
         Ok(Renderer::new(rows, self.clock.clone(), language).text(&explanation))
     }
 

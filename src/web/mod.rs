@@ -161,6 +161,8 @@ pub struct Question<'a> {
     pub login: &'a str,
     /// The message, for rules that look at it; empty: not known.
     pub content: &'a [u8],
+    /// The domains of who asks, of which alone is told; `None`: all may be told.
+    pub within: Option<&'a [Box<str>]>,
 }
 
 /// The state of the administration.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::body::Body;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::Response;
+use bstr::ByteSlice as _;
 use minijinja::Value;
 use serde::Serialize;
 
@@ -22,8 +23,9 @@ use crate::admin::{AdminError, PasswordFault};
 use crate::auth::constant_time_eq;
 use crate::mailroot::Snapshot;
 use crate::mailroot::edit::EditError;
-use crate::mailroot::webadmin::WebAdmin;
+use crate::mailroot::webadmin::{WebAdmin, WebRole};
 use crate::net::tls::SERVER_KEY;
+use crate::tab::fields;
 
 /// Names and values of a query or a form, in order.
 pub(super) type Pairs = Vec<(String, String)>;
@@ -286,6 +288,31 @@ impl Visit {
             "confirm.html",
             context! { title, changes, unshown, problems, grave, bulk, draft => id, back },
         )
+    }
+
+    /// The domains that alone may be told of; `None`: all may.
+    pub(super) fn within(&self) -> Option<&[Box<str>]> {
+        match self.who.as_ref().map(|who| &who.role) {
+            Some(WebRole::System) => None,
+            Some(WebRole::Domains(domains)) => Some(domains),
+            None => Some(&[]),
+        }
+    }
+
+    /// Whether the visitor administers the domain, or the one that it is another name of.
+    pub(super) fn holds(&self, domain: &str) -> bool {
+        let tables = self.tables();
+        let is_real = tables.domains.get(domain).is_some();
+        let real = if is_real { domain } else { tables.real_domain(domain) };
+        self.who.as_ref().is_some_and(|who| who.holds(real))
+    }
+
+    /// Whether a line of a file may be seen: of tables that all domains share, who administers some sees the rows of these.
+    pub(super) fn may_see(&self, file: &Path, line: &[u8]) -> bool {
+        let is_shared = file.components().count() == 1;
+        let first = || fields(line.trim_end()).first().map(|field| field.value.to_str_lossy().into_owned());
+        let holds = |domain: String| self.who.as_ref().is_some_and(|who| who.holds(&domain));
+        self.is_system() || !is_shared || first().is_some_and(holds)
     }
 
     /// Unchanged rows around a change belong to other domains as well.

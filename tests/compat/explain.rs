@@ -178,6 +178,7 @@ impl Place<'_> {
             pop_auth_lifetime: options.smtp.pop_auth_lifetime,
             retry: options.retry,
             is_tls_available: TlsStore::new(self.root).available(),
+            within: None,
         };
         runtime.block_on(explain::rcpt(&settings, client, recipient)).unwrap()
     }

@@ -74,6 +74,9 @@ impl Words for English {
         match what {
             Unfollowed::Met(recipient) => format!("{recipient}, which was met already"),
             Unfollowed::More(count) => format!("{count} further copies"),
+            Unfollowed::NotTheirs(recipient) => {
+                format!("{recipient}, whose domain is administered by others")
+            }
         }
     }
 

@@ -81,6 +81,7 @@ impl Words for Chinese {
         match what {
             Unfollowed::Met(recipient) => format!("{recipient}，前面已经出现过"),
             Unfollowed::More(count) => format!("另外 {count} 份副本"),
+            Unfollowed::NotTheirs(recipient) => format!("{recipient}，其域由其他管理员管理"),
         }
     }
 

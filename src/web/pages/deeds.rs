@@ -117,6 +117,9 @@ struct Row {
     theirs: Option<String>,
 }
 
+/// What stands for a row of another domain.
+const UNSEEN: &str = "***";
+
 /// The rows that were changed here and elsewhere; `back` leads to where the change is made anew. A text that was typed as a
 /// whole stands below them, to be saved in the place of the file as it is now.
 pub(in crate::web) fn show_conflict(
@@ -126,7 +129,11 @@ pub(in crate::web) fn show_conflict(
     conflict: &Conflict,
 ) -> Result<Response, WebError> {
     let text = |version: &Option<LineVersion>| {
-        let line = version.as_ref().map(|version| format!(" {}", version.text))?;
+        let version = version.as_ref()?;
+        if !visit.may_see(&conflict.file, version.text.as_bytes()) {
+            return Some(UNSEEN.to_owned());
+        }
+        let line = format!(" {}", version.text);
         deed::diff_lines(&conflict.file, &line).pop().map(|line| line.text)
     };
     let rows: Vec<Row> = conflict

@@ -1,10 +1,14 @@
 //! "What happens to mail to this address?", and what became of a message: one of the queue, or one that is pasted.
+//!
+//! Who administers some domains asks about recipients of these, and is told of these; the queue is for the role system.
 
 use std::net::IpAddr;
 
 use axum::response::Response;
 use serde::Serialize;
 
+use crate::address::Mailbox;
+use crate::auth::split_login;
 use crate::web::Question;
 use crate::web::error::WebError;
 use crate::web::templates::context;
@@ -32,20 +36,54 @@ pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
                 told.push(Told { about: recipient.to_owned(), text, is_problem: true });
             }
             address => {
-                let question = Question { recipient, sender, ip: address.ok(), login, content: b"" };
+                let within = visit.within();
+                let question = Question { recipient, sender, ip: address.ok(), login, content: b"", within };
                 told.push(ask(visit, &question));
             }
         }
     }
     if !message.is_empty() {
-        let answer = visit.app.services.roof.explain_message(visit.language, message);
+        let answer = match visit.is_system() {
+            true => visit.app.services.roof.explain_message(visit.language, message),
+            false => Err(visit.say("explain.queue_is_not_yours", &[])),
+        };
         told.push(answer_of(message.to_owned(), answer));
     }
     visit.page("explain.html", context! { recipient, sender, ip, login, message, told, source => "" })
 }
 
 fn ask(visit: &Visit, question: &Question<'_>) -> Told {
-    answer_of(question.recipient.to_owned(), visit.app.services.roof.explain(visit.language, question))
+    let answer = match refusal(visit, question) {
+        Some(text) => Err(text),
+        None => visit.app.services.roof.explain(visit.language, question),
+    };
+    answer_of(question.recipient.to_owned(), answer)
+}
+
+/// Why somebody is not told: the recipient, or the account that logs in, is of a domain of others.
+fn refusal(visit: &Visit, question: &Question<'_>) -> Option<String> {
+    let not_yours = |address: &str| visit.say("explain.not_yours", &[("address", address)]);
+    let mailbox = Mailbox::parse(question.recipient.as_bytes()).ok();
+    if visit.is_system() {
+        None
+    } else if mailbox.is_none_or(|mailbox| !visit.holds(mailbox.domain.as_str())) {
+        Some(not_yours(question.recipient))
+    } else if !question.login.is_empty() && !is_theirs(visit, question.login) {
+        Some(not_yours(question.login))
+    } else {
+        None
+    }
+}
+
+/// Whether who logs in so is an account of the visitor's domains. Names without a domain are of `smtpauth.tab`.
+fn is_theirs(visit: &Visit, login: &str) -> bool {
+    match split_login(login) {
+        (name, Some(domain)) => match visit.tables().account(domain, name) {
+            Some(account) => visit.holds(&account.domain),
+            None => visit.holds(domain),
+        },
+        (_, None) => false,
+    }
 }
 
 fn answer_of(about: String, answer: Result<String, String>) -> Told {
@@ -58,7 +96,8 @@ pub(in crate::web) fn paste(visit: &Visit) -> Result<Response, WebError> {
     let source = visit.raw_field("source");
     let head = Head::of(source);
     let content = source.as_bytes();
-    let question = |recipient| Question { recipient, sender: &head.sender, ip: head.ip, login: "", content };
+    let (sender, ip, within) = (head.sender.as_str(), head.ip, visit.within());
+    let question = |recipient| Question { recipient, sender, ip, login: "", content, within };
     let mut told: Vec<Told> = head
         .recipients
         .iter()

@@ -43,9 +43,10 @@ pub(in crate::web) fn problems(visit: &Visit, file: &Path, content: &[u8]) -> Ve
     let mut found = (table.load)(file, content);
     found.sort_by_key(|problem| (problem.line, problem.column));
     let lines: Vec<&[u8]> = content.lines().collect();
-    let source = |line: u32| {
-        let line = (line as usize).checked_sub(1).and_then(|index| lines.get(index));
-        line.map(|line| line.to_str_lossy().chars().take(400).collect()).unwrap_or_default()
+    let line = |line: u32| (line as usize).checked_sub(1).and_then(|index| lines.get(index)).copied();
+    found.retain(|problem| visit.may_see(file, line(problem.line).unwrap_or_default()));
+    let source = |number: u32| {
+        line(number).map(|line| line.to_str_lossy().chars().take(400).collect()).unwrap_or_default()
     };
     let shown = found.iter().take(PROBLEMS_MAX).map(|problem| Shown {
         severity: severity_key(problem.kind.severity()),

@@ -96,7 +96,8 @@ struct Row {
 
 /// The rows of a table, in the order in which they count.
 fn ordered(place: &Place, bytes: &[u8]) -> Vec<FoundRow> {
-    let mut found: Vec<FoundRow> = Lines::parse(bytes).rows().collect();
+    let mut found: Vec<FoundRow> =
+        Lines::parse(bytes).rows().filter(|row| place.holds(&row.values)).collect();
     if place.table.name == "ipmap" {
         let (map, _) = IpMap::load(&place.path, bytes);
         let precedence = |row: &FoundRow| {
@@ -202,7 +203,8 @@ fn show_list(
         has_order => place.has_order() && table.name != "ipmap",
         is_map => table.name == "ipmap",
         has_raw => place.domain.is_none() && place.path.components().count() == 1,
-        explained => explained(visit, place),
+        explained => explained(place),
+        switch_link => links::link(place),
         q => visit.query("q"),
     };
     visit.page("rows.html", context)
@@ -213,7 +215,10 @@ fn title(visit: &Visit, place: &Place) -> String {
     let file = place.path.display().to_string();
     let key = rows::FAMILIES.iter().flat_map(|family| family.tables).find(|(name, _)| *name == file);
     match (key, place.table.name) {
-        (Some((_, key)), _) => visit.say(key, &[]),
+        (Some((_, key)), _) => match &place.rows_of {
+            Some(domain) => format!("{} · {domain}", visit.say(key, &[])),
+            None => visit.say(key, &[]),
+        },
         (None, "mailproc.tab") => visit.say("commands.mailproc", &[("of", &place.above.0)]),
         (None, "addressbook.tab") => visit.say("book.title", &[("domain", &place.above.0)]),
         (None, "rules.tab") => format!("{} · {}", visit.say("family.rules", &[]), place.above.0),
@@ -231,12 +236,12 @@ fn column_name(visit: &Visit, table: &TableSchema, name: &'static str) -> String
 }
 
 /// The page that tells what happens to mail for the address whose commands are shown.
-fn explained(visit: &Visit, place: &Place) -> Option<String> {
+fn explained(place: &Place) -> Option<String> {
     let is_address = place.table.name == "mailproc.tab" && place.above.0.contains('@');
     let query = |address: &str| {
         form_urlencoded::Serializer::new(String::new()).append_pair("recipient", address).finish()
     };
-    (is_address && visit.is_system()).then(|| format!("/jdwa/explain?{}", query(&place.above.0)))
+    is_address.then(|| format!("/jdwa/explain?{}", query(&place.above.0)))
 }
 
 fn problems_of(visit: &Visit, problems: &[Problem], line: usize) -> Vec<String> {
@@ -287,6 +292,8 @@ struct Shape {
     columns_min: usize,
     /// The first column, where it names a command.
     command: Option<&'static CommandSchema>,
+    /// The first column, where it is the domain whose page it is.
+    domain: Option<String>,
     /// Under which name the help of the columns stands.
     help: String,
 }
@@ -294,11 +301,12 @@ struct Shape {
 fn shape(visit: &Visit, place: &Place, command: &str) -> Result<Shape, WebError> {
     let table = place.table;
     if !place.is_commands() {
-        let slots = Slot::all(table.columns, 0);
+        let fixed = usize::from(place.rows_of.is_some());
         return Ok(Shape {
-            slots,
+            slots: Slot::all(table.columns.get(fixed..).unwrap_or_default(), fixed),
             columns_min: table.rows.min_columns,
             command: None,
+            domain: place.rows_of.clone(),
             help: table.name.to_owned(),
         });
     }
@@ -306,13 +314,18 @@ fn shape(visit: &Visit, place: &Place, command: &str) -> Result<Shape, WebError>
     let command = usable.find(|known| known.name.eq_ignore_ascii_case(command)).ok_or(WebError::NotFound)?;
     let slots = Slot::all(command.arguments, 1);
     let help = format!("command.{}", command.name);
-    Ok(Shape { slots, columns_min: command.columns_min(), command: Some(command), help })
+    Ok(Shape { slots, columns_min: command.columns_min(), command: Some(command), domain: None, help })
 }
 
 impl Shape {
-    /// The columns of a row without the name of its command.
+    /// The columns of a row without the name of its command or its domain.
     fn arguments<'a>(&self, values: &'a [String]) -> &'a [String] {
-        values.get(usize::from(self.command.is_some())..).unwrap_or_default()
+        values.get(self.fixed()..).unwrap_or_default()
+    }
+
+    /// How many columns are not the form's.
+    fn fixed(&self) -> usize {
+        usize::from(self.command.is_some() || self.domain.is_some())
     }
 }
 
@@ -322,10 +335,10 @@ fn line_of(text: &str) -> usize {
 }
 
 /// The row at a line; a new one has no columns.
-fn row_at(lines: &Lines, line: usize) -> Result<FoundRow, WebError> {
+fn row_at(place: &Place, lines: &Lines, line: usize) -> Result<FoundRow, WebError> {
     match line {
         0 => Ok(FoundRow { line: 0, values: Vec::new(), remark: String::new() }),
-        _ => lines.row(line).ok_or(WebError::NotFound),
+        _ => lines.row(line).filter(|row| place.holds(&row.values)).ok_or(WebError::NotFound),
     }
 }
 
@@ -336,7 +349,7 @@ pub(in crate::web) fn show(visit: &Visit) -> Result<Response, WebError> {
         return Err(WebError::NotFound);
     }
     let bytes = visit.app.services.admin.table_text(&place.path)?;
-    let row = row_at(&Lines::parse(&bytes), line_of(visit.query("line")))?;
+    let row = row_at(&place, &Lines::parse(&bytes), line_of(visit.query("line")))?;
     let command = row.values.first().map_or(visit.query("command"), String::as_str);
     let shape = shape(visit, &place, command)?;
     let given: Vec<String> = if row.line == 0 { vec![visit.query("c0").to_owned()] } else { Vec::new() };
@@ -389,7 +402,7 @@ pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
     }
     let base = visit.base(&place.path)?;
     let mut lines = Lines::parse(&base);
-    let old = row_at(&lines, line_of(visit.field("line")))?;
+    let old = row_at(&place, &lines, line_of(visit.field("line")))?;
     if !is_open(visit, &place, &old.values) {
         return Err(WebError::Forbidden);
     }
@@ -399,7 +412,10 @@ pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
     }
     let command = old.values.first().map_or(visit.field("command"), String::as_str);
     let shape = shape(visit, &place, command)?;
-    let filled = typed(visit, place.table.name, &shape, &old);
+    let mut filled = typed(visit, place.table.name, &shape, &old);
+    if let Some(domain) = &shape.domain {
+        links::refuse_without_account(visit, domain, &filled.parts, &mut filled.problems);
+    }
     if filled.problems.iter().any(Option::is_some) {
         return show_form(
             visit,
@@ -410,12 +426,10 @@ pub(in crate::web) fn save(visit: &Visit) -> Result<Response, WebError> {
             StatusCode::UNPROCESSABLE_ENTITY,
         );
     }
-    let arguments = slots::gather(
-        &shape.slots,
-        &filled.parts,
-        shape.columns_min.saturating_sub(usize::from(shape.command.is_some())),
-    );
-    let name = shape.command.map(|known| old.values.first().map_or(known.name.to_owned(), Clone::clone));
+    let arguments =
+        slots::gather(&shape.slots, &filled.parts, shape.columns_min.saturating_sub(shape.fixed()));
+    let fixed = shape.command.map(|known| known.name.to_owned()).or(shape.domain.clone());
+    let name = fixed.map(|fixed| old.values.first().cloned().unwrap_or(fixed));
     let values: Vec<String> = name.into_iter().chain(arguments).collect();
     let record = form::record(&place.path, place.table, &values)?;
     let remark = filled.remark.as_str();
@@ -462,7 +476,7 @@ pub(in crate::web) fn shift(visit: &Visit) -> Result<Response, WebError> {
     let place = Place::of(visit)?;
     let base = visit.base(&place.path)?;
     let mut lines = Lines::parse(&base);
-    let row = row_at(&lines, line_of(visit.field("line")))?;
+    let row = row_at(&place, &lines, line_of(visit.field("line")))?;
     if !place.has_order() || row.line == 0 {
         return Err(WebError::NotFound);
     }

@@ -136,7 +136,9 @@ fn about_map(visit: &Visit, place: &Place, tables: &Snapshot, peer: IpAddr) -> A
 /// All that happens to an SMTP client of this address.
 fn story(visit: &Visit, tables: &Snapshot, peer: IpAddr) -> Option<String> {
     let recipient = format!("postmaster@{}", tables.server.root_domain()?);
-    let question = Question { recipient: &recipient, sender: "", ip: Some(peer), login: "", content: b"" };
+    let within = visit.within();
+    let question =
+        Question { recipient: &recipient, sender: "", ip: Some(peer), login: "", content: b"", within };
     visit.app.services.roof.explain(visit.language, &question).ok()
 }
 

@@ -22,6 +22,8 @@ pub(in crate::web) struct Place {
     pub(in crate::web) link: String,
     /// Whose administrators may change it; `None`: it takes the role system.
     pub(in crate::web) domain: Option<String>,
+    /// Of a table that all domains share: the domain in the first column, whose rows are the only ones that the page has.
+    pub(in crate::web) rows_of: Option<String>,
     /// The page above it: what it is called, and its path.
     pub(in crate::web) above: (String, String),
 }
@@ -35,6 +37,9 @@ pub(in crate::web) const OF_ACCOUNT: [&str; 3] = ["mailproc.tab", "pop3.ipmap.ta
 
 /// The tables of a domain that are edited by rows.
 pub(in crate::web) const OF_DOMAIN: [&str; 3] = ["mailproc.tab", "addressbook.tab", RULES_TAB];
+
+/// The table of all domains of which each has a page of its rows (JD-57).
+pub(in crate::web) const SHARED: &str = "pop3links.tab";
 
 /// A directory of tables: its name in paths of pages, where it is, and the key of its name.
 #[derive(Clone, Copy, Debug)]
@@ -121,10 +126,15 @@ impl Place {
     fn of_domain(visit: &Visit) -> Result<Self, WebError> {
         let domain = visit.domain()?;
         let wanted = visit.param("table");
-        let name = OF_DOMAIN.iter().find(|name| **name == wanted).ok_or(WebError::NotFound)?;
-        let path = MailRoot::domain_directory(plain(&domain)?).join(name);
         let base = domains::link(&domain);
         let above = (domain.clone(), format!("{base}/users"));
+        if wanted == SHARED {
+            let link = format!("{base}/rows/{SHARED}");
+            let place = Self::at(PathBuf::from(SHARED), link, Some(domain.clone()), above)?;
+            return Ok(Self { rows_of: Some(domain), ..place });
+        }
+        let name = OF_DOMAIN.iter().find(|name| **name == wanted).ok_or(WebError::NotFound)?;
+        let path = MailRoot::domain_directory(plain(&domain)?).join(name);
         Self::at(path, format!("{base}/rows/{name}"), Some(domain), above)
     }
 
@@ -155,7 +165,14 @@ impl Place {
         above: (String, String),
     ) -> Result<Self, WebError> {
         let table = of_file(&path).ok_or(WebError::NotFound)?;
-        Ok(Self { path, table, link, domain, above })
+        Ok(Self { path, table, link, domain, rows_of: None, above })
+    }
+
+    /// Whether a row belongs to the page. Of a table that domains share no form of the first column but the domain itself
+    /// does: the others reach beyond accounts.
+    pub(in crate::web) fn holds(&self, values: &[String]) -> bool {
+        let first = values.first().map_or("", String::as_str);
+        self.rows_of.as_ref().is_none_or(|domain| domain.eq_ignore_ascii_case(first))
     }
 
     /// Whether rows are commands.
@@ -186,7 +203,8 @@ impl Place {
             "custdomains",
             "ipmap",
         ];
-        ORDERED.contains(&self.table.name)
+        // Between rows of one domain may be those of others, which would move with them.
+        self.rows_of.is_none() && ORDERED.contains(&self.table.name)
     }
 
     /// Whether a comment may stand above a row: XMail takes one in `ctrlaccounts.tab` for an account.
