@@ -223,18 +223,11 @@ class Tabmail(served.Server, Measured):
     name = "Tabmail"
 
     def __init__(self, program, work, certificate, sink_port):
-        self.pop3_port, self.pop3s_port = served.free_port(), served.free_port()
-        self.imap_port, self.imaps_port = served.free_port(), served.free_port()
+        self.pop3_port, self.pop3s_port, self.imap_port, self.imaps_port = served.free_ports(4)
         quiet = ["-F-", "-Y-", "-Sl", "-Pl", "-PI", f"127.0.0.1:{self.pop3_port}", "-BI", f"127.0.0.1:{self.pop3s_port}"]
         quiet += ["-Il", "-IX", "20000", "-II", f"127.0.0.1:{self.imap_port}", "-JI", f"127.0.0.1:{self.imaps_port}"]
         super().__init__(program, work, ["-PX", "20000", "-Pt", "1800"], quiet)
-        command = [self.program, "xmcrypt", PASSWORD]
-        stored = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-        for number in range(ACCOUNTS):
-            name = account(number)
-            self.add("mailusers.tab", DOMAIN, name, stored, str(number + 10), name, "U")
-            for part in ("new", "cur", "tmp"):
-                (self.root / "domains" / DOMAIN / name / "Maildir" / part).mkdir(parents=True)
+        self.add_accounts(map(account, range(ACCOUNTS)), PASSWORD)
         self.add("smtpfwd.tab", "far.test", f"127.0.0.1:{sink_port}")
         self.allow_relay()
         for file in ("server.cert", "server.key"):
@@ -299,8 +292,7 @@ class Dovecot(Measured):
 
     def __init__(self, work, certificate):
         self.directory, self.process = pathlib.Path(work), None
-        self.pop3_port, self.pop3s_port = served.free_port(), served.free_port()
-        self.imap_port, self.imaps_port = served.free_port(), served.free_port()
+        self.pop3_port, self.pop3s_port, self.imap_port, self.imaps_port = served.free_ports(4)
         nobody = pwd.getpwnam("nobody")
         for name in ("run", "state", "mail"):
             (self.directory / name).mkdir(parents=True)
@@ -338,8 +330,7 @@ def make_maildirs(above, owner):
     os.chown(above, owner.pw_uid, owner.pw_gid)
     for number in range(ACCOUNTS):
         maildir = above / account(number) / "Maildir"
-        for part in ("new", "cur", "tmp"):
-            (maildir / part).mkdir(parents=True)
+        served.make_maildir(maildir)
         for directory in (maildir.parent, maildir, *maildir.iterdir()):
             os.chown(directory, owner.pw_uid, owner.pw_gid)
 

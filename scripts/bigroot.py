@@ -11,14 +11,11 @@ import argparse
 import pathlib
 import time
 
+from served import encoded
+
 
 def domain(n):
     return f"d{n}.big.test"
-
-
-def encoded(password):
-    """XMail's writing of a password: each byte xor 101, in hex."""
-    return "".join(f"{byte ^ 101:02x}" for byte in password.encode())
 
 
 def append(path, rows):

@@ -14,8 +14,9 @@ import time
 import urllib.parse
 
 import imap_mail
-from imap_served import DOMAIN, FOLDER_SERIALS, PASSWORD, ImapServer, Line, Stopwatch, Wrong, demand, fetched, quoted, same, texts, utf7
-from imap_syncers import LATE_SERIALS, LOCAL_SERIALS, as_crlf, fetch_some, maildir_files
+from imap_served import DOMAIN, PASSWORD, ImapServer, Line, Stopwatch, Wrong, demand, fetched, quoted, same, texts, utf7
+from imap_syncers import LATE_SERIALS, LOCAL_SERIALS, as_crlf, maildir_files
+from served import make_maildir
 
 PROGRAM_SECS = 1800
 # Within this a waiting client has heard of a change (issue 6).
@@ -218,8 +219,7 @@ class Mutt(Reader):
 
     def upload(self):
         box = self.work / "from-here"
-        for part in ("new", "cur", "tmp"):
-            (box / part).mkdir(parents=True)
+        make_maildir(box)
         for serial in range(LOCAL_SERIALS, LOCAL_SERIALS + 60):
             (box / "cur" / f"1795433000.{serial}.script:2,S").write_bytes(imap_mail.message(serial).replace(b"\r\n", b"\n"))
         watch = self.copy_all(str(box), self.remote("FromMutt"))

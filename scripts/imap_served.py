@@ -8,7 +8,6 @@ import os
 import re
 import socket
 import ssl
-import subprocess
 import threading
 import time
 
@@ -58,22 +57,12 @@ def quoted(name):
     return '"' + utf7(name).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def free_ports(count):
-    """Different ones."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in sockets]
-
-
 class ImapServer(served.Server):
     def __init__(self, program, work):
-        self.imap_port, self.imaps_port, self.pop3_port = free_ports(3)
+        self.imap_port, self.imaps_port, self.pop3_port = served.free_ports(3)
         ports = ["-II", f"127.0.0.1:{self.imap_port}", "-JI", f"127.0.0.1:{self.imaps_port}", "-PI", f"127.0.0.1:{self.pop3_port}"]
         super().__init__(program, work, ports, ["-F-", "-Y-"])
-        made = subprocess.run([self.program, "xmcrypt", PASSWORD], check=True, capture_output=True, text=True)
-        self.stored_password = made.stdout.strip()
         self.certificate = self.root / "server.cert"
-        self.users = 0
 
     def command(self):
         return [word for word in super().command() if word not in ("-I-", "-J-")]
@@ -85,12 +74,6 @@ class ImapServer(served.Server):
             with self.trusted().wrap_socket(plain) as tls:
                 demand(tls.recv(4) == b"* OK", "IMAPS does not greet")
         return secs
-
-    def add_user(self, name):
-        self.users += 1
-        self.add("mailusers.tab", DOMAIN, name, self.stored_password, str(self.users + 10), name, "U")
-        for part in ("new", "cur", "tmp"):
-            (self.inbox(name).parent / part).mkdir(parents=True)
 
     def connect(self, user):
         """Without the counting line; for what the script itself looks at."""
@@ -115,7 +98,7 @@ class ImapServer(served.Server):
 
     def fill(self, user, count, without=()):
         """A user with `count` messages in the mailbox and some in folders; flags and keywords on many."""
-        self.add_user(user)
+        self.add_accounts([user], PASSWORD)
         self.drop(user, imap_mail.first(count, without))
         link = self.connect(user)
         for nth, (name, use) in enumerate(FOLDERS.items()):

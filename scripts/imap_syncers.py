@@ -12,7 +12,8 @@ import subprocess
 import time
 
 import imap_mail
-from imap_served import DOMAIN, FOLDER_SERIALS, PASSWORD, Line, Stopwatch, demand, from_utf7, quoted, same, texts
+from imap_served import DOMAIN, PASSWORD, Line, Stopwatch, demand, from_utf7, quoted, same, texts
+from served import make_maildir
 
 # Maildir's letters, as far as both sides have them.
 LETTERS = {"F": "\\Flagged", "R": "\\Answered", "S": "\\Seen", "D": "\\Draft", "T": "\\Deleted"}
@@ -124,8 +125,7 @@ class Syncer:
             self.set_letters(by_serial[serial], "FS")
         for serial in [one for one in range(50, 60) if one in by_serial]:
             self.set_letters(by_serial[serial], "ST")
-        for part in ("new", "cur", "tmp"):
-            (self.boxes / "FromHere" / part).mkdir(parents=True)
+        make_maildir(self.boxes / "FromHere")
         self.add_local("FromHere", range(LOCAL_SERIALS + 60, LOCAL_SERIALS + 70), "S")
 
     def set_letters(self, file, letters):

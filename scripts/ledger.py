@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 
-from served import DOMAIN, Conversation, Server, Sink, free_port
+from served import DOMAIN, Conversation, Server, Sink, encoded, free_port, free_ports
 
 ACCOUNTS = ["anna", "bert", "carl", "dora"]
 PASSWORD = "ledger-pw"
@@ -299,13 +299,9 @@ def new_server(program, work, sink, source_port):
     flags = ["-Mx", "3", "-Qn", "4", "-Qt", "1", "-Qi", "0", "-Qr", "1000", "-Lt", "1", "-Pt", "1", "-Pw", "0"]
     server = Server(program, work, flags, quiet=["-F-", "-Y-"])
     listen_pop3(server, ["-Yi", "1"])
-    stored = subprocess.run([program, "xmcrypt", PASSWORD], check=True, capture_output=True, text=True).stdout.strip()
-    for number, name in enumerate(ACCOUNTS[1:]):
-        server.add("mailusers.tab", DOMAIN, name, stored, str(number + 10), name, "U")
-        for part in ("new", "cur", "tmp"):
-            (server.root / "domains" / DOMAIN / name / "Maildir" / part).mkdir(parents=True)
+    server.add_accounts(ACCOUNTS[1:], PASSWORD)
     server.add("smtpfwd.tab", "sink.test", f"127.0.0.1:{sink.server_address[1]}")
-    server.add("pop3links.tab", DOMAIN, FETCHER, f"127.0.0.1:{source_port}", "remote", stored, "CLR")
+    server.add("pop3links.tab", DOMAIN, FETCHER, f"127.0.0.1:{source_port}", "remote", encoded(PASSWORD), "CLR")
     server.allow_relay()
     return server
 
@@ -319,7 +315,7 @@ def same_on(server, work):
     """The same server on another MailRoot and other ports; it fetches nothing."""
     other = copy.copy(server)
     other.root, other.output = work / "MailRoot", work / "server.log"
-    other.smtp_port, other.ctrl_port = free_port(), free_port()
+    other.smtp_port, other.ctrl_port = free_ports(2)
     listen_pop3(other, ["-Y-"])
     return other
 

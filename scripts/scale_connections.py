@@ -187,7 +187,7 @@ def run(outcome, servers, program, work, divisor):
     idle, busy = IDLE // divisor, BUSY // divisor
     server = ScaleServer(program, work)
     servers.append(server)
-    server.add_accounts([f"idle{number}" for number in range(idle)] + [f"busy{number}" for number in range(busy)])
+    server.add_accounts([f"idle{number}" for number in range(idle)] + [f"busy{number}" for number in range(busy)], PASSWORD)
     for number in range(busy):
         server.fill_box(f"busy{number}", BOX_MESSAGES, BODY * 56)
     server.start()

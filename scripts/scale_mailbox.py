@@ -2,7 +2,7 @@
 
 import os
 
-from scale_parts import Broken, Imap, Pop3, ScaleServer, Smtp, await_true, timed
+from scale_parts import PASSWORD, Broken, Imap, Pop3, ScaleServer, Smtp, await_true, timed
 from served import DOMAIN
 
 MESSAGES = 100_000
@@ -59,7 +59,7 @@ def run(outcome, servers, program, work, divisor):
     messages = MESSAGES // divisor
     server = ScaleServer(program, work)
     servers.append(server)
-    server.add_accounts(["full"])
+    server.add_accounts(["full"], PASSWORD)
     server.fill_box("full", messages, BODY * 8)
     server.start()
     idle = server.rss_bytes()

@@ -5,7 +5,7 @@ import hashlib
 import os
 import threading
 
-from scale_parts import Broken, Imap, Pop3, Probes, ScaleServer, Smtp, at_once, await_true, probe, timed
+from scale_parts import PASSWORD, Broken, Imap, Pop3, Probes, ScaleServer, Smtp, at_once, await_true, probe, timed
 from served import DOMAIN, Sink
 
 # Large messages.
@@ -26,8 +26,8 @@ def run_large(outcome, servers, program, work, divisor):
     size, server, sink = LARGE_BYTES // divisor, ScaleServer(program, work), Sink()
     servers.append(server)
     boxes = [f"large{number}" for number in range(AT_ONCE)]
-    server.add_accounts(boxes + ["first", "target0", "target1"] + [f"redirect{n}" for n in range(AT_ONCE)])
-    server.add_accounts(["list"], "M")
+    server.add_accounts(boxes + ["first", "target0", "target1"] + [f"redirect{n}" for n in range(AT_ONCE)], PASSWORD)
+    server.add_accounts(["list"], PASSWORD, "M")
     server.remote("far.test", sink.server_address[1])
     make_list(server, [f"target0@{DOMAIN}", f"target1@{DOMAIN}"])
     for number in range(AT_ONCE):
@@ -168,8 +168,8 @@ def run_list(outcome, servers, program, work, divisor):
     servers.append(server)
     local = [f"member{number}" for number in range(members // 2)]
     remote = [f"member{number}@far.test" for number in range(members - len(local))]
-    server.add_accounts(local)
-    server.add_accounts(["list"], "M")
+    server.add_accounts(local, PASSWORD)
+    server.add_accounts(["list"], PASSWORD, "M")
     server.remote("far.test", sink.server_address[1])
     make_list(server, [f"{name}@{DOMAIN}" for name in local] + remote)
     post = b"Subject: to all\r\n\r\n" + LINE * POST_LINES

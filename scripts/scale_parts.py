@@ -7,8 +7,7 @@ import statistics
 import threading
 import time
 
-from bigroot import encoded
-from served import DOMAIN, Server, free_port
+from served import DOMAIN, Server, free_ports
 
 PASSWORD = "scale-pw"
 MESSAGE_MAX_KB = 200_000
@@ -50,7 +49,7 @@ class ScaleServer(Server):
     """A server with SMTP, POP3, IMAP and CTRL, and as many accounts as are wanted."""
 
     def __init__(self, program, work, flags=()):
-        self.pop3_port, self.imap_port = free_port(), free_port()
+        self.pop3_port, self.imap_port = free_ports(2)
         flags = ["-PX", str(SESSIONS_MAX), "-SX", str(SESSIONS_MAX), "-Pt", "3600", "-St", "3600", *flags]
         quiet = ["-F-", "-Y-", "-PI", f"127.0.0.1:{self.pop3_port}", "-II", f"127.0.0.1:{self.imap_port}"]
         super().__init__(program, work, flags, quiet)
@@ -61,16 +60,6 @@ class ScaleServer(Server):
     def command(self):
         # IMAP is wanted here.
         return [word for word in super().command() if word != "-I-"]
-
-    def add_accounts(self, names, kind="U"):
-        """With their mailboxes."""
-        stored = encoded(PASSWORD)
-        first = sum(1 for _ in open(self.root / "mailusers.tab")) + 100
-        with open(self.root / "mailusers.tab", "a") as table:
-            for number, name in enumerate(names):
-                table.write(f'"{DOMAIN}"\t"{name}"\t"{stored}"\t{first + number}\t"{name}"\t"{kind}"\n')
-                for part in ("new", "cur", "tmp") if kind == "U" else ():
-                    (self.root / "domains" / DOMAIN / name / "Maildir" / part).mkdir(parents=True)
 
     def fill_box(self, name, messages, body):
         """Message files as an earlier server left them."""

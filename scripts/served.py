@@ -1,6 +1,7 @@
 """What scripts/scale, scripts/crash and others share: a MailRoot of their own, a server on loopback, a sink for its mail."""
 
 import collections
+import contextlib
 import os
 import pathlib
 import signal
@@ -16,10 +17,32 @@ DOMAIN = "home.test"
 PATIENCE_SECS = 600
 
 
+def free_ports(count):
+    """Different ones."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in sockets]
+
+
 def free_port():
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return held.getsockname()[1]
+    return free_ports(1)[0]
+
+
+def encoded(password):
+    """XMail's writing of a password: each byte xor 101, in hex."""
+    return "".join(f"{byte ^ 101:02x}" for byte in password.encode())
+
+
+def make_maildir(path):
+    for part in ("new", "cur", "tmp"):
+        (path / part).mkdir(parents=True)
+
+
+def cpu_secs(pid):
+    """User and system, without those of children."""
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Server:
@@ -30,7 +53,7 @@ class Server:
         self.program, self.flags, self.quiet = str(program), list(flags), list(quiet)
         self.root = pathlib.Path(work) / "MailRoot"
         self.output = pathlib.Path(work) / "server.log"
-        self.smtp_port, self.ctrl_port = free_port(), free_port()
+        self.smtp_port, self.ctrl_port = free_ports(2)
         self.process = None
         # Other than ours, if anybody.
         self.user = self.group = None
@@ -51,8 +74,16 @@ class Server:
         self.add("smtprelay.tab", "127.0.0.1", "255.255.255.255")
 
     def allow_ctrl(self, user, password):
-        stored = subprocess.run([self.program, "xmcrypt", password], check=True, capture_output=True, text=True)
-        self.add("ctrlaccounts.tab", user, stored.stdout.strip())
+        self.add("ctrlaccounts.tab", user, encoded(password))
+
+    def add_accounts(self, names, password, kind="U"):
+        """With their mailboxes."""
+        first = sum(1 for _ in open(self.root / "mailusers.tab")) + 100
+        with open(self.root / "mailusers.tab", "a") as table:
+            for number, name in enumerate(names, first):
+                table.write(f'"{DOMAIN}"\t"{name}"\t"{encoded(password)}"\t{number}\t"{name}"\t"{kind}"\n')
+                if kind == "U":
+                    make_maildir(self.root / "domains" / DOMAIN / name / "Maildir")
 
     def command(self):
         return (
@@ -121,9 +152,7 @@ class Server:
             return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
 
     def cpu_secs(self):
-        with open(f"/proc/{self.process.pid}/stat") as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_secs(self.process.pid)
 
     def session(self):
         return smtplib.SMTP("127.0.0.1", self.smtp_port, local_hostname="script.test", timeout=60)
