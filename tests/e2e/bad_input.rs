@@ -109,9 +109,8 @@ fn a_client_that_vanishes_in_data_leaves_nothing_behind() {
 
 #[test]
 fn a_full_disk_is_a_temporary_error_before_mail_is_taken() {
-    let house = House::new();
+    let mut house = House::new();
     house.server_tab(&[("SmtpMinDiskSpace", "99999999999")]);
-    let mut house = house;
     house.start();
     house.smtp().talk("S: 4");
 }

@@ -47,10 +47,9 @@ fn hold_for_their_members_at_once_and_end_with_the_membership() {
 #[test]
 fn of_a_domain_its_relay_takes_all_mail_that_its_users_write() {
     let (of_domain, of_server) = (Sink::open(&[]), Sink::open(&[]));
-    let house = House::new();
+    let mut house = House::new();
     house.write("smtpfwd.tab", &format!("\"*\"\t\"{}\"\n", of_server.address()));
     house.write("domains/example.test/smtpfwd.tab", &format!("\"*\"\t\"{}\"\n", of_domain.address()));
-    let mut house = house;
     house.start();
     house.send_as_alice("x@remote.test", "Subject: through the relay\n\nbody\n");
     eventually("the message at the domain's relay", || !of_domain.received().is_empty());

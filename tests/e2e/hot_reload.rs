@@ -32,9 +32,8 @@ fn an_edited_table_is_live_in_all_open_sessions() {
 
 #[test]
 fn a_table_replaced_by_a_directory_keeps_its_last_content() {
-    let house = House::new();
+    let mut house = House::new();
     house.write("aliases.tab", "\"example.test\"\t\"al\"\t\"alice\"\n");
-    let mut house = house;
     house.start();
     let mut client = ready(&house);
     assert!(accepts(&mut client, "al@example.test"));
@@ -49,12 +48,11 @@ fn a_table_replaced_by_a_directory_keeps_its_last_content() {
 
 #[test]
 fn a_malformed_line_is_reported_with_file_and_line_and_its_neighbours_work() {
-    let house = House::new();
+    let mut house = House::new();
     house.write(
         "aliases.tab",
         "\"example.test\"\t\"one\"\t\"alice\"\n\"example.test\"\t\"two\"\n\"example.test\"\t\"three\"\t\"bob\"\n",
     );
-    let mut house = house;
     house.start();
     let mut client = ready(&house);
     assert!(accepts(&mut client, "one@example.test"));

@@ -24,9 +24,8 @@ fn relay_is_refused_without_auth() {
 
 #[test]
 fn relay_is_allowed_to_addresses_in_smtprelay_tab() {
-    let house = House::new();
+    let mut house = House::new();
     house.write("smtprelay.tab", "\"127.0.0.1\"\t\"255.255.255.255\"\n");
-    let mut house = house;
     house.start();
     house.smtp().talk(
         "S: 220
@@ -44,9 +43,8 @@ fn relay_is_allowed_to_addresses_in_smtprelay_tab() {
 #[test]
 fn mail_of_an_authenticated_sender_reaches_the_gateway_byte_for_byte() {
     let sink = Sink::open(&[]);
-    let house = House::new();
+    let mut house = House::new();
     house.write("smtpfwd.tab", &format!("\"*\"\t\"{}\"\n", sink.address()));
-    let mut house = house;
     house.start();
     house.send_as_alice("x@remote.test", "Subject: out\n\n..a dot first\ntext\n");
     eventually("the message at the gateway", || !sink.received().is_empty());

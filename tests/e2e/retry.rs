@@ -6,9 +6,8 @@ use crate::support::{eventually, free_ports};
 #[test]
 fn a_temporary_refusal_is_tried_again_and_delivered_once() {
     let sink = Sink::open(&["451 4.3.0 later", "451 4.3.0 later"]);
-    let house = House::new();
+    let mut house = House::new();
     house.write("smtpfwd.tab", &format!("\"*\"\t\"{}\"\n", sink.address()));
-    let mut house = house;
     house.start();
     house.send_as_alice("x@remote.test", "Subject: patience\n\nbody\n");
     eventually("a waiting message with its log", || {
@@ -38,9 +37,8 @@ fn a_message_is_given_up_after_the_last_attempt() {
 #[test]
 fn a_dead_destination_with_many_messages_does_not_delay_local_mail() {
     let [dead] = free_ports();
-    let house = House::new();
+    let mut house = House::new();
     house.write("smtpfwd.tab", &format!("\"dead.test\"\t\"127.0.0.1:{dead}\"\n"));
-    let mut house = house;
     house.flag("-Qt 600");
     house.start();
     let mut client = house.smtp();

@@ -25,9 +25,8 @@ fn the_shutdown_file_stops_the_server_and_is_removed() {
 
 #[test]
 fn a_shutdown_file_from_before_the_start_stops_nothing() {
-    let house = House::new();
+    let mut house = House::new();
     File::create(house.path(".shutdown")).unwrap();
-    let mut house = house;
     house.start();
     house.send("s@client.test", "alice@example.test", "Subject: x\n\nbody\n");
     house.wait_mail("alice@example.test", 1);

@@ -2,13 +2,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// How long a response may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,16 +50,17 @@ impl Client {
         }
     }
 
-    /// The handshake; whatever certificate the server has.
-    pub(crate) fn start_tls(&mut self) {
+    /// The handshake with a server of this certificate, a PEM file.
+    pub(crate) fn start_tls(&mut self, certificate: &Path) {
         assert!(self.buffer.is_empty(), "the server said something between STARTTLS and the handshake");
         let Link::Plain(socket) = &self.link else { panic!("there is TLS already") };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        let mut trusted = RootCertStore::empty();
+        trusted.add(CertificateDer::from_pem_file(certificate).unwrap()).unwrap();
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+            .with_root_certificates(trusted)
             .with_no_client_auth();
         let name = ServerName::try_from("home.test").unwrap();
         let connection = ClientConnection::new(Arc::new(config), name).unwrap();
@@ -166,44 +168,5 @@ fn response_end(octets: &[u8]) -> Option<usize> {
             Some(size) if octets.len() >= end + size => at = end + size,
             Some(_) => return None,
         }
-    }
-}
-
-/// Trusts any certificate; its signature is checked.
-#[derive(Debug)]
-struct Anybody(Arc<rustls::crypto::CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

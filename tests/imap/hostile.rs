@@ -635,14 +635,14 @@ fn plain_text_behind_starttls_is_dropped() {
     visitor.client.send(b"s STARTTLS\r\ni LOGIN anna annapw\r\ni CREATE Injected\r\n");
     let begun = visitor.client.response().unwrap();
     assert!(begun.starts_with(b"s OK"));
-    visitor.client.start_tls();
+    visitor.client.start_tls(&house.certificate());
     let outcome = visitor.say("SELECT INBOX");
     assert!(outcome.is("BAD") && outcome.told.is_empty(), "{outcome:?}");
     // The half of a command, too.
     let mut visitor = house.knock();
     visitor.client.send(b"s STARTTLS\r\ni LOGIN anna {6}\r\nann");
     visitor.expect("s OK");
-    visitor.client.start_tls();
+    visitor.client.start_tls(&house.certificate());
     assert!(visitor.say("LOGIN anna annapw").is("OK"));
     assert!(!house.home().join("Maildir/.Injected").exists());
     // Plain text instead of a handshake.

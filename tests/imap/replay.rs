@@ -173,7 +173,10 @@ impl Stage {
             "CONNECT" => self.connect(step.client, step.rest, true),
             "LOGIN" => self.log_in(step.client, step.rest),
             "SASL" => self.authenticate(step.client, &words),
-            "TLS" => self.client(step.client).start_tls(),
+            "TLS" => {
+                let certificate = self.server.path("server.cert");
+                self.client(step.client).start_tls(&certificate);
+            }
             "DEFLATE" => self.client(step.client).start_deflate(),
             "HANGUP" => drop(self.clients.remove(&step.client)),
             "DELIVER" => {
@@ -223,7 +226,7 @@ impl Stage {
         let link = if link == "tls" { Link::ImplicitTls } else { Link::Plain };
         let mut client = Client::connect(self.server.open(link));
         if link == Link::ImplicitTls {
-            client.start_tls();
+            client.start_tls(&self.server.path("server.cert"));
         }
         self.clients.insert(number, client);
         let before = self.replayed.text.len();

@@ -58,6 +58,10 @@ impl House {
         house
     }
 
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.root.join("server.cert")
+    }
+
     /// The account's directory.
     pub(crate) fn home(&self) -> PathBuf {
         self.root.join("domains/home.test/anna")
