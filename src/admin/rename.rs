@@ -350,7 +350,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::durable::Disk;
     use crate::mailbox::{Kind, Mailboxes};
-    use crate::mailroot::Tables;
+    use crate::mailroot::{Tables, made};
 
     struct House {
         directory: tempfile::TempDir,
@@ -359,11 +359,7 @@ mod tests {
 
     fn house() -> House {
         let directory = tempfile::tempdir().unwrap();
-        let write = |file: &str, text: &str| {
-            let path = directory.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
+        let write = |file: &str, text: &str| made::write(directory.path(), file, text);
         write("server.tab", "\"RootDomain\"\t\"a.test\"\n");
         write("domains.tab", "\"a.test\"\n");
         write("aliasdomain.tab", "\"b.test\"\t\"a.test\"\n");

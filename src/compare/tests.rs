@@ -1,8 +1,7 @@
-use std::fs;
 use std::path::Path;
 
 use super::*;
-use crate::mailroot::MailRoot;
+use crate::mailroot::made;
 
 const TABLES: &[(&str, &str)] = &[
     ("server.tab", "\"RootDomain\"\t\"home.test\"\n"),
@@ -26,14 +25,7 @@ const TABLES: &[(&str, &str)] = &[
 ];
 
 fn root(edits: &[(&str, &str)]) -> (tempfile::TempDir, Snapshot) {
-    let directory = tempfile::tempdir().unwrap();
-    for (name, text) in TABLES.iter().chain(edits) {
-        let path = directory.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    let snapshot = Snapshot::load(&MailRoot::new(directory.path()));
-    (directory, snapshot)
+    made::snapshot(TABLES.iter().chain(edits))
 }
 
 /// Each change in one line, the digests of contents left out: `Subject: old -> new [old rows | new rows]`.

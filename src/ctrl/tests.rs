@@ -18,6 +18,7 @@ use crate::auth::apop_digest;
 use crate::clock::Clock;
 use crate::durable::Disk;
 use crate::mailbox::{Kind, Mailboxes};
+use crate::mailroot::made::write;
 use crate::mailroot::{MailRoot, Tables};
 use crate::net::{Line, LineEnding};
 use crate::spool::{self, Lane, RetryPlan, Spool};
@@ -40,11 +41,7 @@ impl Scene {
     /// The tables of golden `ctrl_commands`, before the log-in.
     fn before_login() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let put = |name: &str, text: &str| {
-            let path = root.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
+        let put = |name: &str, text: &str| write(root.path(), name, text);
         put("server.tab", "\"RootDomain\"\t\"example.test\"\n");
         put("domains.tab", "\"example.test\"\n\"second.test\"\n");
         put("userdef.tab", "\"RealName\"\t\"New User\"\n\"MaxMBSize\"\t\"10000\"\n\"SmtpPerms\"\t\"MR\"\n");

@@ -21,7 +21,7 @@ use crate::dns::stub::{Stub, Zone};
 use crate::durable::{Disk, Faults, Step};
 use crate::logs::LogKind;
 use crate::mailbox::Kind;
-use crate::mailroot::MailRoot;
+use crate::mailroot::{MailRoot, made};
 use crate::spool::{Config, Header, Limits, MailData, NewMessage, RetryPlan};
 
 const TABLES: &[(&str, &str)] = &[
@@ -162,13 +162,7 @@ impl House {
 }
 
 fn mail_root(extra: &[(&str, &str)]) -> tempfile::TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    for (name, text) in TABLES.iter().chain(extra) {
-        let path = directory.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    directory
+    made::mail_root(TABLES.iter().chain(extra))
 }
 
 /// An SMTP server: what it hears goes to `heard`; before it answers the final dot it waits for a permit of `gate`.

@@ -10,6 +10,7 @@ use crate::durable::Disk;
 use crate::language::Language;
 use crate::mailbox::Kind;
 use crate::mailroot::MailRoot;
+use crate::mailroot::made::{self, write};
 use crate::spool::{self, Header, JournalSizes, Lane, MailData, NewMessage, Spool};
 
 const TABLES: &[(&str, &str)] = &[
@@ -64,21 +65,12 @@ fn settings(root: &Path) -> Settings {
 }
 
 fn root() -> tempfile::TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    for (name, text) in TABLES {
-        write(directory.path(), name, text);
-    }
+    let directory = made::mail_root(TABLES);
     for account in ["anna", "bert", "all"] {
         fs::create_dir_all(directory.path().join(format!("domains/home.test/{account}/Maildir/new")))
             .unwrap();
     }
     directory
-}
-
-fn write(root: &Path, name: &str, text: &str) {
-    let path = root.join(name);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
 }
 
 fn client(peer: &str) -> Client {
@@ -341,14 +333,14 @@ async fn a_message_tells_its_past_and_its_future() {
     let root = root();
     let name = "100.a.b.1.host";
     let file = "[1.2.3.4]:5;[127.0.0.1]:25;date\r\nhome.test\r\nS7\r\nMAIL FROM:<s@c.example>\r\nRCPT TO:<x@far.example>\r\n<<MAIL-DATA>>\r\nSubject: x\r\n\r\nhi\r\n";
-    write(root.path(), &format!("spool/0/1/rsnd/{name}"), file);
+    write(root.path(), format!("spool/0/1/rsnd/{name}"), file);
     let slog =
         "[PeekTime] 1795429000 : x\n<<\nErrCode   = -77\nErrString = no\nSMTP-Error = \"451 later\"\n>>\n";
-    write(root.path(), &format!("spool/0/1/slog/{name}"), slog);
+    write(root.path(), format!("spool/0/1/slog/{name}"), slog);
     write(
         root.path(),
         "spool/0/0/froz/200.a.b.1.host",
-        &file.replace("S7", "S8").replace("x@far.example", "nobody@none.test"),
+        file.replace("S7", "S8").replace("x@far.example", "nobody@none.test"),
     );
     write(root.path(), "spool/0/0/mess/300.a.b.1.host", "rubbish");
     write(
@@ -373,7 +365,7 @@ async fn a_message_tells_its_past_and_its_future() {
             &[],
         );
     }
-    write(root.path(), "spool/0/1/mess/400.a.b.1.host", &file.replace("S7", "S5"));
+    write(root.path(), "spool/0/1/mess/400.a.b.1.host", file.replace("S7", "S5"));
     write(root.path(), "spool/0/1/slog/400.a.b.1.host", "[PeekTime] 1795429000 : x\r\n");
     let under_way = message(&settings, "S5").await.unwrap();
     check_text(
@@ -399,7 +391,7 @@ async fn a_message_tells_its_past_and_its_future() {
         "one message, two recipients"
     );
     assert!(matches!(message(&settings, "1").await, Ok(found) if found.len() == 2));
-    write(root.path(), "spool/0/0/mess/102.a.b.1.host", &file.replace("S7", "S9"));
+    write(root.path(), "spool/0/0/mess/102.a.b.1.host", file.replace("S7", "S9"));
     assert!(
         matches!(message(&settings, "10").await, Err(ExplainError::Ambiguous { names, .. }) if names.len() == 3)
     );

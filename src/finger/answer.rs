@@ -87,18 +87,11 @@ fn printable(value: &BStr) -> impl Iterator<Item = u8> {
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
-    use std::fs;
-    use std::path::Path;
 
     use super::*;
     use crate::finger::query::parse;
     use crate::mailroot::MailRoot;
-
-    fn put(root: &Path, name: &str, text: &str) {
-        let path = root.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
+    use crate::mailroot::made::write as put;
 
     fn mail_root() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();

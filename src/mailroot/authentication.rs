@@ -398,7 +398,7 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mailroot::MailRoot;
+    use crate::mailroot::made;
     use crate::mailroot::table::load_text;
 
     #[test]
@@ -492,20 +492,9 @@ mod tests {
         assert_eq!(credentials("\n").0, Ok(None));
     }
 
-    fn mailroot_with(files: &[(&str, &str)]) -> (tempfile::TempDir, Snapshot) {
-        let directory = tempfile::tempdir().unwrap();
-        for (file, text) in files {
-            let path = directory.path().join(file);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        let snapshot = Snapshot::load(&MailRoot::new(directory.path()));
-        (directory, snapshot)
-    }
-
     #[test]
     fn client_credentials_are_searched_up_the_domain() {
-        let (_directory, snapshot) = mailroot_with(&[
+        let (_directory, snapshot) = made::snapshot(&[
             ("userauth/smtp/mx.a.test.tab", "PLAIN\tmx\tp\n"),
             ("userauth/smtp/a.test.tab", "PLAIN\ta\tp\n"),
             ("userauth/smtp/2.1.tab", "PLAIN\tno\tp\n"),
@@ -526,7 +515,7 @@ mod tests {
 
     #[test]
     fn programs_for_pop3_are_those_of_the_domain_or_of_all() {
-        let (_directory, snapshot) = mailroot_with(&[
+        let (_directory, snapshot) = made::snapshot(&[
             ("userauth/pop3/a.test.tab", "\"UserAuth\"\t\"/bin/check\"\t\"@@USER\"\n"),
             ("userauth/pop3/.tab", "userauth\t/bin/all\nlogin\t/bin/x\n"),
         ]);

@@ -276,14 +276,9 @@ fn directories(path: &Path) -> Arc<[Box<str>]> {
 mod tests {
     use super::*;
     use crate::mailroot::Tables;
+    use crate::mailroot::made::write;
     use crate::mailroot::schema::user as variables;
     use crate::mailroot::table::load_text;
-
-    fn write(root: &Path, file: &str, text: &str) {
-        let path = root.join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
 
     /// JD-68: built-in < server < group < user, live.
     #[test]

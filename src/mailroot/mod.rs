@@ -21,6 +21,8 @@ mod index;
 pub mod line_diff;
 pub mod links;
 pub mod lists;
+#[cfg(test)]
+pub(crate) mod made;
 pub mod option_list;
 pub mod problem;
 pub mod profile;

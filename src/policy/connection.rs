@@ -268,16 +268,7 @@ const NO_SERVER_DOMAIN: i32 = 38;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mailroot::MailRoot;
-
-    fn snapshot(files: &[(&str, &str)]) -> (tempfile::TempDir, Snapshot) {
-        let root = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            std::fs::write(root.path().join(name), text).unwrap();
-        }
-        let snapshot = Snapshot::load(&MailRoot::new(root.path()));
-        (root, snapshot)
-    }
+    use crate::mailroot::made::snapshot;
 
     fn verdict(files: &[(&str, &str)]) -> Result<Standing, Refusal> {
         let (_root, snapshot) = snapshot(files);

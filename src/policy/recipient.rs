@@ -150,15 +150,11 @@ pub fn quota_verdict(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mailroot::MailRoot;
+    use crate::mailroot::{MailRoot, made};
 
     fn root() -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| {
-            let path = root.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
+        let write = |name: &str, text: &str| made::write(root.path(), name, text);
         write("domains.tab", "\"home.test\"\n");
         write("aliasdomain.tab", "\"alias.test\"\t\"home.test\"\n");
         write("aliases.tab", "\"home.test\"\t\"al\"\t\"anna\"\n");

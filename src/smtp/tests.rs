@@ -3,7 +3,7 @@
 mod filters;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use crate::durable::Disk;
 use crate::filter::Filters;
 use crate::logs::{LogKind, Logs};
 use crate::mailbox::{Kind, Mailboxes};
+use crate::mailroot::made::write;
 use crate::mailroot::{MailRoot, Tables};
 use crate::net::tls::{TlsStore, ensure_self_signed};
 use crate::net::{BindAddress, Door, Link as Port, ListenOptions, Listener, SessionCounter};
@@ -44,12 +45,6 @@ const NOW: &str = "2026-11-23T10:33:05Z";
 /// Longer than anything takes here; only a hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn write(root: &Path, name: &str, text: &str) {
-    let path = root.join(name);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, text).unwrap();
-}
-
 fn user(domain: &str, name: &str, password: &str, kind: &str) -> String {
     let password = xmail_encode(password.as_bytes());
     format!("\"{domain}\"\t\"{name}\"\t\"{password}\"\t1\t\"{name}\"\t\"{kind}\"\n")
@@ -64,7 +59,7 @@ fn mailroot(files: &[(&str, &str)]) -> tempfile::TempDir {
         user("example.test", "bob", "bobpw", "U"),
         user("example.test", "postmaster", "pm", "U"),
     ];
-    write(root.path(), "mailusers.tab", &users.concat());
+    write(root.path(), "mailusers.tab", users.concat());
     write(root.path(), "domains.tab", "\"example.test\"\n");
     write(root.path(), "aliases.tab", "\"example.test\"\t\"al\"\t\"alice\"\n");
     write(root.path(), "smtpauth.tab", "\"authuser\"\t\"authpw\"\t\"MR\"\n");
@@ -77,7 +72,7 @@ fn mailroot(files: &[(&str, &str)]) -> tempfile::TempDir {
     }
     for (name, text) in files {
         let before = if *name == "server.tab" { SERVER_TAB } else { "" };
-        write(root.path(), name, &format!("{before}{text}"));
+        write(root.path(), name, format!("{before}{text}"));
     }
     root
 }
@@ -721,7 +716,7 @@ async fn full_mailboxes_are_told_apart_from_small_ones() {
             S: 250 2.0.0 OK <S4>"
         )))
         .await;
-    write(server.root.path(), "domains/example.test/alice/Maildir/new/2.a.b.1.c", &"x".repeat(1024));
+    write(server.root.path(), "domains/example.test/alice/Maildir/new/2.a.b.1.c", "x".repeat(1024));
     server
         .dialogue(&hello(
             "C: MAIL FROM:<a@client.test>

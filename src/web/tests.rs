@@ -32,7 +32,7 @@ use crate::clock::Clock;
 use crate::durable::Disk;
 use crate::mailbox::{Kind, Mailboxes};
 use crate::mailroot::schema;
-use crate::mailroot::{MailRoot, Tables};
+use crate::mailroot::{MailRoot, Tables, made};
 use crate::net::TlsStore;
 
 mod accounts;
@@ -234,9 +234,7 @@ impl House {
     }
 
     fn write(&self, file: &str, text: impl AsRef<[u8]>) {
-        let path = self.directory.path().join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        made::write(self.directory.path(), file, text);
     }
 
     fn exists(&self, file: &str) -> bool {

@@ -13,7 +13,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::durable::Disk;
 use crate::mailbox::{Kind, Mailboxes};
-use crate::mailroot::{MailRoot, Tables};
+use crate::mailroot::{MailRoot, Tables, made};
 
 struct House {
     root: TempDir,
@@ -36,9 +36,7 @@ const FILES: [(&str, &str); 9] = [
 fn house() -> House {
     let (root, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for (name, content) in FILES {
-        let path = root.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
+        made::write(root.path(), name, content);
     }
     let mail_root = MailRoot::new(root.path());
     let clock = Clock::manual("2026-11-23T10:00:00Z".parse().unwrap());

@@ -1,7 +1,5 @@
-use std::fs;
-
 use super::*;
-use crate::mailroot::MailRoot;
+use crate::mailroot::made;
 
 const TABLES: &[(&str, &str)] = &[
     ("domains.tab", "\"home.test\"\n"),
@@ -20,14 +18,7 @@ const TABLES: &[(&str, &str)] = &[
 ];
 
 fn snapshot() -> (tempfile::TempDir, Snapshot) {
-    let directory = tempfile::tempdir().unwrap();
-    for (name, text) in TABLES {
-        let path = directory.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    let snapshot = Snapshot::load(&MailRoot::new(directory.path()));
-    (directory, snapshot)
+    made::snapshot(TABLES)
 }
 
 fn path(text: &str) -> ForwardPath {

@@ -1,6 +1,5 @@
 //! Whole sessions over loopback, with a MailRoot of their own.
 
-use std::fs;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,17 +9,14 @@ use super::*;
 use crate::dns;
 use crate::durable::Disk;
 use crate::mailbox::Kind;
-use crate::mailroot::MailRoot;
+use crate::mailroot::{MailRoot, made};
 use crate::net::{BindAddress, Link, ListenOptions, Listener, SessionCounter};
 
 const SERVER_TAB: &str = "\"RootDomain\"\t\"home.test\"\n\"POP3Domain\"\t\"home.test\"\n";
 
 /// What a client hears that sends `said` to a server with these files and this limit of sessions.
 async fn heard(files: &[(&str, &str)], sessions_max: usize, said: &str) -> String {
-    let root = tempfile::tempdir().unwrap();
-    for (name, text) in files {
-        fs::write(root.path().join(name), text).unwrap();
-    }
+    let root = made::mail_root(files);
     let mail_root = MailRoot::new(root.path());
     let services = Services {
         tables: Tables::open(&mail_root),

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::durable::{Faults, Step, Writer};
+use crate::mailroot::made;
 
 mod interleavings;
 
@@ -25,9 +26,7 @@ fn bench_with(disk: Disk) -> Bench {
 
 impl Bench {
     fn write(&self, file: &str, bytes: impl AsRef<[u8]>) {
-        let path = self.dir.path().join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
+        made::write(self.dir.path(), file, bytes);
     }
 
     fn content(&self, file: &str) -> BStringOrMissing {

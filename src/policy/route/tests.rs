@@ -1,7 +1,5 @@
-use std::fs;
-
 use super::*;
-use crate::mailroot::MailRoot;
+use crate::mailroot::made;
 
 const TABLES: &[(&str, &str)] = &[
     ("domains.tab", "\"home.test\"\n"),
@@ -22,14 +20,7 @@ const TABLES: &[(&str, &str)] = &[
 ];
 
 fn snapshot(server_tab: &str) -> (tempfile::TempDir, Snapshot) {
-    let directory = tempfile::tempdir().unwrap();
-    for (name, text) in TABLES.iter().chain(&[("server.tab", server_tab)]) {
-        let path = directory.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    let snapshot = Snapshot::load(&MailRoot::new(directory.path()));
-    (directory, snapshot)
+    made::snapshot(TABLES.iter().chain(&[("server.tab", server_tab)]))
 }
 
 fn path(text: &str) -> ForwardPath {
@@ -110,8 +101,7 @@ fn routes_have_an_order() {
 fn mail_of_a_domain_leaves_through_its_relay() {
     let (directory, snapshot) = snapshot("\"DefaultSMTPGateways\"\t\"gw.test\"\n");
     let write = |file: &str, text: &str| {
-        fs::create_dir_all(directory.path().join(file).parent().unwrap()).unwrap();
-        fs::write(directory.path().join(file), text).unwrap();
+        made::write(directory.path(), file, text);
     };
     let way = |sender: &str, recipient: &str| {
         let sender = ReversePath::parse(sender.as_bytes()).unwrap();

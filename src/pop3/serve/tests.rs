@@ -17,6 +17,7 @@ use crate::dns::stub::{Stub, Zone};
 use crate::durable::Disk;
 use crate::mailbox::Kind;
 use crate::mailroot::MailRoot;
+use crate::mailroot::made::write;
 use crate::net::tls::TlsStore;
 use crate::net::tls::{ClientTls, ClientVerify, ensure_self_signed};
 use crate::net::{BindAddress, Link, ListenOptions, Listener, SessionCounter, Stream};
@@ -57,11 +58,7 @@ impl Default for Setup {
 impl Setup {
     async fn start(self) -> Server {
         let root = tempfile::tempdir().unwrap();
-        let put = |name: &str, text: &str| {
-            let path = root.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
+        let put = |name: &str, text: &str| write(root.path(), name, text);
         put("server.tab", &self.server_tab);
         put("domains.tab", "\"example.test\"\n");
         put("aliasdomain.tab", "\"alias.test\"\t\"example.test\"\n");

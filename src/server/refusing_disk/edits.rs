@@ -19,7 +19,7 @@ use crate::ctrl;
 use crate::durable::{Disk, is_temporary};
 use crate::logs::Logs;
 use crate::mailbox::{Kind, Mailboxes};
-use crate::mailroot::{MailRoot, Tables};
+use crate::mailroot::{MailRoot, Tables, made};
 use crate::net::TlsStore;
 
 /// Tables and directories by their path; a directory has no content.
@@ -84,9 +84,7 @@ fn write_tables(root: &Path) {
         ("cmdaliases/home.test/.keep", String::new()),
     ];
     for (name, text) in files {
-        let path = root.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        made::write(root, name, text);
     }
     fs::create_dir_all(root.join("domains/home.test/anna/Maildir/new")).unwrap();
 }

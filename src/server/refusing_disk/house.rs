@@ -22,7 +22,7 @@ use crate::durable::{Disk, Faults, Step};
 use crate::filter::{self, Filters};
 use crate::logs::Logs;
 use crate::mailbox::{Kind, Mailboxes};
-use crate::mailroot::{MailRoot, Tables};
+use crate::mailroot::{MailRoot, Tables, made};
 use crate::net::{BindAddress, Door, Link, ListenOptions, Listener, SessionCounter, TlsStore};
 use crate::spool::{Config, JournalSizes, Limits, RetryPlan, Spool, SpoolError};
 use crate::{delivery, pickup, pop3, psync, smtp};
@@ -623,9 +623,7 @@ fn write_tables(root: &Path, sink: SocketAddr, kind: Kind) {
         ("spool/local/.keep", String::new()),
     ];
     for (name, text) in files {
-        let path = root.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        made::write(root, name, text);
     }
     for name in USERS {
         let account = root.join("domains/home.test").join(name);

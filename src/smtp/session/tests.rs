@@ -1,7 +1,7 @@
 //! Dialogues without a socket: answers are given by hand where the real ones cannot happen yet.
 
 use super::*;
-use crate::mailroot::MailRoot;
+use crate::mailroot::made;
 use crate::smtp::command::parse;
 
 struct Bench {
@@ -14,12 +14,9 @@ struct Bench {
 
 impl Bench {
     fn new(files: &[(&str, &str)]) -> Self {
-        let root = tempfile::tempdir().unwrap();
-        std::fs::write(root.path().join("server.tab"), "\"RootDomain\"\t\"example.test\"\n").unwrap();
-        for (name, text) in files {
-            std::fs::write(root.path().join(name), text).unwrap();
-        }
-        let snapshot = Arc::new(Snapshot::load(&MailRoot::new(root.path())));
+        let server_tab = [("server.tab", "\"RootDomain\"\t\"example.test\"\n")];
+        let (root, snapshot) = made::snapshot(server_tab.iter().chain(files));
+        let snapshot = Arc::new(snapshot);
         let link = Link {
             peer: "127.0.0.1:1111".parse().unwrap(),
             local: "127.0.0.1:25".parse().unwrap(),
