@@ -62,7 +62,7 @@ impl Admin {
             for switch in what.switches() {
                 let groups = settings.files().iter().filter(|file| file.group.is_some());
                 let by_group = groups.map(|file| &file.variables).find(|variables| variables.has(switch));
-                let is_off = by_group.is_some_and(|variables| !variables.flag(switch));
+                let is_off = by_group.is_some_and(|variables| !switch.read(variables.value(switch)));
                 edit.set_variable(switch.name.as_bytes(), is_off.then_some(b"1"))?;
             }
             edit.commit()?;

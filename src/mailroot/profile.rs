@@ -1,6 +1,7 @@
 //! `user.tab` and `userdef.tab`: the variables of an account (`mailroot.md` 9).
 //!
 //! Rows are exactly name and value; names are case-sensitive, the first of equal names counts, unknown ones are kept.
+//! What counts for an account, with its groups, is [`UserSettings`](super::groups::UserSettings).
 
 use bstr::{BStr, BString, ByteSlice};
 
@@ -32,39 +33,9 @@ impl UserTab {
         &self.rows
     }
 
-    /// A text as bytes; `None` when it is absent.
-    pub fn bytes(&self, variable: &schema::Text) -> Option<&BStr> {
-        variable.read_bytes(self.value(variable))
-    }
-
-    /// A text; `None` when it is absent, empty or not UTF-8.
-    pub fn text(&self, variable: &schema::Text) -> Option<&str> {
-        variable.read(self.value(variable))
-    }
-
-    /// A flag: decimal, non-zero = on.
-    pub fn flag(&self, variable: &schema::Flag) -> bool {
-        variable.read(self.value(variable))
-    }
-
-    /// A number.
-    pub fn integer(&self, variable: &schema::Integer) -> i64 {
-        variable.read(self.value(variable))
-    }
-
-    /// A size in kB as bytes; absent, 0 or negative means none.
-    pub fn kilobytes(&self, variable: &schema::Kilobytes) -> Option<u64> {
-        variable.read(self.value(variable))
-    }
-
-    /// Whether the variable is there: without it one of `server.tab` may count.
+    /// Whether the variable is there.
     pub fn has(&self, variable: &schema::Variable) -> bool {
         self.value(variable).is_some()
-    }
-
-    /// `MaxMBSize` in bytes; `None` = unlimited.
-    pub fn mailbox_bytes_max(&self) -> Option<u64> {
-        self.kilobytes(&schema::user::MAX_MB_SIZE)
     }
 
     /// The value of a variable; the first row of that name.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::mailroot::schema::{self, Kind, Text, variable};
-use crate::mailroot::{ProblemKind, UserTab};
+use crate::mailroot::{ProblemKind, UserTab, made};
 
 struct Bench {
     dir: tempfile::TempDir,
@@ -21,9 +21,7 @@ fn bench(domains: &str) -> Bench {
 
 impl Bench {
     fn write(&self, file: &str, content: &str) {
-        let path = self.dir.path().join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
+        made::write(self.dir.path(), file, content);
     }
 
     fn domains(&self) -> Vec<String> {
@@ -131,9 +129,9 @@ fn files_of_accounts_are_looked_at_when_they_are_used() {
     let bench = bench("");
     assert!(!bench.user_tab().exists());
     bench.write(USER_TAB, "\"A\"\t\"1\"\n");
-    assert_eq!(bench.user_tab().text(&variable_a()), Some("1"));
+    assert_eq!(bench.user_tab().value(&variable_a()), Some("1".into()));
     bench.write(USER_TAB, "\"A\"\t\"2\"\n");
-    assert_eq!(bench.user_tab().text(&variable_a()), Some("2"));
+    assert_eq!(bench.user_tab().value(&variable_a()), Some("2".into()));
     fs::remove_file(bench.dir.path().join(USER_TAB)).unwrap();
     until(|| !bench.user_tab().exists());
     assert!(bench.user_tab().rows().is_empty());
@@ -148,14 +146,14 @@ fn an_account_file_being_rewritten_is_not_seen_empty() {
     for _ in 0..20 {
         bench.write(USER_TAB, "\"A\"\t\"1\"\n");
         bench.tables.edited(Path::new(USER_TAB));
-        assert_eq!(bench.user_tab().text(&variable_a()), Some("1"));
+        assert_eq!(bench.user_tab().value(&variable_a()), Some("1".into()));
         let begun = Instant::now();
         bench.write(USER_TAB, "");
         let seen = bench.user_tab();
         if begun.elapsed() < QUIET {
-            assert_eq!(seen.text(&variable_a()), Some("1"));
+            assert_eq!(seen.value(&variable_a()), Some("1".into()));
             bench.tables.reload_now();
-            assert_eq!(bench.user_tab().text(&variable_a()), None);
+            assert_eq!(bench.user_tab().value(&variable_a()), None);
             return;
         }
     }
