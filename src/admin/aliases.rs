@@ -19,12 +19,7 @@ impl Admin {
     /// `UserNotFound` for the target, `UserExists` when the alias is an account's name, `AliasExists`, `Edit`.
     pub fn add_alias(&self, domain: &str, alias: &str, target: &str) -> Result<(), AdminError> {
         let _changing = self.changing();
-        let tables = self.snapshot();
-        let (name, target_domain) = target.split_once('@').unwrap_or((target, domain));
-        tables.account(target_domain, name).ok_or(AdminError::UserNotFound)?;
-        if tables.users.get(domain, alias).is_some() {
-            return Err(AdminError::UserExists);
-        }
+        self.check_alias(domain, alias, target)?;
         let mut edit = self.editor.begin(Path::new(ALIASES))?;
         if edit.find(|row| row.has_key(&[domain, alias])).is_some() {
             return Err(AdminError::AliasExists);
@@ -39,12 +34,7 @@ impl Admin {
     /// `AliasNotFound`, and as [`Admin::add_alias`].
     pub fn change_alias(&self, domain: &str, old: &str, alias: &str, target: &str) -> Result<(), AdminError> {
         let _changing = self.changing();
-        let tables = self.snapshot();
-        let (name, target_domain) = target.split_once('@').unwrap_or((target, domain));
-        tables.account(target_domain, name).ok_or(AdminError::UserNotFound)?;
-        if tables.users.get(domain, alias).is_some() {
-            return Err(AdminError::UserExists);
-        }
+        self.check_alias(domain, alias, target)?;
         let mut edit = self.editor.begin(Path::new(ALIASES))?;
         let row = edit.find(|row| row.has_key(&[domain, old])).ok_or(AdminError::AliasNotFound)?;
         let is_taken = |other: &crate::mailroot::edit::EditRow| {
@@ -55,6 +45,17 @@ impl Admin {
         }
         edit.set(row.index, &[domain, alias, target])?;
         Ok(edit.commit()?)
+    }
+
+    /// `target` must be a real account's, and the alias no account's.
+    fn check_alias(&self, domain: &str, alias: &str, target: &str) -> Result<(), AdminError> {
+        let tables = self.snapshot();
+        let (name, target_domain) = target.split_once('@').unwrap_or((target, domain));
+        tables.account(target_domain, name).ok_or(AdminError::UserNotFound)?;
+        match tables.users.get(domain, alias) {
+            Some(_) => Err(AdminError::UserExists),
+            None => Ok(()),
+        }
     }
 
     /// Removes an alias, given as it is written (`aliasdel`).
