@@ -1,7 +1,7 @@
 //! The roof: builds the services, binds, supervises, reloads and stops.
 //!
 //! Order at the start: one server per MailRoot (a lock), directories, `.shutdown` removed, tables, certificate, spool
-//! (which recovers), delivery, pickup, PSYNC, listeners. Order at the stop: listeners close and sessions end after their
+//! (which recovers), delivery, pickup, PSYNC, the web administration where it is asked for, listeners. Order at the stop: listeners close and sessions end after their
 //! command, pickup and delivery end, `tabindex/` is emptied (decision 19), `.shutdown` and the PID file vanish.
 
 mod listeners;
@@ -273,7 +273,7 @@ impl Server {
         let ctrl_limits = ctrl::Limits { idle: self.options.ctrl.idle };
         self.start_local_control(&ctrl, ctrl_limits);
         self.start_web(&ctrl.admin, mailboxes, tls, disk);
-        let (ctrl_sessions, ctrl_sessions_max) = (SessionCounter::default(), self.options.ctrl.sessions_max);
+        let ctrl_sessions = (SessionCounter::default(), self.options.ctrl.sessions_max);
         let pop3 = Arc::new(pop3::Services {
             tables: self.tables.clone(),
             mailboxes: mailboxes.clone(),
@@ -287,7 +287,7 @@ impl Server {
             bad_login_pause: self.options.pop3.bad_login_pause,
             hang_on_bad_login: self.options.pop3.hang_on_bad_login,
         };
-        let (pop3_sessions, pop3_sessions_max) = (SessionCounter::default(), self.options.pop3.sessions_max);
+        let pop3_sessions = (SessionCounter::default(), self.options.pop3.sessions_max);
         let imap = Arc::new(imap::Services {
             tables: self.tables.clone(),
             mailboxes: mailboxes.clone(),
@@ -302,46 +302,40 @@ impl Server {
             bad_login_pause: self.options.imap.bad_login_pause,
             hang_on_bad_login: self.options.imap.hang_on_bad_login,
         };
-        let (imap_sessions, imap_sessions_max) = (SessionCounter::default(), self.options.imap.sessions_max);
+        let imap_sessions = (SessionCounter::default(), self.options.imap.sessions_max);
         let finger = Arc::new(finger::Services {
             tables: self.tables.clone(),
             resolver: self.resolver.clone(),
             clock: self.clock.clone(),
             logs: logs.clone(),
         });
-        let finger_sessions = SessionCounter::default();
+        let finger_sessions = (SessionCounter::default(), finger::SESSIONS_MAX);
         let tls = Arc::clone(tls);
-        let (smtp_sessions, smtp_sessions_max) = (SessionCounter::default(), self.options.smtp.sessions_max);
+        let smtp_sessions = (SessionCounter::default(), self.options.smtp.sessions_max);
         let smtp = Arc::new(self.smtp_services(mailboxes, logs, &tls));
+        let door = move |service, listener, (sessions, sessions_max): &(SessionCounter, usize)| {
+            let (tls, sessions) = (Arc::clone(&tls), sessions.clone());
+            Door { listener, link: link_of(service), tls, sessions, sessions_max: *sessions_max }
+        };
         Box::new(move |service, listener, stop| match service {
             Service::Pop3 | Service::Pop3s => {
-                let link = if service == Service::Pop3 { Link::Plain } else { Link::ImplicitTls };
-                let (tls, sessions) = (Arc::clone(&tls), pop3_sessions.clone());
-                let door = Door { listener, link, tls, sessions, sessions_max: pop3_sessions_max };
+                let door = door(service, listener, &pop3_sessions);
                 tokio::spawn(pop3::serve(door, Arc::clone(&pop3), pop3_limits, stop))
             }
             Service::Imap | Service::Imaps => {
-                let link = if service == Service::Imap { Link::Plain } else { Link::ImplicitTls };
-                let (tls, sessions) = (Arc::clone(&tls), imap_sessions.clone());
-                let door = Door { listener, link, tls, sessions, sessions_max: imap_sessions_max };
+                let door = door(service, listener, &imap_sessions);
                 tokio::spawn(imap::serve(door, Arc::clone(&imap), imap_limits, stop))
             }
             Service::Ctrl | Service::Ctrls => {
-                let link = if service == Service::Ctrl { Link::Plain } else { Link::ImplicitTls };
-                let (tls, sessions) = (Arc::clone(&tls), ctrl_sessions.clone());
-                let door = Door { listener, link, tls, sessions, sessions_max: ctrl_sessions_max };
+                let door = door(service, listener, &ctrl_sessions);
                 tokio::spawn(ctrl::serve(door, Arc::clone(&ctrl), ctrl_limits, stop))
             }
             Service::Smtp | Service::Smtps => {
-                let link = if service == Service::Smtp { Link::Plain } else { Link::ImplicitTls };
-                let (tls, sessions) = (Arc::clone(&tls), smtp_sessions.clone());
-                let door = Door { listener, link, tls, sessions, sessions_max: smtp_sessions_max };
+                let door = door(service, listener, &smtp_sessions);
                 tokio::spawn(smtp::serve(door, Arc::clone(&smtp), stop))
             }
             Service::Finger => {
-                let (tls, sessions) = (Arc::clone(&tls), finger_sessions.clone());
-                let link = Link::Plain;
-                let door = Door { listener, link, tls, sessions, sessions_max: finger::SESSIONS_MAX };
+                let door = door(service, listener, &finger_sessions);
                 tokio::spawn(finger::serve(door, Arc::clone(&finger), stop))
             }
         })
@@ -461,6 +455,14 @@ impl Server {
         tabindex::forget_all(&self.root);
         self.logs.flush();
         tracing::info!("stopped");
+    }
+}
+
+/// Whether a service begins with TLS.
+fn link_of(service: Service) -> Link {
+    match service {
+        Service::Pop3 | Service::Smtp | Service::Imap | Service::Ctrl | Service::Finger => Link::Plain,
+        Service::Pop3s | Service::Smtps | Service::Imaps | Service::Ctrls => Link::ImplicitTls,
     }
 }
 
