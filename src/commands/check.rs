@@ -294,14 +294,14 @@ fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// What the page of codes says about one.
-fn page_of(code: &str) -> Option<&'static str> {
+/// What the page of codes says about one, without its escapes.
+fn page_of(code: &str) -> Option<String> {
     const PAGE: &str = include_str!("../check/codes.md");
     let code = check::find_code(code)?.code;
     let start = PAGE.find(&format!("## {code} "))?;
     let rest = &PAGE[start..];
     let end = rest[3..].find("\n## ").map_or(rest.len(), |at| at + 3);
-    Some(rest[..end].trim_end())
+    Some(rest[..end].trim_end().replace(r"\<", "<").replace(r"\[", "["))
 }
 
 fn show_repair(repair: &Repair, terminal: &mut Terminal<'_>) -> io::Result<()> {

@@ -24,11 +24,11 @@ fn the_page_of_codes_is_up_to_date() {
     for code in tabmail::check::all_codes() {
         let _ = writeln!(page, "## {} {}\n", code.code, code.slug);
         let _ = writeln!(page, "Severity: {}\n", code.severity);
-        let _ = writeln!(page, "At run time: {}.\n", code.at_run_time);
+        let _ = writeln!(page, "At run time: {}.\n", escaped(code.at_run_time));
         if !code.accepted.is_empty() {
-            let _ = writeln!(page, "Accepted: {}.\n", code.accepted);
+            let _ = writeln!(page, "Accepted: {}.\n", escaped(code.accepted));
         }
-        let _ = writeln!(page, "What to do: {}\n", code.remedy);
+        let _ = writeln!(page, "What to do: {}\n", escaped(code.remedy));
         if let Some(fixture) = fixtures.iter().find(|path| name_of(path).starts_with(code.code)) {
             // Not from its file, which another test may be writing anew.
             let printed = Site::with_fault(fixture).check(&Check::default()).text;
@@ -41,4 +41,9 @@ fn the_page_of_codes_is_up_to_date() {
         compare(&path, page.trim_end()).is_ok(),
         "src/check/codes.md is out of date: TABMAIL_RENEW=1 writes it anew"
     );
+}
+
+/// Brackets that are meant, and are neither tags nor links to whoever renders the page.
+fn escaped(text: &str) -> String {
+    text.replace('<', "\\<").replace('[', "\\[")
 }
