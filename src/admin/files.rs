@@ -1,14 +1,15 @@
 //! Files of the MailRoot as files: lists of directories, and the tables that may be read and replaced whole.
 //!
-//! XMail lets CTRL read and replace every file below the MailRoot. Here only the files that `mailroot.md` 1 names are
-//! reached, and a table that would lose rows is refused (decision 16):
+//! XMail lets CTRL read and replace every file below the MailRoot. Here only the files of [`schema::TABLES`] are reached,
+//! and a table that would lose rows is refused (decision 16):
 //!
 //! ```text
 //! <root table>.tab  userdef.tab  dnsroots           (mailroot.md 6)
 //! custdomains/*.tab  cmdaliases/<domain>/*.tab  filters/*.tab
 //! userauth/pop3/*.tab  userauth/smtp/*.tab
-//! domains/<domain>/{userdef,mailproc}.tab
-//! domains/<domain>/<account>/{user,mlusers,mailproc,pop3.ipmap,imap.ipmap}.tab
+//! domains/<domain>/{userdef,mailproc,smtpfwd}.tab
+//! domains/<domain>/{rules,addressbook}.tab  groups/<domain>/<group>/{members,user}.tab                   (ours)
+//! domains/<domain>/<account>/{user,mlusers,mailproc,smtpfwd,pop3.ipmap,imap.ipmap}.tab
 //! domains/<domain>/<account>/{imapfolders,imapflags,imapmetadata}.tab, and imapkeywords.tab of its folders (ours)
 //! ```
 
@@ -110,7 +111,7 @@ impl Admin {
     ///
     /// # Errors
     /// As [`Admin::may_set_config_file`]; `BadTable` when `content` loses rows that `base` did not; `Edit` with
-    /// [`EditError::Conflict`](crate::mailroot::edit::EditError::Conflict) for rows changed on both sides.
+    /// [`EditError::Conflict`] for rows changed on both sides.
     pub fn save_table(&self, file: &Path, base: &[u8], content: &[u8]) -> Result<(), AdminError> {
         let _changing = self.changing();
         let table = described(file).ok_or(AdminError::FileRefused)?;
@@ -134,7 +135,7 @@ impl Admin {
     ///
     /// # Errors
     /// As [`Admin::may_set_config_file`], also for root tables; `Edit` with
-    /// [`EditError::ChangedMeanwhile`](crate::mailroot::edit::EditError::ChangedMeanwhile) when it is another one now.
+    /// [`EditError::ChangedMeanwhile`] when it is another one now.
     pub fn remove_table(&self, file: &Path, base: &[u8]) -> Result<(), AdminError> {
         let _changing = self.changing();
         described(file).filter(|_| file.iter().count() > 1).ok_or(AdminError::FileRefused)?;

@@ -1,6 +1,6 @@
 //! The use-cases of administration: add a user, remove a domain, list aliases, resubmit a frozen message.
 //!
-//! One implementation for every face that administers (CTRL now). A use-case takes names as text and gives back what
+//! One implementation for every face that administers (CTRL, the web pages). A use-case takes names as text and gives back what
 //! it found, or an [`AdminError`] with the facts; numbers and words on a wire are the face's business. Each one takes
 //! a fresh snapshot, checks, then writes through [`Editor`]; the next snapshot shows the edit.
 //!
@@ -8,8 +8,8 @@
 //! and files are made before its row, and removed after it; a domain's row is the last row to go.
 //!
 //! Concurrency: changes of this process run one after the other (`Admin::changing`), so that what was checked still
-//! holds when it is written. Passwords are hashed before, so that a thousand of them keep nobody waiting. Other programs are kept out of single files by the edit lock, and re-checks inside the
-//! edit keep rows unique.
+//! holds when it is written. Passwords are hashed before, so that a thousand of them keep nobody waiting. Other programs are
+//! kept out of single files by the edit lock, and re-checks inside the edit keep rows unique.
 //!
 //! Names: a domain or an account name becomes a directory, so each is one plain path component (decision 16). What
 //! the manual calls an error keeps its error; see `mailflow.md` 11.2 and golden `ctrl_commands`.

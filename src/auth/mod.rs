@@ -1,8 +1,9 @@
 //! Authentication: SASL mechanisms as values, and stored passwords.
 //!
 //! [`mechanism`] turns lines of a dialogue into [`Credentials`], for the server, and answers challenges, for our own
-//! SMTP client; [`scram`] is a dialogue of its own, for faces that want it. [`password`] compares what was given with what a table stores; both are pure. [`accounts`] puts a
-//! snapshot of the tables and a proof together: who is this? [`programs`] runs the programs that know accounts.
+//! SMTP client; [`scram`] is a dialogue of its own, for faces that want it. [`password`] compares what was given with what a
+//! table stores. These are pure. [`accounts`] puts a snapshot of the tables and a proof together: who is this? [`programs`]
+//! runs the programs that know accounts.
 //!
 //! Sources: `mailflow.md` 3.10 and 9.2, `mailroot.md` 5, decisions 5 and 18, RFC 4954, 4616, 2195, 1939 §7, 5802, 7677.
 

@@ -1,8 +1,8 @@
 //! What every code means: severity, what the server does at run time, what is accepted, what to do.
 //!
 //! One table for the problems of loading ([`ProblemKind`]), one for what only a look across files shows ([`Fact`]).
-//! Codes are stable: TAB001 to TAB039 loading, TAB040 meaning inside one table, TAB1xx between files, TAB2xx mailbox
-//! tree and spool, TAB3xx certificates, programs, permissions. A code is never given to another fact.
+//! Codes are stable: TAB001 to TAB039 loading, from TAB040 meaning inside one table, TAB1xx between files, TAB2xx
+//! mailbox tree and spool, TAB3xx certificates, programs, permissions. A code is never given to another fact.
 
 use crate::mailroot::{ProblemKind, Severity};
 

@@ -21,7 +21,7 @@ pub struct Finding {
     pub spot: Spot,
     /// How it can be repaired without a decision that only the operator can take.
     pub fix: Option<Fix>,
-    /// The line and the part meant, once [`super::source`] has read it.
+    /// The line and the part meant, once `source` has read it.
     pub source: Option<Source>,
 }
 

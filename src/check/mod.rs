@@ -16,7 +16,8 @@
 //! | `links` | `pop3links.tab` and the files that disable links |
 //! | `tree` | `domains/`, account directories, lists |
 //! | `spool` | messages, their companions, `message.id` |
-//! | `certificates`, `permissions`, `names`, `jdmail` | the rest of the directory |
+//! | `certificates`, `permissions`, `names` | the rest of the directory |
+//! | `jdmail` | groups, and what JDMail keeps that changes what mail does |
 //!
 //! Limits: of each code at most [`FINDINGS_OF_A_CODE_MAX`] findings are kept and the rest is counted; tables of
 //! domains and accounts are read one at a time; the depth of directories is fixed, so links cannot lead in circles.

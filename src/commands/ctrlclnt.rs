@@ -3,7 +3,7 @@
 //!
 //! [`options`] reads the command line, [`session`] decides, this file connects, reads and writes. Listings go to
 //! standard output or `-f`, with LF line ends; what the server asks for comes from standard input or `-f`. With `--tsv`,
-//! which is ours, listings are [`plain`]: columns without quotes.
+//! which is ours, listings are `plain`: columns without quotes.
 //!
 //! Exit codes: 0 the server said yes, 1 the program could not begin, 3 usage, 4 everything else, with XMail's three
 //! lines on standard error. Limits: `-t` for each wait; lines of [`LINE_BYTES_MAX`] octets.

@@ -2,7 +2,7 @@
 //!
 //! Nothing is decided here. An [`Explanation`] comes from the server's own code, which notes its steps in a
 //! [trail](crate::mailroot::trail): admission, a real [`smtp::Session`](crate::smtp::session) that is told the commands
-//! of a client, the functions that answer its questions, and [`delivery::plan`]. Copies that enter the queue again
+//! of a client, the functions that answer its questions, and [`delivery::plan`](crate::delivery::plan). Copies that enter the queue again
 //! (redirects, list members) are followed.
 //!
 //! Nothing is written: no spool is opened, no number taken, no log line made, no program run. What depends on a program

@@ -418,11 +418,11 @@ pub enum FetchItem {
     Body,
     /// BODYSTRUCTURE.
     BodyStructure,
-    /// RFC822: as BODY[], under this name.
+    /// RFC822: as `BODY[]`, under this name.
     Rfc822,
-    /// RFC822.HEADER: as BODY.PEEK[HEADER], under this name.
+    /// RFC822.HEADER: as `BODY.PEEK[HEADER]`, under this name.
     Rfc822Header,
-    /// RFC822.TEXT: as BODY[TEXT], under this name.
+    /// RFC822.TEXT: as `BODY[TEXT]`, under this name.
     Rfc822Text,
     /// RFC822.SIZE.
     Rfc822Size,

@@ -2,9 +2,10 @@
 //!
 //! [`assembler`] cuts what arrives into commands, [`grammar`] reads them into the values of [`command`], and [`sets`] are
 //! its message sets. The session greets and logs in (`session`, `enter`, `login`, `admission`), and hands everything
-//! else to jobs (`work`), which run on threads that may wait for the disk, in steps of bounded size: `folders` and `metadata` have the commands
-//! on mailboxes, `fetch`, `search` and `changes` those on messages, `append` and `receive` take new ones, `selected` is a mailbox as its
-//! client knows it. [`encode`] writes answers. `serve` alone begins with sockets; [`log`] writes a line for each log-in.
+//! else to jobs (`work`), which run on threads that may wait for the disk, in steps of bounded size: `folders` and `metadata`
+//! have the commands on mailboxes, `fetch`, `search` (which read `ahead`) and `changes` those on messages, `append` and
+//! `receive` take new ones,
+//! `selected` is a mailbox as its client knows it. [`encode`] writes answers. `serve` alone begins with sockets; [`log`] writes a line for each log-in.
 //! Messages and flags are kept by [`crate::mailbox::folder`], whose head says how they are on disk.
 //!
 //! # What is supported
@@ -40,7 +41,7 @@
 //! # Failures
 //!
 //! What the client does wrong is BAD, what cannot be is NO with a code of RFC 5530; the session survives both, but for literals
-//! too large to be passed over. What the disk does wrong is NO [UNAVAILABLE], and stands in the diagnostics. A mailbox that
+//! too large to be passed over. What the disk does wrong is `NO [UNAVAILABLE]`, and stands in the diagnostics. A mailbox that
 //! somebody else removes or renames ends the sessions that have it selected (RFC 2180 section 3.3 leaves that open).
 //! Removals are told where RFC 9051 section 7.5.1 allows: not during FETCH, STORE, SEARCH, SORT and THREAD by
 //! sequence numbers, which answer `NO [EXPUNGEISSUED]` for what is gone.

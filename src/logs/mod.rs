@@ -17,6 +17,8 @@
 //!
 //! A line that cannot be written is lost; that is said once through `tracing`, and again after lines could be
 //! written meanwhile. Logging never stops mail.
+//!
+//! [`read`] reads them again, from their ends.
 
 pub mod read;
 

@@ -22,7 +22,7 @@
 //!
 //! Order of recording: `.step`, `.whole` where one is due, the row; each is durable before the next. A crash leaves a
 //! version without a row, which gets one at the next recording. Histories made before there were steps are read as they
-//! are (`.back` beside the newest `.whole`: [`pieces`]) and continued with steps.
+//! are (`.back` beside the newest `.whole`: `pieces`) and continued with steps.
 //!
 //! Limits: `HistoryMaxSize` in `server.tab`; without it there is no history. A file above a quarter of it is not
 //! recorded. At most [`STATES_MAX`] states. Tables hold passwords: directories are 0700, files 0600.

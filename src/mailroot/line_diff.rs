@@ -1,6 +1,6 @@
 //! What differs between two versions of a file, line by line: hunks, and the unified form that people read.
 //!
-//! Shape: a [`Hunk`] says that lines `before` became lines `after` (indexes from 0; one of the two may be empty).
+//! Shape: a `Hunk` says that lines `before` became lines `after` (indexes from 0; one of the two may be empty).
 //! Between hunks the lines are equal. Equal lines at the beginning and the end are set aside first, so that a file
 //! of 100,000 lines with a few changes costs little more than comparing it once.
 

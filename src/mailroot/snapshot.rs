@@ -3,7 +3,7 @@
 //! A table is read again when its file's stamp (inode, size, times) changes. Three ways lead there, all to the same
 //! code: a change notice from the directory watch, the re-stat every [`RESTAT_INTERVAL`], and [`Tables::fresh`], which
 //! sessions call at their beginning so that an edit finished before a client connects is seen by that client. Where
-//! the system tells of every change the last of these is one system call ([`notices`]).
+//! the system tells of every change the last of these is one system call (`notices`).
 //!
 //! What a file does to its table:
 //!

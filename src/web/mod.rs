@@ -1,16 +1,26 @@
 //! The web administration: thin handlers over [`crate::admin`], below `/jdwa/` (`jdmail.md` 4, JD-22).
 //!
-//! Shape: one table of routes ([`routes::ROUTES`]) says method, path, who may use it, and the handler. [`enter`] does
-//! for all of them what none may forget: log-in, role, CSRF token, limits, headers. A handler reads a [`visit::Visit`],
+//! Shape: one table of routes ([`routes::ROUTES`]) says method, path, who may use it, and the handler. `enter` does
+//! for all of them what none may forget: log-in, role, CSRF token, limits, headers. A handler reads a `visit::Visit`,
 //! asks `admin`, and renders a template of `webadmin/`; it is synchronous and runs off the async threads.
 //!
-//! Every change is a [`deed::Deed`]. It is rehearsed first ([`Admin::rehearse`]) and shown as file and diff; the confirmed
+//! Every change is a `deed::Deed`. It is rehearsed first ([`Admin::rehearse`]) and shown as file and diff; the confirmed
 //! deed runs the same code for real, through [`crate::mailroot::edit`], so it merges with a shell's edit or is refused
 //! as a conflict, row by row.
 //!
 //! ```text
 //! form -> handler -> Deed -> rehearsal -> page with diffs -> confirm -> Deed -> tables, audit log
 //! ```
+//!
+//! | modules | for |
+//! | --- | --- |
+//! | `serve`, `linger`, `cookies` | connections and HTTP |
+//! | `enter`, `sessions`, `bans`, `routes` | who may do what |
+//! | `visit`, `form`, `rows`, `upload`, `download` | what comes from a browser and goes to it |
+//! | `deed`, `bulk`, `jobs`, `audit` | changes, also those to very many accounts |
+//! | `templates`, `i18n`, `schema_text`, `trouble`, `error`, `assets` | how things are said and shown |
+//! | `checks`, `traffic`, `certificate` | what the dashboard tells |
+//! | `pages` | the pages |
 //!
 //! Paths: names from forms and URLs are looked up (a domain in the snapshot, a table in a fixed list); none is ever
 //! joined to a path here. Templates, styles and texts are embedded; a directory may replace them ([`assets::Assets`]).

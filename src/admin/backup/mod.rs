@@ -1,6 +1,6 @@
 //! Backups of a MailRoot while the server works on it, and the way back (`jdmail.md` JD-64).
 //!
-//! Shape: a gzipped tape archive ([`archive`](self::archive)) that every `tar` reads, files relative to the MailRoot, in three parts:
+//! Shape: a gzipped tape archive (`archive`) that every `tar` reads, files relative to the MailRoot, in three parts:
 //!
 //! ```text
 //! BACKUP.txt                     what this is

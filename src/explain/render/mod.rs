@@ -1,6 +1,6 @@
 //! The one place where facts become sentences, and an explanation becomes text or JSON.
 //!
-//! What is said is in a module for each language: all matches of [`Words`] are exhaustive there, so that a fact without
+//! What is said is in a module for each language: all matches of `Words` are exhaustive there, so that a fact without
 //! its sentence in one of them does not compile. JSON is for programs and always English.
 
 mod en;
